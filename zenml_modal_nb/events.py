@@ -1,0 +1,165 @@
+"""What happens during a run, as a closed union of frozen facts.
+
+`sandboxes` and `run` make them, `rendering` and the run's handle read them. Times are seconds, money is USD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+Stream = Literal["stdout", "stderr"]
+
+
+class Reason(StrEnum):
+    """Why a run ended, in words that a user reads."""
+
+    FINISHED = "finished"
+    CELL_FAILED = "failed in the cell"
+    TIMED_OUT = "timed out"
+    OUT_OF_MEMORY = "out of memory"
+    STOPPED = "stopped by the user"
+    COST_CAP = "cost cap reached"
+    NO_CAPACITY = "no capacity"
+    PREEMPTED = "preempted"
+    BUILD_FAILED = "image build failed"
+    LOST_CONTACT = "lost contact"
+    NOT_STARTED = "could not be started"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a run goes and what it asks for; made once per run, shown in the header."""
+
+    step_name: str
+    place: str  # "this machine (local Modal API)" or "Modal workspace/environment"
+    billed: bool
+    gpu: str | None = None  # Modal's own notation, e.g. "A100:2"
+    cpu: float | None = None  # physical cores
+    memory_mib: int | None = None
+    region: str | None = None
+    cloud: str | None = None
+    timeout: int = 3600  # seconds
+    hourly_rate: float | None = None  # USD per hour, None when the GPU has no known price
+    rate_source: str = ""  # where the rate comes from, e.g. "snapshot of November 2026"
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The cell is packaged and its run is about to be recorded."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """An image is being made ready; `line` is one line of its build log, empty at the start."""
+
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The sandbox is requested and not there yet."""
+
+    for_what: str = "a sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The runner said hello from inside the sandbox."""
+
+    sandbox_id: str
+    python: str  # e.g. "3.11.7"
+    gpu: str | None = None  # what nvidia-smi reports, None without a GPU
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Text that the cell's processes wrote; whole lines except where a line is still unfinished."""
+
+    text: str
+    stream: Stream = "stdout"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    r"""The latest state of a line that is rewritten in place with `\r`; the finished line comes as a `Log`."""
+
+    text: str
+    stream: Stream = "stderr"
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """A rich output: a MIME bundle as Jupyter defines it."""
+
+    data: Mapping[str, Any]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """An estimate of what the sandbox has cost so far."""
+
+    usd: float | None
+    elapsed: float  # seconds since the sandbox was started
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Where the run is found in ZenML."""
+
+    run_id: str
+    run_name: str
+    step_name: str
+    url: str | None = None  # the dashboard's page, where there is a dashboard
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The cell ended and its results are verified."""
+
+    duration: float  # seconds, from the start of the cell to its verified result
+    usd: float | None
+    outputs: tuple[str, ...] = ()
+    recorded: Recorded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run ended without the cell's result; the error itself is raised after this event."""
+
+    reason: Reason
+    message: str
+    duration: float
+    usd: float | None
+    recorded: Recorded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The run was stopped on purpose; nothing is billed any more."""
+
+    reason: Reason
+    duration: float
+    usd: float | None
+    recorded: Recorded | None = None
+
+
+Event = (
+    Queued
+    | Building
+    | Waiting
+    | Started
+    | Log
+    | Progress
+    | Display
+    | Cost
+    | Recorded
+    | Finished
+    | Failed
+    | Stopped
+)

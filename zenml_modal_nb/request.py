@@ -1,0 +1,45 @@
+"""What a user asks for: one frozen, validated object that the magic line and the picker both make.
+
+Read by every later stage; knows nothing of IPython, ZenML or Modal. Sizes are MiB, times are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Place = Literal["local", "modal"]
+
+DEFAULT_TIMEOUT = 3600  # one hour, not Modal's 24: a forgotten run must end
+DEFAULT_CPU = 2.0  # cores; Modal's own 0.125 starves `import torch`
+DEFAULT_MEMORY_MIB = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """A validated request to run one cell; made by `magics.arguments` and the picker, read by `run`."""
+
+    gpu: str | None = None  # Modal's GPU type, upper case, without a count
+    gpu_count: int = 1  # ignored without `gpu`
+    cpu: float | None = None  # cores; None: DEFAULT_CPU
+    memory_mib: int | None = None  # None: the larger of DEFAULT_MEMORY_MIB and 3 x the inputs
+    region: str | None = None
+    cloud: str | None = None
+    timeout: int = DEFAULT_TIMEOUT
+    modal_environment: str | None = None
+    workspace: str | None = None
+    on: Place | None = None  # None: modal if a token is configured, else local
+    name: str | None = None  # step name; None: from the cell
+    inputs: tuple[str, ...] | None = None  # None: what the analysis finds
+    outputs: tuple[str, ...] | None = None
+    pip: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()
+    image: str | None = None
+    env: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def modal_gpu(self) -> str | None:
+        """The GPU as Modal writes it: None, "T4" or "A100:2"."""
+        if self.gpu is None:
+            return None
+        return self.gpu if self.gpu_count == 1 else f"{self.gpu}:{self.gpu_count}"
