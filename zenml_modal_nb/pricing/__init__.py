@@ -1,0 +1,1 @@
+"""What Modal charges: the GPU catalogue, rates, and the meter of a running sandbox."""
