@@ -1,0 +1,160 @@
+"""From the magic line to a request, and back.
+
+The line must arrive as the user typed it: the cell magic is decorated with IPython's `@no_var_expand`, else
+`{x}` and `$x` in a value, e.g. `--env PATTERN={a}`, would be replaced by the notebook's variables.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from typing import Any
+
+from zenml_modal_nb.errors import InvalidRequestError
+from zenml_modal_nb.magics import words
+from zenml_modal_nb.magics.defaults import Defaults
+from zenml_modal_nb.magics.options import BY_FLAG, NOT_YET, SUPPORTED, Option, unsupported
+from zenml_modal_nb.request import StepRequest
+
+_GPU, _GPU_COUNT = BY_FLAG["--gpu"], BY_FLAG["--gpu-count"]  # checked as a pair
+_ALONE = tuple(option for option in SUPPORTED if option not in (_GPU, _GPU_COUNT))
+
+
+def parse(line: str, defaults: Defaults) -> StepRequest:
+    """Return the request that the magic line makes, on top of the user's defaults.
+
+    Raises `InvalidRequestError` with one message; prints nothing. Values that repeat, such as --pip, add to the
+    defaults unless --no-pip drops those; any other value replaces its default.
+    """
+    given = words.read(line)
+    for option in NOT_YET:
+        if option.has_default and defaults.texts(option):
+            raise unsupported(f"%config ModalStep.{option.trait}")
+    values: dict[str, Any] = {}
+    for option in _ALONE:
+        usual = () if option.flag in given.dropped else _usual(option, defaults)
+        here = tuple(option.parse(text) for text in given.texts.get(option.flag, ()))
+        if option.repeatable:
+            values[option.field] = _merged(option, usual + here)
+        elif here or usual:
+            values[option.field] = (here or usual)[0]
+    gpu, gpu_count = _gpus(given, defaults)
+    return replace(StepRequest(), gpu=gpu, gpu_count=gpu_count, **values)
+
+
+def format_line(request: StepRequest, defaults: Defaults | None = None) -> str:
+    """Return the shortest line that `parse` reads as `request`, given the same defaults.
+
+    Raises `InvalidRequestError` for a value with a line break, which only %config can hold.
+    """
+    defaults = defaults or Defaults()
+    usual = parse("", defaults)
+    line: list[str] = []
+    if (request.gpu, request.gpu_count) != (usual.gpu, usual.gpu_count):
+        if request.gpu is None:
+            line.append(_GPU.negation)
+        else:
+            line += [_GPU.flag, request.gpu]
+            if request.gpu_count != 1 or defaults.texts(_GPU_COUNT):
+                line += [_GPU_COUNT.flag, str(request.gpu_count)]
+    for option in _ALONE:
+        value, default = getattr(request, option.field), getattr(usual, option.field)
+        if value != default:
+            line += _written(option, value, default)
+    if any("\n" in word or "\r" in word for word in line):
+        raise InvalidRequestError(
+            "A value holds a line break, which the magic's line cannot hold. "
+            'Set it with %config, as in %config ModalStep.env = {"NAME": text}.'
+        )
+    return shlex.join(line)
+
+
+def help_text() -> str:
+    """Return what `%%modal_step?` shows: the options in groups, with their meaning and examples."""
+    lines = [
+        "Run this cell in a Modal sandbox, as a tracked ZenML step.",
+        "",
+        "    %%modal_step --gpu A100 --gpu-count 2 --memory 32GB --timeout 1h",
+        "    model = train(X, y)",
+        "",
+        "Variables the cell reads are sent, variables it binds come back. Options are --option VALUE or",
+        "--option=VALUE, quoted as in a shell; {x} and $x stay as they are.",
+    ]
+    for group in dict.fromkeys(option.group for option in SUPPORTED):
+        lines += ["", f"{group}:"]
+        for option in SUPPORTED:
+            if option.group == group:
+                shown = f"{option.flag} {option.metavar or ''}"
+                lines.append(f"  {shown:<26} {option.meaning}")
+    lines += [
+        "",
+        'Defaults for every cell: %config ModalStep.gpu = "T4", %config ModalStep.pip = ["torch", "pandas"].',
+        "An option on the line replaces its default; --pip, --apt, --env and --secret add to theirs.",
+        "--no-gpu, --no-region, --no-pip and so on drop a default for this cell. %config ModalStep lists them.",
+        "",
+        f"Not in this version yet: {', '.join(option.flag for option in NOT_YET)}, several GPU types in order.",
+    ]
+    return "\n".join(lines)
+
+
+def _usual(option: Option, defaults: Defaults) -> tuple[Any, ...]:
+    """Return an option's default, checked as the line is; the message says that %config set it."""
+    if not option.has_default:
+        return ()
+    try:
+        return tuple(option.parse(text) for text in defaults.texts(option))
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{error} It was set with %config ModalStep.{option.trait}.") from None
+
+
+def _gpus(given: words.Given, defaults: Defaults) -> tuple[str | None, int]:
+    """Return the GPU type and count; (None, 1) for a run on CPU.
+
+    The line wins over the defaults, whether a count stands alone or in "A100:2"; both in one place contradict.
+    """
+    from zenml_modal_nb.pricing import gpus  # here, so that loading the extension reads no price list
+
+    here = given.text(_GPU.flag)
+    gpu: str | None = None
+    own: int | None = None  # the 2 of "A100:2"
+    if here is not None:
+        gpu, own = _GPU.parse(here)
+    elif _GPU.flag not in given.dropped:
+        gpu, own = next(iter(_usual(_GPU, defaults)), (None, None))
+    asked = given.text(_GPU_COUNT.flag)
+    if asked is not None:
+        count: int | None = _GPU_COUNT.parse(asked)
+        if here is not None and own is not None:
+            raise InvalidRequestError(f"--gpu {here} and --gpu-count {asked} both give a count. Keep one.")
+        if gpu is None and count:
+            raise InvalidRequestError(
+                f"--gpu-count {asked} needs a type. Write, for example, --gpu A100 as well."
+            )
+    elif here is not None and own is not None:
+        count = own
+    else:
+        usual = () if _GPU_COUNT.flag in given.dropped else _usual(_GPU_COUNT, defaults)
+        if usual and own is not None:
+            raise InvalidRequestError(
+                "%config ModalStep.gpu and %config ModalStep.gpu_count both give a count. Keep one."
+            )
+        count = next(iter(usual), own)
+    if gpu is None or count == 0:
+        return None, 1
+    return gpu, gpus.check_count(gpu, 1 if count is None else count)
+
+
+def _merged(option: Option, items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return each item once; the last value of an environment variable wins."""
+    return tuple(dict(items).items()) if option.field == "env" else tuple(dict.fromkeys(items))
+
+
+def _written(option: Option, value: Any, default: Any) -> list[str]:
+    if option.repeatable:
+        line = [option.negation] if default else []
+        for item in value:
+            line += [option.flag, option.write(item)]
+        return line
+    if option.has_default and value == getattr(StepRequest(), option.field):
+        return [option.negation]
+    return [option.flag, option.write(value)] if option.metavar is not None else [option.flag]

@@ -1,0 +1,168 @@
+"""Names as a user writes them: variables, regions, packages, images, and what Modal calls things."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+
+from zenml_modal_nb.errors import InvalidRequestError
+from zenml_modal_nb.magics.spelling import one_slip_away
+from zenml_modal_nb.request import Place
+
+# Modal's region and cloud selection guide, November 2026. Providers' own names, e.g. us-east-1, hold as well.
+BROAD_REGIONS = ("us", "eu", "ap", "uk", "ca", "me", "sa", "af", "mx")
+NARROW_REGIONS = (
+    "us-east", "us-central", "us-south", "us-west", "eu-west", "eu-north", "eu-south",
+    "ap-northeast", "ap-southeast", "ap-south", "ap-melbourne", "jp", "au",
+)  # fmt: skip
+CLOUDS = ("aws", "gcp", "oci", "auto")
+_CLOUD_OWNERS = {"amazon": "aws", "google": "gcp", "oracle": "oci"}
+
+_MODAL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # modal's own rule for the names of objects, 1.6
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*(?:[=<>!~;@(].*)?")
+_PACKAGE_URL = re.compile(r"(?:git\+|hg\+|svn\+|bzr\+)?(?:https?|ssh|git)://\S+")
+_DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*(?::[a-z0-9-]+)?(?:[=/]\S+)?")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
+
+
+def step(text: str) -> str:
+    """Return the name of a step, a Python identifier."""
+    if _is_variable(text):
+        return text
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    words = re.sub(r"\W+", "_", plain).strip("_")
+    suggestion = words if words[:1].isalpha() else f"step_{words}".rstrip("_")
+    if keyword.iskeyword(suggestion):
+        suggestion += "_"
+    raise InvalidRequestError(
+        f"Step name {text!r} is not a Python name. Write, for example, --name {suggestion}."
+    )
+
+
+def variables(text: str) -> tuple[str, ...]:
+    """Return the names of "a,b", each once; none for an empty text."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if not _is_variable(name):
+            raise InvalidRequestError(
+                f"{name!r} is not the name of a variable. Write names with commas between them, such as model,scores."
+            )
+    return names
+
+
+def region(text: str) -> str:
+    """Return a region of Modal's, or one that looks like a provider's own, e.g. us-east-1; Modal has the last word."""
+    wanted = text.strip().lower()
+    known = (*BROAD_REGIONS, *NARROW_REGIONS)
+    if wanted in known:
+        return wanted
+    if re.fullmatch(r"[a-z]+(?:-[a-z]+)*-?\d+(?:-?[a-z])?", wanted) and "-" in wanted:
+        return wanted
+    meant = one_slip_away(wanted, known)
+    if meant:
+        raise InvalidRequestError(f"Region {text!r} is unknown to Modal. Did you mean {_either(meant)}?")
+    if re.fullmatch(r"[a-z]{2}(?:-[a-z]+)*", wanted):
+        return wanted  # the shape of Modal's own names: it may have one that is newer than the list above
+    raise InvalidRequestError(
+        f"Region {text!r} is unknown to Modal. It has {', '.join(known)}, and providers' own names such as us-east-1."
+    )
+
+
+def cloud(text: str) -> str:
+    """Return a cloud provider's name as Modal spells it; a well-formed unknown one is passed on."""
+    wanted = text.strip().lower()
+    meant = (_CLOUD_OWNERS[wanted],) if wanted in _CLOUD_OWNERS else one_slip_away(wanted, CLOUDS)
+    if wanted in CLOUDS or (not meant and re.fullmatch(r"[a-z][a-z0-9-]*", wanted)):
+        return wanted
+    advice = f"Did you mean {_either(meant)}?" if meant else f"It has {', '.join(CLOUDS)}."
+    raise InvalidRequestError(f"Cloud {text!r} is unknown to Modal. {advice}")
+
+
+def place(text: str) -> Place:
+    """Return where the cell runs."""
+    match text.strip().lower():
+        case "local":
+            return "local"
+        case "modal":
+            return "modal"
+    raise InvalidRequestError(f"--on {text!r} is not a place. Write --on local (this machine) or --on modal.")
+
+
+def modal_environment(text: str) -> str:
+    """Return the name of a Modal environment."""
+    return _modal_name("Modal environment", text)
+
+
+def workspace(text: str) -> str:
+    """Return the name of a Modal workspace."""
+    return _modal_name("Workspace", text)
+
+
+def secret(text: str) -> str:
+    """Return the name of a Modal secret."""
+    if "=" in text:  # a value on a secret's option would be recorded with the cell
+        raise InvalidRequestError(
+            "--secret takes the name of a secret that exists in Modal, not a value. "
+            "To send a value of this notebook, set it in a variable and write --env with its name alone."
+        )
+    return _modal_name("Secret", text)
+
+
+def pip_requirement(text: str) -> str:
+    """Return one requirement as pip reads it."""
+    wanted = text.strip()
+    if wanted.startswith("-"):
+        raise InvalidRequestError(
+            f"--pip {text!r} is an option of pip. --pip takes one package, such as torch==2.9."
+        )
+    if not _PACKAGE.fullmatch(wanted) and not _PACKAGE_URL.fullmatch(wanted):
+        raise InvalidRequestError(
+            f"--pip {text!r} is not one package. Write --pip once for each, such as --pip torch==2.9 --pip numpy."
+        )
+    return wanted
+
+
+def apt_package(text: str) -> str:
+    """Return one Debian package, perhaps with a version."""
+    wanted = text.strip()
+    if not _DEBIAN_PACKAGE.fullmatch(wanted):
+        raise InvalidRequestError(
+            f"--apt {text!r} is not one Debian package. Write --apt once for each, such as --apt ffmpeg --apt git."
+        )
+    return wanted
+
+
+def image(text: str) -> str:
+    """Return an image's reference in a registry."""
+    wanted = text.strip()
+    if not _IMAGE.fullmatch(wanted):
+        raise InvalidRequestError(f"Image {text!r} is not a reference. Write one such as python:3.11-slim.")
+    return wanted
+
+
+def environment_variable(text: str) -> tuple[str, str | None]:
+    """Return the name and value of "K=V"; None for the value of "K" alone, which the notebook will have."""
+    name, equals, value = text.partition("=")
+    if not (name.isascii() and name.isidentifier()):
+        raise InvalidRequestError(
+            f"--env {name!r} is not the name of an environment variable. Write --env NAME=value, or --env NAME alone."
+        )
+    return name, value if equals else None
+
+
+def _modal_name(kind: str, text: str) -> str:
+    wanted = text.strip()
+    if not _MODAL_NAME.fullmatch(wanted):
+        raise InvalidRequestError(
+            f"{kind} {text!r} is not a name in Modal: at most 64 letters, digits, dots, dashes and underscores."
+        )
+    return wanted
+
+
+def _is_variable(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return " or ".join(repr(word) for word in words)
