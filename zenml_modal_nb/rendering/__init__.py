@@ -1,0 +1,1 @@
+"""How a run looks in each front end; knows `events` and nothing else of ours."""

@@ -1,0 +1,141 @@
+"""The log on its way to a notebook: deltas, a few messages a second, never more than a browser can take."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import groupby
+
+from zenml_modal_nb.events import Stream
+from zenml_modal_nb.rendering.publisher import LivePublisher
+
+INTERVAL = 0.05  # seconds between messages: twenty a second look continuous
+BURST = 1 << 20  # characters that may be shown as fast as they come
+RATE = 32 << 10  # characters a second after that, so that an endless flood stays readable and small
+TAIL = 16 << 10  # characters kept of what a flood could not show
+
+_RETRY = 0.01  # seconds until a timer tries again that found the batch busy
+
+
+class Batch:
+    r"""Sends both streams, the first line at once and the rest every `INTERVAL`; made by `NotebookRenderer`.
+
+    Lines that a flood has no room for are counted and left out; the complete log is in ZenML. Progress moves
+    through `\r`, which front ends fold.
+    """
+
+    def __init__(self, publisher: LivePublisher, clock: Callable[[], float] = time.monotonic) -> None:
+        self._publisher = publisher
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pending: deque[tuple[Stream, str]] = deque()
+        self._size = 0  # characters in `_pending`
+        self._left_out = 0  # lines
+        self._states: dict[Stream, str] = {}  # the next progress to draw
+        self._drawn: dict[Stream, int] = {}  # widths of the progress lines on the page
+        self._budget = float(BURST)
+        self._refilled: float | None = None  # when
+        self._last_send = float("-inf")
+        self._timer_runs = False
+
+    def write(self, stream: Stream, text: str) -> None:
+        """Take text of the log."""
+        if not text:
+            return
+        with self._lock:
+            self._states.pop(stream, None)  # the finished line replaces its last state
+            self._pending.append((stream, text))
+            self._size += len(text)
+            if self._size > 2 * self._room():
+                self._trim()  # also while nothing can be sent, a flood must not fill the memory
+            self._send_when_due()
+
+    def progress(self, stream: Stream, text: str) -> None:
+        """Take the present state of a line that is rewritten in place; only the newest is sent."""
+        with self._lock:
+            self._states[stream] = text
+            self._send_when_due()
+
+    def flush(self) -> None:
+        """Send all there is, now: something else is to be shown after it, or the run is over."""
+        with self._lock:
+            self._trim()
+            self._send()
+
+    def _tick(self) -> None:
+        # On the kernel's output thread, which the holder of the lock may need to get its message away.
+        if not self._lock.acquire(blocking=False):
+            self._publisher.later(_RETRY, self._tick)
+            return
+        try:
+            self._timer_runs = False
+            self._send_when_due()
+        finally:
+            self._lock.release()
+
+    def _send_when_due(self) -> None:
+        if self._timer_runs or not (self._pending or self._states):
+            return
+        now = self._clock()
+        self._refill(now)
+        wait = self._last_send + INTERVAL - now
+        self._trim()
+        if self._size > self._budget:
+            wait = max(wait, (self._size - self._budget) / RATE)
+        if wait <= 0:
+            self._send()
+        else:
+            self._timer_runs = True
+            self._publisher.later(wait, self._tick)
+
+    def _refill(self, now: float) -> None:
+        if self._refilled is not None:
+            self._budget = min(float(BURST), self._budget + (now - self._refilled) * RATE)
+        self._refilled = now
+
+    def _room(self) -> int:
+        return max(TAIL, int(self._budget))
+
+    def _trim(self) -> None:
+        """Keep the newest text that there is room for, from the start of a line where there is one."""
+        room = self._room()
+        while self._size > room:
+            stream, text = self._pending.popleft()
+            self._size -= len(text)
+            kept = text[-(room - self._size) :] if self._size < room else ""
+            kept = kept[kept.find("\n") + 1 :]  # the whole piece where no line starts in it
+            self._left_out += max(1, text.count("\n") - kept.count("\n"))
+            if kept:
+                self._pending.appendleft((stream, kept))
+                self._size += len(kept)
+
+    def _send(self) -> None:
+        sent = 0
+        if self._left_out:
+            note = f"[… {self._left_out:,} lines are not shown here; the whole log is in ZenML …]\n"
+            self._pending.appendleft((self._pending[0][0] if self._pending else "stdout", note))
+            self._left_out = 0
+        for stream, pieces in groupby(self._pending, key=lambda piece: piece[0]):
+            text = self._over_progress(stream, "".join(text for _, text in pieces))
+            self._publisher.stream(stream, text)
+            sent += len(text)
+        for stream, state in self._states.items():
+            text = "\r" + state.ljust(self._drawn.get(stream, 0))
+            self._drawn[stream] = len(state)
+            self._publisher.stream(stream, text)
+            sent += len(text)
+        self._pending.clear()
+        self._states.clear()
+        self._size = 0
+        self._budget = max(0.0, self._budget - sent)
+        self._last_send = self._clock()
+
+    def _over_progress(self, stream: Stream, text: str) -> str:
+        """Return the text so that it replaces a progress line: front ends overwrite it, they do not clear."""
+        width = self._drawn.pop(stream, None)
+        if width is None:
+            return text
+        line, newline, rest = text.partition("\n")
+        return "\r" + line.ljust(width) + newline + rest

@@ -1,0 +1,49 @@
+"""A run in a terminal: plain text, and one line at the bottom that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zenml_modal_nb.events import Cost, Event, Failed, Finished, Progress, Stopped
+from zenml_modal_nb.rendering import words
+from zenml_modal_nb.rendering.ansi import plain
+from zenml_modal_nb.rendering.plain import PlainRenderer
+from zenml_modal_nb.rendering.publisher import Publisher
+
+_ERASE = "\r\x1b[2K"  # to the line's start, then clear it (ECMA-48 EL)
+_NO_COLOUR = "\x1b[0m"  # a colour that the log left on would stain everything after it
+
+
+class TerminalRenderer:
+    """Prints as `PlainRenderer` does, with state, cost or progress in the last line; for real terminals."""
+
+    def __init__(self, publisher: Publisher, columns: Callable[[], int]) -> None:
+        self._publisher = publisher
+        self._columns = columns
+        self._lines = PlainRenderer(publisher)
+        self._drawn = False
+
+    def show(self, event: Event) -> None:
+        """Print what the event changes, above the last line."""
+        if isinstance(event, Progress):
+            self._draw(plain(event.text))
+            return
+        if isinstance(event, Cost):
+            self._lines.show(event)
+            panel = self._lines.panel
+            if panel is not None:
+                facts = (words.name(panel.target), words.state(panel), words.cost(panel))
+                self._draw(words.SEPARATOR.join(fact for fact in facts if fact))
+            return
+        if self._drawn:
+            self._publisher.stream("stdout", _ERASE)
+            self._drawn = False
+        if isinstance(event, Finished | Failed | Stopped):
+            self._publisher.stream("stdout", _NO_COLOUR)
+        self._lines.show(event)
+
+    def _draw(self, text: str) -> None:
+        if self._lines.in_a_line:
+            return  # an unfinished line of the log stands there
+        self._publisher.stream("stdout", _ERASE + _NO_COLOUR + text[: max(1, self._columns() - 1)])
+        self._drawn = True

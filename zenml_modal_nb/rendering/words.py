@@ -1,0 +1,141 @@
+"""A panel's facts in words: the same in HTML, in a terminal and in a log file.
+
+What others wrote (a user, a sandbox, a server) leaves here without control characters. HTML escaping is
+`markup`'s.
+"""
+
+from __future__ import annotations
+
+from zenml_modal_nb.events import Reason, Recorded, Target
+from zenml_modal_nb.rendering.ansi import plain
+from zenml_modal_nb.rendering.panel import Panel, Phase
+
+SEPARATOR = " · "
+LONGEST_MESSAGE = 300  # characters of an error's message in the panel; the error itself is shown below it
+
+
+def clock(seconds: float) -> str:
+    """Return e.g. "0:12" or "1:02:03"."""
+    minutes, second = divmod(max(0, int(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def span(seconds: int) -> str:
+    """Return e.g. "1 h 30 min", for a limit rather than a stopwatch."""
+    minutes, second = divmod(max(0, seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    parts = [(hours, "h"), (minute, "min"), (second, "s")]
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"
+
+
+def money(usd: float) -> str:
+    """Return dollars with as many decimals as a short run needs, e.g. "$0.0123" or "$3.15"."""
+    return f"${usd:,.4f}" if usd < 1 else f"${usd:,.2f}"
+
+
+def name(target: Target) -> str:
+    """Return the step's name on one line."""
+    return shortened(target.step_name, 80)
+
+
+def place(target: Target) -> str:
+    """Return where the run goes and whether it costs anything there."""
+    where = shortened(target.place, 120)
+    return where if target.billed or "not billed" in where else f"{where}, not billed"
+
+
+def resources(target: Target) -> str:
+    """Return e.g. "2 × A100 · 4 cores · 8 GiB · us-east"."""
+    parts: list[str] = []
+    if target.gpu:
+        kind, _, count = target.gpu.partition(":")
+        parts.append(f"{count} × {kind}" if count not in ("", "1") else kind)
+    if target.cpu is not None:
+        parts.append(f"{target.cpu:g} core" + ("" if target.cpu == 1 else "s"))
+    if target.memory_mib is not None:
+        whole_gib = target.memory_mib >= 1024
+        parts.append(f"{target.memory_mib / 1024:.4g} GiB" if whole_gib else f"{target.memory_mib} MiB")
+    parts += [place for place in (target.region, target.cloud) if place]
+    return shortened(SEPARATOR.join(parts), 200)
+
+
+def rate(target: Target) -> str:
+    """Return the price per hour and its source, or what it would be where nothing is billed."""
+    if target.hourly_rate is None:
+        return "price per hour unknown"
+    amount = f"${target.hourly_rate:,.2f}/h"
+    source = f" ({shortened(target.rate_source, 80)})" if target.rate_source else ""
+    return f"{amount}{source}" if target.billed else f"would cost {amount} on Modal{source}"
+
+
+def limit(target: Target) -> str:
+    """Return the time limit."""
+    return f"timeout {span(target.timeout)}"
+
+
+def note(target: Target) -> str:
+    """Return what a user must not misread about this place, or an empty text."""
+    return "GPU recorded and priced, not provided here" if target.gpu and not target.billed else ""
+
+
+def facts(target: Target) -> list[str]:
+    """Return the header's lines below the name, each as a list of facts already joined."""
+    return [
+        place(target),
+        SEPARATOR.join(part for part in (resources(target), rate(target), limit(target)) if part),
+    ]
+
+
+def state(panel: Panel) -> str:
+    """Return what the run is doing, e.g. "running 0:12" or "failed: timed out after 1:00:00"."""
+    match panel.phase:
+        case Phase.PACKAGING:
+            return str(Phase.PACKAGING)
+        case Phase.BUILDING:
+            line = shortened(panel.detail, 100)
+            return f"{Phase.BUILDING}: {line}" if line else str(Phase.BUILDING)
+        case Phase.WAITING:
+            since = f" {clock(panel.elapsed)}" if panel.elapsed >= 1 else ""
+            return f"{Phase.WAITING} {shortened(panel.detail, 80)}{since}"
+        case Phase.RUNNING:
+            return f"{Phase.RUNNING} {clock(panel.elapsed)}"
+        case Phase.DONE:
+            return f"done in {clock(panel.elapsed)}"
+        case Phase.FAILED:
+            why = str(panel.reason or Phase.FAILED)
+            why = why if why.startswith("failed") else f"failed: {why}"
+            return f"{why} after {clock(panel.elapsed)}"
+        case Phase.STOPPED:
+            why = str(panel.reason or Reason.STOPPED)
+            why = why if why.startswith("stopped") else f"stopped: {why}"
+            return f"{why} after {clock(panel.elapsed)}"
+
+
+def cost(panel: Panel) -> str:
+    """Return the estimate so far, or an empty text while there is none."""
+    if panel.usd is None:
+        return ""
+    amount = money(panel.usd)
+    return f"≈ {amount} (estimate)" if panel.target.billed else f"≈ {amount} on Modal (estimate), not billed"
+
+
+def message(panel: Panel) -> str:
+    """Return the error's message, bounded, or an empty text."""
+    return shortened(panel.message, LONGEST_MESSAGE)
+
+
+def outputs(panel: Panel) -> tuple[str, ...]:
+    """Return the names of the variables that came back."""
+    return tuple(shortened(output, 80) for output in panel.outputs)
+
+
+def lookup(recorded: Recorded) -> str:
+    """Return the expression that finds the run in ZenML."""
+    return f'Client().get_pipeline_run("{shortened(recorded.run_name, 120)}")'
+
+
+def shortened(text: str, most: int) -> str:
+    """Return the text on one line, without control characters, with an ellipsis where it is too long."""
+    line = plain(text[: 8 * most])
+    return line if len(line) <= most else line[: most - 1] + "…"
