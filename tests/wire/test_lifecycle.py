@@ -1,0 +1,306 @@
+"""The life of the local Modal API's process, through its command line and `emulator.running()`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from zenml_modal_nb import emulator
+
+COMMAND = [sys.executable, "-m", "zenml_modal_nb.emulator"]
+# As an older release would: the same program under another version number.
+OTHER_RELEASE = """
+import sys, zenml_modal_nb
+zenml_modal_nb.__version__ = "0.0.1"
+from zenml_modal_nb.emulator.__main__ import main
+sys.exit(main())
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """One user's machine: a state directory, and the commands that the user runs there."""
+
+    state_dir: Path
+    environment: dict[str, str]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *words], env=self.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def open(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *words],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def start(self, *words: str) -> dict[str, Any]:
+        """Start a server, and return what its state file says."""
+        done = self.run("start", "--json", *words)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        state = self.state()
+        assert said["url"] == state["url"]
+        assert said["state_file"] == str(self.state_file)
+        return state | {"notice": said["notice"]}
+
+    @property
+    def state_file(self) -> Path:
+        return self.state_dir / "server.json"
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(self.state_file.read_text())
+        return state
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path / "state", os.environ | {"ZENML_MODAL_NB_STATE_DIR": str(tmp_path / "state")})
+    yield home
+    done = home.run("stop")
+    assert done.returncode == 0, done.stderr
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process that is not our child has ended, if only as a zombie nobody reaps here."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    import select
+
+    with open(descriptor, "rb", closefd=True):
+        assert select.select([descriptor], [], [], 15)[0], "the process did not end"
+
+
+def lives(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_start_status_and_stop_agree(home: Home) -> None:
+    assert home.run("status").returncode == 3
+    state = home.start()
+    status = home.run("status")
+    assert status.returncode == 0
+    assert state["url"] in status.stdout
+    facts = json.loads(home.run("status", "--json").stdout)
+    assert facts["running"]
+    assert facts["pid"] == state["pid"]
+    assert not {"token_id", "token_secret"} & facts.keys()
+    assert home.start()["pid"] == state["pid"]
+    assert home.run("stop").returncode == 0
+    assert not lives(state["pid"])
+    assert not home.state_file.exists()
+    assert home.run("status").returncode == 3
+
+
+def test_two_starts_at_once_lead_to_one_server(home: Home) -> None:
+    both = [home.open("start", "--json") for _ in range(2)]
+    said = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    assert said[0]["url"] == said[1]["url"] == home.state()["url"]
+    family = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if {"serve", str(home.state_dir)} <= set(process.info["cmdline"] or ())
+    ]
+    assert [process.pid for process in family] == [home.state()["pid"]]
+
+
+def test_a_killed_server_is_succeeded_even_when_its_process_number_is_in_use_again(home: Home) -> None:
+    killed = home.start()
+    os.kill(killed["pid"], signal.SIGKILL)
+    wait_for_end(killed["pid"])
+    home.state_file.write_text(json.dumps(killed | {"notice": None, "pid": os.getpid()}))
+    assert home.run("status").returncode == 3
+    assert home.start()["pid"] not in (killed["pid"], os.getpid())
+
+
+def test_stop_ends_no_stranger_that_has_a_killed_servers_process_number(home: Home) -> None:
+    killed = home.start()
+    os.kill(killed["pid"], signal.SIGKILL)
+    wait_for_end(killed["pid"])
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    home.state_file.write_text(json.dumps(killed | {"pid": stranger.pid}))
+    assert home.run("stop").returncode == 0
+    stranger.communicate()
+    assert stranger.returncode == 1  # the end of its input, not a signal
+    assert not home.state_file.exists()
+
+
+@pytest.mark.parametrize("garbage", ["", "{", "[1]", '{"url": 7}', "\udcff"])
+def test_a_garbled_state_file_is_replaced(home: Home, garbage: str) -> None:
+    home.state_dir.mkdir(mode=0o700)
+    home.state_file.write_bytes(garbage.encode(errors="surrogateescape"))
+    assert home.run("status").returncode == 3
+    if garbage == "{":  # one that goes all the way; reading is the same for the others
+        assert home.start()["pid"]
+
+
+def test_a_server_whose_state_file_is_damaged_is_found_again(home: Home) -> None:
+    state = home.start()
+    home.state_file.write_text("{")
+    assert home.start() == state
+
+
+def test_the_token_is_the_users_only_and_new_for_every_server(home: Home) -> None:
+    state = home.start()
+    assert stat.S_IMODE(home.state_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.state_dir.stat().st_mode) == 0o700
+    process = psutil.Process(state["pid"])
+    readable = (
+        " ".join(process.cmdline()) + str(process.environ()) + (home.state_dir / "server.log").read_text()
+    )
+    assert state["token_secret"] not in readable
+    assert state["token_id"] not in readable
+    assert len(state["token_secret"]) > 32
+    home.run("stop")
+    assert home.start()["token_secret"] != state["token_secret"]
+
+
+def test_a_state_directory_that_others_can_read_is_refused(home: Home) -> None:
+    home.state_dir.mkdir(mode=0o755)
+    (home.state_dir / "something").touch()
+    done = home.run("start")
+    assert done.returncode == 1
+    assert "chmod 700" in done.stderr
+
+
+def test_a_server_ends_by_itself_when_idle(home: Home) -> None:
+    state = home.start("--idle-timeout", "0.3")
+    wait_for_end(state["pid"])
+    assert not home.state_file.exists()
+    assert home.run("status").returncode == 3
+
+
+def test_a_server_whose_state_directory_is_removed_ends(home: Home) -> None:
+    state = home.start()
+    home.state_dir.rename(home.state_dir.with_name("removed"))
+    wait_for_end(state["pid"])
+
+
+def test_a_server_survives_the_process_group_that_started_it(home: Home) -> None:
+    kernel = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import subprocess; subprocess.run({[*COMMAND, 'start']!r}); print('up'); input()",
+        ],
+        env=home.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert kernel.stdout is not None
+    while kernel.stdout.readline() != "up\n":
+        assert kernel.poll() is None
+    state = home.state()
+    os.killpg(kernel.pid, signal.SIGINT)
+    os.killpg(kernel.pid, signal.SIGKILL)
+    kernel.communicate()
+    assert home.start() == state | {"notice": None}
+
+
+def test_an_idle_server_of_another_release_is_replaced(home: Home) -> None:
+    old = subprocess.Popen(
+        [sys.executable, "-c", OTHER_RELEASE, "serve"],
+        env=home.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert old.stdout is not None
+    assert "answers at" in old.stdout.readline()
+    new = home.start()
+    assert new["pid"] != old.pid
+    assert "version 0.0.1" in new["notice"]
+    assert "replaced" in new["notice"]
+    old.communicate()
+    assert old.returncode == 0
+
+
+def test_an_idle_server_for_another_interpreter_is_replaced_unless_the_user_chose_it(
+    home: Home, tmp_path: Path
+) -> None:
+    other = tmp_path / "python"
+    other.symlink_to(sys.executable)
+    chosen = home.start("--python", str(other))
+    assert chosen["python"] == str(other)
+    assert home.start()["pid"] == chosen["pid"]
+    new = home.start("--python", sys.executable)
+    assert new["python"] == sys.executable
+    assert str(other) in new["notice"]
+
+
+def test_a_signal_ends_a_server_in_the_foreground_cleanly(home: Home) -> None:
+    server = home.open("serve")
+    assert server.stdout is not None
+    assert "answers at" in server.stdout.readline()
+    second = home.run("serve")
+    assert second.returncode == 1
+    assert "already runs" in second.stderr
+    server.send_signal(signal.SIGINT)
+    server.communicate()
+    assert server.returncode == 0
+    assert not home.state_file.exists()
+
+
+def test_options_that_make_no_sense_are_named(home: Home) -> None:
+    for words in (["--read-size", "0"], ["--idle-timeout", "nan"], ["--python", "/no/such/python"]):
+        done = home.run("start", *words)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_no_address_that_others_can_reach_is_accepted(tmp_path: Path) -> None:
+    from zenml_modal_nb.emulator.settings import ServerSettings
+
+    for host in ("0.0.0.0", "::", "192.0.2.1"):
+        with pytest.raises(ValueError, match="loopback"):
+            ServerSettings(tmp_path, "ak", "as", host=host)
+
+
+def test_a_private_server_ends_with_its_block() -> None:
+    with emulator.running() as server:
+        assert server.environment["MODAL_SERVER_URL"] == server.url
+        assert server.environment["MODAL_ENVIRONMENT"] == "local"
+        assert json.loads(server.state_file.read_text())["url"] == server.url
+        assert server.environment["MODAL_TOKEN_SECRET"] not in repr(server)
+    assert not lives(server.pid)
+    assert not server.state_dir.exists()
+
+
+def test_a_private_server_ends_when_its_block_fails() -> None:
+    with pytest.raises(ZeroDivisionError), emulator.running() as server:
+        raise ZeroDivisionError
+    assert not lives(server.pid)
+    assert not server.state_dir.exists()
+
+
+def test_a_private_server_ends_with_the_process_that_started_it() -> None:
+    program = """
+import os
+from zenml_modal_nb import emulator
+with emulator.running() as server:
+    print(server.pid, flush=True)
+    os.abort()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGABRT, done.stderr
+    wait_for_end(int(done.stdout))
