@@ -1,0 +1,1 @@
+"""ZenML: the stack, the step operator, the run and its record; the only room that imports zenml."""

@@ -1,0 +1,67 @@
+"""`%%modal_step`: parses the line, hands the cell to `run`, returns the value of its last expression."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import PurePath
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
+
+from zenml_modal_nb.magics import arguments
+from zenml_modal_nb.magics.defaults import ModalStep
+from zenml_modal_nb.run.preparation import Cell
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")  # what Modal's and ZenML's names may hold
+
+
+@magics_class
+class ModalStepMagics(Magics):
+    """The magics; registered by the extension."""
+
+    shell: InteractiveShell  # always given here; IPython allows None
+
+    def __init__(self, shell: InteractiveShell, defaults: ModalStep) -> None:
+        super().__init__(shell)
+        self._step_defaults = defaults
+
+    @no_var_expand
+    @cell_magic
+    def modal_step(self, line: str, cell: str) -> object:
+        """Run this cell in a Modal sandbox, as a tracked ZenML step."""
+        from zenml_modal_nb.rendering.choice import choose
+        from zenml_modal_nb.run.cell_run import CellRun
+        from zenml_modal_nb.run.failure import Tracebacks
+        from zenml_modal_nb.run.preparation import prepare
+
+        request = arguments.parse(line, self._step_defaults)
+        here = self._cell(cell)
+        prepared = prepare(request, here, self.shell.user_ns)
+        renderer = choose(self.shell, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
+        tracebacks = Tracebacks(
+            here, [f"%%modal_step {line}".rstrip(), *cell.splitlines()], self._name_of_cell
+        )
+        run = CellRun(prepared, self.shell.user_ns, renderer, tracebacks)
+        self.shell.user_ns["_modal_run"] = run
+        return run.follow()
+
+    def _cell(self, body: str) -> Cell:
+        label = f"Cell In[{self.shell.execution_count}]"
+        return Cell(body, label, f"<{label}>", _notebook_name(self.shell.user_ns))
+
+    def _name_of_cell(self, filename: str) -> str | None:
+        named = self.shell.compile.format_code_name(filename)
+        return None if named is None else " ".join(named)
+
+
+def _notebook_name(namespace: dict[str, Any]) -> str:
+    """Name of the notebook's file, "notebook" where no front end tells it."""
+    # jupyter_server tells kernels by the variable, VS Code by a name among the user's.
+    path = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or "notebook"
+    return _NOT_IN_A_NAME.sub("-", PurePath(str(path)).stem).strip("-.")[:40] or "notebook"
+
+
+ModalStepMagics.modal_step.__doc__ = arguments.help_text()

@@ -1,0 +1,36 @@
+"""What `%load_ext zenml_modal_nb` does: registers the magics and warms ZenML up in the background."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zenml_modal_nb.magics.defaults import ModalStep
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics and `%config ModalStep`."""
+    from zenml_modal_nb.magics.cell_magic import ModalStepMagics
+    from zenml_modal_nb.pipelines import warmup
+
+    defaults = _defaults(shell)
+    shell.register_magics(ModalStepMagics(shell, defaults))
+    warmup.begin()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Remove what `load` registered."""
+    shell.magics_manager.magics["cell"].pop("modal_step", None)
+    shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, ModalStep)]
+
+
+def _defaults(shell: InteractiveShell) -> ModalStep:
+    """Return the defaults, those of an earlier load if there was one: a reload keeps what the user has set."""
+    for each in shell.configurables:
+        if isinstance(each, ModalStep):
+            return each
+    defaults = ModalStep(parent=shell)
+    shell.configurables.append(defaults)  # type: ignore[arg-type]  # IPython types the list by its first item
+    return defaults

@@ -1,0 +1,49 @@
+"""The values and definitions a cell needs, as one pickle graph; and its results, as objects of the notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zenml_modal_nb.errors import PackagingError, ResultError
+from zenml_modal_nb.runner import pickling
+
+
+def pack(values: Mapping[str, object], namespace: dict[str, Any]) -> pickling.Values:
+    """Pickle what the cell needs, names and all; one graph, so that what two names share is shared after.
+
+    Raises:
+        PackagingError: names every variable that cannot travel, and why.
+    """
+    try:
+        return pickling.dump({"values": dict(values)}, namespace, definitions=True)
+    except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
+        raise _blame(values, namespace, error) from None
+
+
+def unpack(data: bytes, namespace: dict[str, Any]) -> tuple[Mapping[str, object], object]:
+    """Return the named results and the last expression's value; functions get the notebook's globals."""
+    if not data:
+        return {}, None
+    try:
+        graph = pickling.load(bytearray(data), namespace)
+    except Exception as error:
+        raise ResultError(
+            f"The results came back but cannot be restored here: {type(error).__name__}: {error}. "
+            "Packages that differ between the notebook and the image cause this; --dry-run shows the image's."
+        ) from error
+    return graph["values"], graph.get("last")
+
+
+def _blame(values: Mapping[str, object], namespace: dict[str, Any], error: Exception) -> PackagingError:
+    reasons = []
+    for name, value in values.items():
+        try:
+            pickling.dump(value, namespace, definitions=True)
+        except Exception as own:  # noqa: BLE001 - as above
+            reasons.append(f"{name} ({type(value).__name__}): {own}")
+    told = "; ".join(reasons) or f"{type(error).__name__}: {error}"
+    return PackagingError(
+        f"The cell needs values that cannot be sent to a sandbox: {told}. "
+        "Create them inside the cell instead. Nothing was created."
+    )

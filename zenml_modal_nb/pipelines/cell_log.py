@@ -1,0 +1,51 @@
+"""The cell's output as the step's log in ZenML, written while the cell runs."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from zenml.client import Client
+from zenml.utils.logging_utils import LoggingContext, setup_logging_context
+
+from zenml_modal_nb.events import Log
+
+if TYPE_CHECKING:
+    from zenml.config.step_run_info import StepRunInfo
+
+_LEVELS = {"stdout": logging.INFO, "stderr": logging.ERROR}  # as ZenML's own capture of the streams has it
+
+
+class CellLog:
+    """ZenML's log of one step; the step operator opens and closes it, the follower's events fill it."""
+
+    def __init__(self, context: LoggingContext) -> None:
+        self._context = context
+        self._partial = {"stdout": "", "stderr": ""}
+
+    @classmethod
+    def open(cls, info: StepRunInfo) -> CellLog:
+        """Create the log that ZenML's StepRunner will find and go on with."""
+        run = Client().get_pipeline_run(info.run_id, hydrate=False)
+        # Under this source StepRunner looks for the log of a step.
+        context = setup_logging_context(source="step", step_run=info.step_run, pipeline_run=run)
+        context.begin()
+        return cls(context)
+
+    def write(self, event: Log) -> None:
+        """Take text as it comes; whole lines become entries."""
+        *lines, rest = (self._partial[event.stream] + event.text).split("\n")
+        self._partial[event.stream] = rest
+        for line in lines:
+            self._entry(line, event.stream)
+
+    def close(self) -> None:
+        """Write what has no line end and wait until everything is stored."""
+        for stream, rest in self._partial.items():
+            if rest:
+                self._entry(rest, stream)
+        self._context.end()
+
+    def _entry(self, line: str, stream: str) -> None:
+        record = logging.LogRecord(stream, _LEVELS[stream], "", 0, line, (), None)
+        self._context.emit(record)

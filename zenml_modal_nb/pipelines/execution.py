@@ -1,0 +1,157 @@
+"""One cell's run as `pipelines` sees it: what is to be done, and what came of it.
+
+`run` makes the job, `record` carries it out in a worker thread, the step operator finds it there.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.events import Event, Log, Reason, Recorded, Target
+from zenml_modal_nb.packaging.module import StepModule
+from zenml_modal_nb.sandboxes.connection import Connection
+from zenml_modal_nb.sandboxes.ending import RunEndedError
+from zenml_modal_nb.sandboxes.follow import Follower, Outcome
+from zenml_modal_nb.sandboxes.image import ImageSpec
+from zenml_modal_nb.sandboxes.launch import Part
+
+if TYPE_CHECKING:
+    from zenml.config.step_run_info import StepRunInfo
+
+    from zenml_modal_nb.pipelines.cell_log import CellLog
+
+
+@dataclass(frozen=True, slots=True)
+class CellJob:
+    """A packaged cell, ready to be recorded and run."""
+
+    nonce: str
+    target: Target
+    connection: Connection
+    image: ImageSpec
+    module: StepModule
+    inputs: Mapping[str, object]  # values that become input artifacts, by variable
+    parts: tuple[Part, ...]
+    run: Mapping[str, Any]  # RUN of the channel's contract
+    grace: float  # seconds
+    environment: Mapping[str, str] = field(repr=False)  # plain variables of the sandbox
+    ephemeral: Mapping[str, str] = field(repr=False)  # variables whose values are recorded nowhere
+    secrets: tuple[str, ...]  # names of Modal secrets
+    gpu_type: str | None
+    gpu_count: int
+    notebook: str  # names the ZenML pipeline and the Modal app
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What the cell bound, unpickled, and its last expression's value."""
+
+    named: Mapping[str, object]
+    last: object
+
+
+class Execution:
+    """The state of one run, shared by the worker thread that records it and the thread that may stop it."""
+
+    def __init__(
+        self,
+        job: CellJob,
+        emit: Callable[[Event], None],
+        read: Callable[[bytes], Values],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.job = job
+        self.emit = emit
+        self._read = read  # a verified values file → objects in the notebook's namespace
+        self.info: StepRunInfo | None = None
+        self.log: CellLog | None = None
+        self.values: Values | None = None
+        self.lost: Mapping[str, str] = {}
+        self.seconds = 0.0  # of the cell's own code
+        self.cell_error: Mapping[str, Any] | None = None  # fields of the runner's `error` frame
+        self.raised: Exception | None = None  # the cell's error, as it was restored
+        self.ended: SandboxError | None = None  # why there is no result
+        self.recorded: Recorded | None = None
+        self._clock = clock
+        self._began = clock()
+        self._follower: Follower | None = None
+        self._stop: Reason | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def follower(self) -> Follower:
+        """The follower of the sandbox; there once `follow` has begun it."""
+        assert self._follower is not None
+        return self._follower
+
+    def elapsed(self) -> float:
+        """Seconds since the cell started."""
+        return self._clock() - self._began
+
+    def running(self) -> float:
+        """Seconds since the sandbox existed, 0 before."""
+        if self._follower is None or self._follower.started_at is None:
+            return 0.0
+        return (self._follower.ended_at or self._clock()) - self._follower.started_at
+
+    def cost(self) -> float | None:
+        """Estimate in USD up to now; None when the request has no known price."""
+        rate = self.job.target.hourly_rate
+        return None if rate is None else rate * self.running() / 3600
+
+    def observe(self, event: Event) -> None:
+        """Take an event from the follower: the log goes to ZenML too."""
+        if isinstance(event, Log) and self.log is not None:
+            self.log.write(event)
+        self.emit(event)
+
+    def stop(self, reason: Reason) -> None:
+        """End the run at whatever stage it is; from any thread."""
+        with self._lock:
+            self._stop = self._stop or reason
+            if self._follower is not None:
+                self._follower.stop(reason)
+
+    def follow(self, follower: Follower) -> None:
+        """Begin the sandbox, unless the run has been stopped before it got this far."""
+        with self._lock:
+            if self._stop is not None:
+                raise RunEndedError(
+                    self._stop, f"The run was ended before its sandbox was created: {self._stop}."
+                )
+            self._follower = follower
+            follower.begin()
+
+    def settle(self, timeout: float) -> None:
+        """Wait until nothing of this run is left at Modal, at most `timeout` seconds."""
+        if self._follower is not None:
+            self._follower.closed(timeout)
+
+    def unpack(self, outcome: Outcome) -> None:
+        """Take what the runner delivered; its values become objects here."""
+        fields = outcome.result.fields
+        self.seconds = float(fields["seconds"])
+        self.lost = dict(fields["lost"])
+        self.cell_error = outcome.error.fields if outcome.error is not None else None
+        self.values = self._read(outcome.values)
+
+
+_current: contextvars.ContextVar[Execution | None] = contextvars.ContextVar(
+    "zenml_modal_nb_execution", default=None
+)
+
+
+def current() -> Execution | None:
+    """The execution that this thread records, None in a step that is not a cell."""
+    return _current.get()
+
+
+def enter(execution: Execution) -> None:
+    """Make the execution known to the step operator that ZenML creates in this thread."""
+    _current.set(execution)

@@ -1,0 +1,52 @@
+"""The `modal_notebook` flavor: ZenML's Modal step operator, able to run without Docker and without a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+from zenml.integrations.modal.flavors import ModalStepOperatorConfig, ModalStepOperatorSettings
+from zenml.step_operators import BaseStepOperatorFlavor
+
+from zenml_modal_nb.pipelines.stack import NAME
+from zenml_modal_nb.request import DEFAULT_TIMEOUT
+
+if TYPE_CHECKING:
+    from zenml_modal_nb.pipelines.operator import ModalNotebookStepOperator
+
+
+class ModalNotebookSettings(ModalStepOperatorSettings):
+    """Settings of one step: ZenML's own and `workspace`, a guard against running in the wrong one."""
+
+    timeout: int = Field(DEFAULT_TIMEOUT, ge=1, le=86400, description="Maximum execution time in seconds.")
+    workspace: str | None = Field(None, description="Modal workspace the token must belong to.")
+
+
+class ModalNotebookConfig(ModalStepOperatorConfig, ModalNotebookSettings):
+    """Configuration of the component."""
+
+    @property
+    def is_remote(self) -> bool:
+        """False: a detached sandbox never talks to ZenML, so a local database serves."""
+        return False
+
+
+class ModalNotebookFlavor(BaseStepOperatorFlavor):
+    """Registered in the user's ZenML by `stack.own_stack`."""
+
+    @property
+    def name(self) -> str:
+        """The flavor's name."""
+        return NAME
+
+    @property
+    def config_class(self) -> type[ModalNotebookConfig]:
+        """The component's configuration."""
+        return ModalNotebookConfig
+
+    @property
+    def implementation_class(self) -> type[ModalNotebookStepOperator]:
+        """The step operator."""
+        from zenml_modal_nb.pipelines.operator import ModalNotebookStepOperator
+
+        return ModalNotebookStepOperator

@@ -1,0 +1,207 @@
+"""The step operator: ships a cell to a Modal sandbox, follows it, and lets ZenML's own StepRunner record it."""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+import platform
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from zenml.client import Client
+from zenml.config.resource_settings import ByteUnit, ResourceSettings
+from zenml.enums import ExecutionStatus
+from zenml.exceptions import RunStoppedException, StackComponentInterfaceError
+from zenml.integrations.modal import sandbox_utils
+from zenml.integrations.modal.step_operators import ModalStepOperator
+from zenml.models import PipelineRunUpdate
+from zenml.orchestrators.publish_utils import publish_step_run_metadata, publish_stopped_step_run
+from zenml.utils.dashboard_utils import get_run_url
+
+from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.events import Reason, Recorded
+from zenml_modal_nb.pipelines import execution as executions
+from zenml_modal_nb.pipelines.cell_log import CellLog
+from zenml_modal_nb.pipelines.execution import CellJob, Execution
+from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSettings
+from zenml_modal_nb.pipelines.recording import record_step
+from zenml_modal_nb.sandboxes import image as images
+from zenml_modal_nb.sandboxes import secrets
+from zenml_modal_nb.sandboxes.ending import RunEndedError
+from zenml_modal_nb.sandboxes.follow import Follower
+from zenml_modal_nb.sandboxes.launch import Launch
+
+if TYPE_CHECKING:
+    from zenml.config.base_settings import BaseSettings
+    from zenml.config.build_configuration import BuildConfiguration
+    from zenml.config.step_run_info import StepRunInfo
+    from zenml.metadata.metadata_types import MetadataType
+    from zenml.models import PipelineSnapshotBase, StepRunResponse
+    from zenml.stack import StackValidator
+
+_STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
+
+
+class ModalNotebookStepOperator(ModalStepOperator):
+    """Runs cells detached: the sandbox never talks to ZenML, this process records what comes back."""
+
+    @property
+    def config(self) -> ModalNotebookConfig:
+        """The component's configuration."""
+        return cast(ModalNotebookConfig, self._config)
+
+    @property
+    def settings_class(self) -> type[BaseSettings]:
+        """The settings a step may carry."""
+        return ModalNotebookSettings
+
+    @property
+    def validator(self) -> StackValidator | None:
+        """No registry, no image builder and no remote store are needed."""
+        return None
+
+    def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
+        """None: Modal's own builder makes the image."""
+        return []
+
+    def submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
+        """Create the sandbox; it is followed in the background until `wait`.
+
+        Raises:
+            StackComponentInterfaceError: the step is not a cell.
+        """
+        execution = executions.current()
+        if execution is None:
+            raise StackComponentInterfaceError(
+                f"The step operator '{self.name}' runs cells that carry %%modal_step. For a step of your own "
+                "pipeline use an operator of ZenML's flavor 'modal'."
+            )
+        execution.info = info
+        execution.recorded = _recorded(info)
+        execution.emit(execution.recorded)
+        publish_step_run_metadata(info.step_run_id, {self.id: _plan(execution.job, info)})
+        execution.log = CellLog.open(info)
+        try:
+            execution.follow(Follower(self._launch(info, execution.job), execution.observe))
+            sandbox_id = execution.follower.created()
+        except SandboxError as error:
+            execution.ended = error  # `wait` records it: an error here would be taken for ZenML's own
+            return
+        metadata: dict[str, MetadataType] = {"sandbox_id": sandbox_id}
+        publish_step_run_metadata(info.step_run_id, {self.id: metadata})
+        info.step_run.run_metadata.update(metadata)
+
+    def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
+        """Wait for the verified result and record it; the end is an event, nothing polls.
+
+        Raises:
+            RunStoppedException: the run was stopped; ZenML then records it as stopped.
+            Exception: what the cell raised, or why it could not end.
+        """
+        execution = executions.current()
+        assert execution is not None  # submit refused otherwise
+        if execution.ended is None:
+            try:
+                execution.unpack(execution.follower.outcome())
+            except SandboxError as error:
+                execution.ended = error
+        publish_step_run_metadata(step_run.id, {self.id: _bill(execution)})
+        assert execution.log is not None
+        execution.log.close()
+        if isinstance(execution.ended, RunEndedError) and execution.ended.reason in _STOPPED_BY_HAND:
+            # The run first: a step stopped in a running run ends the run as completed.
+            run_id = step_run.pipeline_run_id
+            Client().zen_store.update_run(run_id, PipelineRunUpdate(status=ExecutionStatus.STOPPING))
+            publish_stopped_step_run(step_run.id)
+            raise RunStoppedException(str(execution.ended))
+        return record_step(execution)
+
+    def cancel(self, step_run: StepRunResponse) -> None:
+        """End a cell's sandbox, followed here or not."""
+        execution = executions.current()
+        if execution is not None:
+            execution.stop(Reason.STOPPED)
+            return
+        super().cancel(step_run)
+
+    def _launch(self, info: StepRunInfo, job: CellJob) -> Launch:
+        settings = cast(ModalNotebookSettings, self.get_settings(info))
+        resources = info.config.resource_settings
+        client = job.connection.client
+        arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
+            app=_app(client, f"zenml-modal-nb-{job.notebook}"[:64], job.connection.environment),
+            image=images.define(job.image),
+            settings=settings,
+            resource_settings=resources,
+            environment=dict(job.environment),
+            modal_client=client,
+        )
+        arguments["memory"] = _memory_mib(resources)
+        arguments["secrets"] = [
+            *arguments.get("secrets", []),
+            *secrets.of(job.secrets, job.ephemeral, job.connection),
+        ]
+        arguments["tags"] = _tags(job, info)
+        return Launch(
+            nonce=job.nonce,
+            parts=job.parts,
+            run=job.run,
+            python=job.image.python,
+            grace=job.grace,
+            arguments=arguments,
+        )
+
+
+@cache
+def _app(client: Any, name: str, environment: str | None) -> Any:
+    return sandbox_utils.lookup_modal_app(name, modal_environment=environment, modal_client=client)
+
+
+def _memory_mib(resources: ResourceSettings) -> int | None:
+    """Memory in MiB; ZenML's own mapping takes "32GiB" for 34360, decimal units are kept as ZenML sends them."""
+    if resources.memory is None:
+        return None
+    unit = ByteUnit.MIB if resources.memory.endswith("iB") else ByteUnit.MB
+    return math.ceil(resources.get_memory(unit) or 0)
+
+
+def _tags(job: CellJob, info: StepRunInfo) -> dict[str, str]:
+    """What finds a sandbox whose ID never reached us, and tells a user's own from another's."""
+    return {
+        "zenml_modal_nb_user": getpass.getuser(),
+        "zenml_modal_nb_machine": platform.node()[:64],
+        "zenml_modal_nb_kernel": str(os.getpid()),
+        "zenml_step_run": str(info.step_run_id),
+    }
+
+
+def _recorded(info: StepRunInfo) -> Recorded:
+    run = Client().get_pipeline_run(info.run_id, hydrate=False)
+    return Recorded(str(info.run_id), info.run_name, info.pipeline_step_name, get_run_url(run))
+
+
+def _plan(job: CellJob, info: StepRunInfo) -> dict[str, MetadataType]:
+    """What is known before the sandbox exists, enough to find it and its results again."""
+    target = job.target
+    return {
+        "run_nonce": job.nonce,
+        "target": target.place,
+        "gpu": target.gpu or "none",
+        "cpu": target.cpu or 0.0,
+        "memory_mib": target.memory_mib or 0,
+        "region": target.region or "any",
+        "timeout_seconds": target.timeout,
+        "hourly_rate_usd": target.hourly_rate or 0.0,
+        "outputs": list(job.module.outputs),
+        "modal_environment": job.connection.environment or "default",
+    }
+
+
+def _bill(execution: Execution) -> dict[str, MetadataType]:
+    return {
+        "duration_seconds": round(execution.elapsed(), 3),
+        "cell_seconds": round(execution.seconds, 3),
+        "estimated_cost_usd": round(execution.cost() or 0.0, 6),
+        "billed": execution.job.target.billed,
+    }

@@ -1,0 +1,104 @@
+"""One cell as one ZenML run: its inputs saved as artifacts, its step compiled, run and recorded."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from zenml_modal_nb.packaging.module import StepModule
+from zenml_modal_nb.pipelines import active_stack, execution, stack, warmup
+from zenml_modal_nb.pipelines.execution import CellJob, Execution
+
+if TYPE_CHECKING:
+    from zenml.models import ArtifactVersionResponse
+
+
+def record(running: Execution) -> None:
+    """Run a packaged cell as a ZenML step, in the calling thread; raises what the step ended with.
+
+    Never call it on the main thread: there ZenML replaces the process's signal handlers.
+    """
+    warmup.wait()
+    warmup.silent.set(True)
+    execution.enter(running)
+    with active_stack.using(stack.own_stack()):
+        _run_pipeline(running.job)
+
+
+def _run_pipeline(job: CellJob) -> None:
+    from zenml import pipeline, step
+    from zenml.config import ResourceSettings
+
+    from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
+
+    target = job.target
+    settings = ModalNotebookSettings(
+        gpu=job.gpu_type,
+        region=target.region,
+        cloud=target.cloud,
+        modal_environment=job.connection.environment,
+        timeout=target.timeout,
+        workspace=job.connection.workspace,
+    )
+    resources = ResourceSettings(
+        cpu_count=target.cpu,
+        memory=None if target.memory_mib is None else f"{target.memory_mib}MiB",
+        gpu_count=job.gpu_count if job.gpu_type else None,
+    )
+    as_step = step(
+        step_operator=stack.NAME,
+        enable_cache=False,
+        settings={"step_operator": settings, "resources": resources},
+    )
+    cell = as_step(_load(job.module))
+    setattr(sys.modules[_module_name(job.module)], job.module.function, cell)
+    artifacts = _save_inputs(job.inputs)
+
+    @pipeline(name=job.notebook, enable_cache=False)
+    def run() -> None:
+        cell(**artifacts)  # type: ignore[arg-type]  # ZenML takes saved artifacts as well
+
+    run()
+
+
+def _module_name(module: StepModule) -> str:
+    return f"extracted_notebook_code_{module.digest}"  # ZenML's own name for such a module
+
+
+def _load(module: StepModule) -> Callable[..., Any]:
+    """Make the step module importable in this process: ZenML loads a step by its module's name."""
+    name = _module_name(module)
+    filename = f"<{name}>"
+    # inspect.getsource, which ZenML records the step's source with, reads from here.
+    linecache.cache[filename] = (len(module.text), None, module.text.splitlines(keepends=True), filename)
+    loaded = types.ModuleType(name)
+    namespace = loaded.__dict__
+    function = _function(module, filename, name)
+    namespace[module.function] = function
+    sys.modules[name] = loaded
+    return function
+
+
+def _function(module: StepModule, filename: str, name: str) -> Callable[..., Any]:
+    """Compile the step function alone: the module's imports and definitions are not needed where it never runs."""
+    import ast
+    from typing import Annotated
+
+    tree = ast.parse(module.text)
+    functions = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == module.function
+    ]
+    tree.body = [functions[-1]]
+    namespace: dict[str, Any] = {"Any": Any, "Annotated": Annotated, "__name__": name}
+    exec(compile(tree, filename, "exec"), namespace)  # noqa: S102 - the user's own cell, as a function
+    function: Callable[..., Any] = namespace[module.function]
+    return function
+
+
+def _save_inputs(values: Mapping[str, object]) -> dict[str, ArtifactVersionResponse]:
+    from zenml import save_artifact
+
+    return {name: save_artifact(value, name, include_visualizations=False) for name, value in values.items()}

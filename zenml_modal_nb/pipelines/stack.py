@@ -1,0 +1,43 @@
+"""The stack that the extension provides in the user's ZenML when none is named; never made the active one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zenml.models import StackResponse
+
+NAME = "modal_notebook"  # of the flavor, of our operator and of our stack
+_FLAVOR_SOURCE = "zenml_modal_nb.pipelines.flavor.ModalNotebookFlavor"
+
+
+def own_stack() -> StackResponse:
+    """Return our stack, registering flavor, operator and stack where they are missing."""
+    from zenml.client import Client
+    from zenml.enums import StackComponentType
+    from zenml.exceptions import EntityExistsError
+
+    client = Client()
+    try:
+        return client.get_stack(NAME, allow_name_prefix_match=False)
+    except KeyError:
+        pass
+    operator_type = StackComponentType.STEP_OPERATOR
+    try:
+        client.create_flavor(_FLAVOR_SOURCE, operator_type)
+    except EntityExistsError:
+        pass
+    try:
+        client.create_stack_component(NAME, NAME, operator_type, configuration={})
+    except EntityExistsError:
+        pass
+    # The local rung of ZenML: its own default components, on this machine.
+    components: dict[StackComponentType, str | object] = {
+        StackComponentType.ORCHESTRATOR: "default",
+        StackComponentType.ARTIFACT_STORE: "default",
+        operator_type: NAME,
+    }
+    try:
+        return client.create_stack(NAME, components)  # type: ignore[arg-type]
+    except EntityExistsError:
+        return client.get_stack(NAME, allow_name_prefix_match=False)

@@ -1,0 +1,199 @@
+"""One run of a cell in the foreground: a worker thread records it, the calling thread shows it.
+
+ZenML must not run on the main thread, where it would replace the kernel's signal handlers; an interrupt reaches the
+main thread, which only waits for events, at any moment.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from zenml_modal_nb.cells.imports import Import
+from zenml_modal_nb.errors import ModalStepError
+from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Queued, Reason, Stopped
+from zenml_modal_nb.packaging.payload import unpack
+from zenml_modal_nb.pipelines.execution import Execution, Values
+from zenml_modal_nb.pipelines.record import record
+from zenml_modal_nb.run.failure import Tracebacks
+from zenml_modal_nb.run.preparation import Prepared
+from zenml_modal_nb.sandboxes.ending import RunEndedError
+
+_TICK = 1.0  # seconds between two updates of the running cost
+_SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
+
+
+class Renderer(Protocol):
+    """Whoever shows the run; see `rendering.renderer`."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+
+
+class CellRun:
+    """A run and its handle, `_modal_run` in the notebook; made by the cell magic."""
+
+    def __init__(
+        self, prepared: Prepared, namespace: dict[str, Any], renderer: Renderer, tracebacks: Tracebacks
+    ) -> None:
+        self._prepared = prepared
+        self._namespace = namespace
+        self._renderer = renderer
+        self._tracebacks = tracebacks
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._log: list[str] = []
+        self._raised: BaseException | None = None  # what `record` raised
+        self._status = "running"
+        self._execution = Execution(prepared.job, self._emit, self._read)
+        self._worker = threading.Thread(target=self._record, name="zenml-modal-nb-run", daemon=True)
+
+    @property
+    def id(self) -> str | None:
+        """ID of the run in ZenML, None until it is recorded."""
+        recorded = self._execution.recorded
+        return None if recorded is None else recorded.run_id
+
+    @property
+    def url(self) -> str | None:
+        """The run's page in ZenML's dashboard, None without a dashboard."""
+        recorded = self._execution.recorded
+        return None if recorded is None else recorded.url
+
+    @property
+    def status(self) -> str:
+        """Either "running" or why the run ended, e.g. "finished"."""
+        return self._status
+
+    @property
+    def cost(self) -> float | None:
+        """Estimate in USD so far; None when the request has no known price."""
+        return self._execution.cost()
+
+    @property
+    def outputs(self) -> Mapping[str, object]:
+        """What the cell bound, by variable; empty until the run has ended."""
+        values = self._execution.values
+        return {} if values is None else dict(values.named)
+
+    def logs(self) -> str:
+        """Everything the cell's processes have written so far."""
+        return "".join(self._log)
+
+    def cancel(self) -> None:
+        """Stop the run and terminate its sandbox."""
+        self._execution.stop(Reason.STOPPED)
+
+    def wait(self) -> None:
+        """Return when the run has ended."""
+        self._worker.join()
+
+    def result(self) -> object:
+        """Wait for the run and return the value of the cell's last expression; raises what the cell raised."""
+        self.wait()
+        return self._conclusion()
+
+    def follow(self) -> object:
+        """Run to the end, showing what happens, and return the value of the last expression.
+
+        Raises what the cell raised, ModalStepError when it could not run, KeyboardInterrupt when it was stopped.
+        """
+        self._renderer.show(Queued(self._prepared.job.target))
+        self._worker.start()
+        self._drain()
+        self._execution.settle(_SETTLE)
+        self._write_back()
+        self._renderer.show(self._last_event())
+        return self._conclusion()
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, Log):
+            self._log.append(event.text)
+        self._events.put(event)
+
+    def _read(self, data: bytes) -> Values:
+        return Values(*unpack(data, self._namespace))
+
+    def _record(self) -> None:
+        try:
+            record(self._execution)
+        except BaseException as error:  # noqa: BLE001 - raised again on the thread that runs the cell
+            self._raised = error
+        finally:
+            self._events.put(None)
+
+    def _drain(self) -> None:
+        ended = False
+        while not ended:
+            try:
+                ended = self._show_next()
+            except KeyboardInterrupt:
+                self._execution.stop(Reason.STOPPED)
+
+    def _show_next(self) -> bool:
+        try:
+            event = self._events.get(timeout=_TICK)
+        except queue.Empty:
+            event = Cost(self.cost, self._execution.running())
+        if event is None:
+            return True
+        self._renderer.show(event)
+        return False
+
+    def _write_back(self) -> None:
+        """The one place that writes to the user's namespace."""
+        values = self._execution.values
+        if values is None:
+            return
+        self._namespace.update(values.named)
+        if self._execution.cell_error is not None:
+            return
+        for name in self._prepared.deleted:
+            if name not in values.named:
+                self._namespace.pop(name, None)
+        for each in self._prepared.imported:
+            self._import(each)
+
+    def _import(self, wanted: Import) -> None:
+        """Bind what the cell imported, where it is installed here too."""
+        try:
+            exec(wanted.statement, self._namespace)  # noqa: S102 - an import statement that the user's cell holds
+        except ImportError:
+            return  # a package of the image only: the name stays unbound, and using it says so
+
+    def _last_event(self) -> Event:
+        execution = self._execution
+        elapsed, usd, recorded = execution.elapsed(), execution.cost(), execution.recorded
+        if isinstance(execution.ended, RunEndedError) and execution.ended.reason in (
+            Reason.STOPPED,
+            Reason.COST_CAP,
+        ):
+            self._status = str(execution.ended.reason)
+            return Stopped(execution.ended.reason, elapsed, usd, recorded)
+        if self._raised is None:
+            self._status = str(Reason.FINISHED)
+            return Finished(elapsed, usd, tuple(self.outputs), recorded)
+        reason = Reason.CELL_FAILED if execution.cell_error is not None else Reason.LOST_CONTACT
+        if isinstance(execution.ended, RunEndedError):
+            reason = execution.ended.reason
+        self._status = str(reason)
+        return Failed(reason, str(self._raised), elapsed, usd, recorded)
+
+    def _conclusion(self) -> object:
+        execution = self._execution
+        if isinstance(execution.ended, RunEndedError) and execution.ended.reason is Reason.STOPPED:
+            raise self._tracebacks.stopped()
+        if execution.cell_error is not None and execution.raised is not None:
+            raise self._tracebacks.of_cell(execution.raised, execution.cell_error)
+        if self._raised is None:
+            values = execution.values
+            return None if values is None else values.last
+        if isinstance(self._raised, ModalStepError):
+            raise self._raised
+        raise ModalStepError(
+            f"The cell ran, but ZenML could not record it: {type(self._raised).__name__}: {self._raised}. "
+            "What the cell bound is in your variables."
+            if execution.values is not None
+            else f"The run could not be started: {type(self._raised).__name__}: {self._raised}."
+        ) from self._raised

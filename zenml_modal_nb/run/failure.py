@@ -1,0 +1,50 @@
+"""The exception that a failing cell shows: the user's own, with the user's lines."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from zenml_modal_nb.rendering import traceback
+from zenml_modal_nb.run.preparation import Cell
+
+# What IPython calls a code object's file for people, e.g. ("Cell", "In[3]"); None for a file that is no cell.
+NameOfCell = Callable[[str], str | None]
+
+
+class Tracebacks:
+    """Draws the errors of one cell; made by the cell magic, which knows the cell's text and its neighbours."""
+
+    def __init__(self, cell: Cell, lines: Sequence[str], name_of_cell: NameOfCell) -> None:
+        self._cell = cell
+        self._lines = lines
+        self._name_of_cell = name_of_cell
+
+    def of_cell(self, error: BaseException, fields: Mapping[str, Any]) -> BaseException:
+        """Give the restored exception the remote traceback, drawn as IPython draws its own."""
+        report = traceback.read(self._with_sources(fields))
+        lines = traceback.draw(
+            report, cell_file=self._cell.filename, cell_lines=self._lines, cell_label=self._cell.label
+        )
+        # IPython asks an exception for its own rendering before it draws one.
+        error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
+        return error
+
+    def stopped(self) -> KeyboardInterrupt:
+        """Return what an interrupted cell raises."""
+        error = KeyboardInterrupt("the run was stopped and its sandbox is terminated")
+        error._render_traceback_ = lambda: [f"KeyboardInterrupt: {error}"]  # type: ignore[attr-defined]
+        return error
+
+    def _with_sources(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the lines of other cells, which the sandbox has run without having seen their text."""
+        frames = []
+        for frame in fields.get("frames", []):
+            label = self._name_of_cell(frame["file"])
+            if label is not None:
+                text = frame["text"] or linecache.getline(frame["file"], frame["line"]).rstrip("\n")
+                frames.append({**frame, "file": label, "text": text})
+            else:
+                frames.append(frame)
+        return {**fields, "frames": frames}

@@ -1,0 +1,137 @@
+"""From a request and a cell's text to a job: analysed, packaged, priced; creates nothing anywhere."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from zenml_modal_nb.cells.cell import AnalyzedCell, analyze
+from zenml_modal_nb.cells.imports import Import
+from zenml_modal_nb.errors import InvalidRequestError
+from zenml_modal_nb.events import Target
+from zenml_modal_nb.packaging.archive import runner_archive
+from zenml_modal_nb.packaging.module import write_module
+from zenml_modal_nb.packaging.payload import pack
+from zenml_modal_nb.pipelines.execution import CellJob
+from zenml_modal_nb.pricing import meter, rates
+from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
+from zenml_modal_nb.sandboxes.connection import Connection, connect
+from zenml_modal_nb.sandboxes.image import ImageSpec
+from zenml_modal_nb.sandboxes.launch import Part
+
+_GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The cell as the front end has it."""
+
+    body: str  # below the magic line
+    label: str  # e.g. "Cell In[5]"
+    filename: str  # what frames of the cell carry as their file
+    notebook: str  # names the ZenML pipeline and the Modal app
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job, and what the notebook must do itself when it is done."""
+
+    job: CellJob
+    cell: Cell
+    deleted: tuple[str, ...]
+    imported: tuple[Import, ...]
+
+
+def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prepared:
+    """Analyse and package a cell.
+
+    Raises:
+        ModalStepError: the request, the cell or one of its values makes the run impossible.
+    """
+    analyzed = analyze(
+        cell.body, namespace, inputs=request.inputs, outputs=request.outputs, gpu=request.gpu is not None
+    )
+    captured = analyzed.captured
+    needed = {**captured.values, **captured.definitions, **captured.references}
+    needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
+    values = pack(needed, namespace)
+    environment, ephemeral = _environment(request)
+    connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
+    name = request.name or analyzed.default_name
+    run = {
+        # Line 1 of the cell is the magic line, so that the sandbox counts lines as the notebook does.
+        "source": "\n" + analyzed.source.text,
+        "filename": cell.filename,
+        "step": name,
+        "outputs": [*analyzed.outputs, *analyzed.optional_outputs],
+        "grace": min(_GRACE, request.timeout),
+    }
+    job = CellJob(
+        nonce=secrets.token_hex(16),
+        target=_target(request, name, connection, values.size),
+        connection=connection,
+        image=ImageSpec(request.image, request.apt, _requirements(request, analyzed)),
+        module=write_module(
+            analyzed.source.text,
+            name=name,
+            inputs=tuple(captured.values),
+            outputs=analyzed.outputs,
+            modules=captured.modules,
+            definitions=captured.definitions,
+            references=captured.references,
+        ),
+        inputs=captured.values,
+        parts=(
+            Part.of("runner.zip", [runner_archive()]),
+            Part("payload.zmnb", values.pieces, values.size, values.sha256),
+        ),
+        run=run,
+        grace=min(_GRACE, request.timeout),
+        environment=environment,
+        ephemeral=ephemeral,
+        secrets=request.secrets,
+        gpu_type=request.gpu,
+        gpu_count=request.gpu_count,
+        notebook=cell.notebook,
+    )
+    return Prepared(job, cell, analyzed.names.deleted, analyzed.imported_names)
+
+
+def _target(request: StepRequest, name: str, connection: Connection, input_bytes: int) -> Target:
+    cpu = request.cpu or DEFAULT_CPU
+    memory = request.memory_mib or max(DEFAULT_MEMORY_MIB, 3 * input_bytes // _MIB)
+    prices = rates.snapshot()
+    hourly = meter.hourly(request.modal_gpu, cpu, memory, request.region, prices)
+    return Target(
+        step_name=name,
+        place=connection.label,
+        billed=connection.billed,
+        gpu=request.modal_gpu,
+        cpu=cpu,
+        memory_mib=memory,
+        region=request.region,
+        cloud=request.cloud,
+        timeout=request.timeout,
+        hourly_rate=None if hourly is None else float(hourly),
+        rate_source=prices.source,
+    )
+
+
+def _requirements(request: StepRequest, analyzed: AnalyzedCell) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*analyzed.requirements.pinned, *analyzed.source.pip, *request.pip]))
+
+
+def _environment(request: StepRequest) -> tuple[dict[str, str], dict[str, str]]:
+    plain = {key: value for key, value in request.env if value is not None}
+    wanted = [key for key, value in request.env if value is None]
+    missing = [key for key in wanted if key not in os.environ]
+    if missing:
+        raise InvalidRequestError(
+            f"--env {missing[0]} sends the notebook's own value, but {missing[0]} is not set here. "
+            f"Set it with `%env {missing[0]}=...` in another cell, or write --env {missing[0]}=VALUE."
+        )
+    return plain, {key: os.environ[key] for key in wanted}

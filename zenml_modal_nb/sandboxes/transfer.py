@@ -1,0 +1,50 @@
+"""Files that a runner names in a frame: read through the sandbox's filesystem API, verified by size and digest."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.runner.frames import Frame
+
+_TRIES = 4
+
+Bundle = Mapping[str, Any]  # by MIME type
+
+
+async def read_values(sandbox: Any, directory: str, frame: Frame) -> bytes:
+    """Return the values file of a `result` frame, inline or from its file; empty when nothing came back."""
+    inline = frame.fields.get("inline")
+    if inline is not None:
+        try:
+            return base64.b64decode(inline, validate=True)
+        except binascii.Error as error:
+            raise SandboxError(f"The result arrived damaged ({error}). Run the cell again.") from None
+    if frame.fields.get("file") is None:
+        return b""
+    return await _read_file(sandbox, directory, frame)
+
+
+async def read_display(sandbox: Any, directory: str, frame: Frame) -> tuple[Bundle, Bundle]:
+    """Return data and metadata of a `display` frame."""
+    fields = frame.fields
+    if fields.get("data") is not None:
+        return fields["data"], fields.get("metadata") or {}
+    bundle = json.loads(await _read_file(sandbox, directory, frame))
+    return dict(bundle["data"]), dict(bundle.get("metadata") or {})
+
+
+async def _read_file(sandbox: Any, directory: str, frame: Frame) -> bytes:
+    path, size, digest = f"{directory}/{frame.fields['file']}", frame.fields["size"], frame.fields["sha256"]
+    for _ in range(_TRIES):
+        data: bytes = await sandbox.filesystem.read_bytes.aio(path)
+        if len(data) == size and hashlib.sha256(data).hexdigest() == digest:
+            return data
+    raise SandboxError(
+        f"{path} did not arrive whole in {_TRIES} attempts ({size} bytes). Run the cell again."
+    )
