@@ -1,0 +1,238 @@
+"""Runs the real bootstrap in a process of its own, over plain pipes, and reads it as a follower would."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cloudpickle
+
+import zenml_modal_nb.runner
+from zenml_modal_nb.runner import frames, pickling
+from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
+
+NONCE = "0123456789abcdef"
+CELL = "<cell 1>"
+_INIT = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+
+
+def runner_zip():
+    """The archive as packaging builds it: our runner under its own path, and cloudpickle."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zenml_modal_nb/__init__.py", _INIT)
+        runner = Path(zenml_modal_nb.runner.__file__).parent
+        for path in sorted(runner.glob("*.py")):
+            archive.write(path, f"zenml_modal_nb/runner/{path.name}")
+        for path in sorted(Path(cloudpickle.__file__).parent.glob("*.py")):
+            archive.write(path, f"cloudpickle/{path.name}")
+    return file.getvalue()
+
+
+ZIP = runner_zip()
+
+
+@dataclass
+class Text:
+    """A stream as a user would see it: open lines grow by pieces and are replaced by progress."""
+
+    shown: str = ""
+    progress: str | None = None
+    states: list = field(default_factory=list)
+
+    def add(self, text):
+        self.progress = None
+        self.shown += text
+
+    def rewrite(self, state):
+        self.shown = self.shown[: self.shown.rfind("\n") + 1]
+        self.progress = state
+        self.states.append(state)
+
+
+class Reading:
+    """Reads one stream's raw bytes to its end, checking every frame's sequence number and offset."""
+
+    def __init__(self, file, seen=lambda frame: None):
+        self.raw = b""
+        self.frames = []
+        self.text = Text()
+        self._seen = seen
+        self._thread = threading.Thread(target=self._read, args=(file,))
+        self._thread.start()
+        self.problems = []
+
+    def _read(self, file):
+        for line in file:
+            at = len(self.raw)
+            self.raw += line
+            frame = frames.decode(line, NONCE)
+            if frame is None:
+                if len(line) > frames.TEXT_LIMIT + 1:
+                    self.problems.append(f"a plain line of {len(line)} bytes")
+                self.text.add(line.decode())
+                continue
+            if frame.at != at or frame.sequence != len(self.frames):
+                self.problems.append(f"{frame} at {at}, number {len(self.frames)}")
+            self.frames.append(frame)
+            if frame.kind == "partial":
+                self.text.add(frame.fields["text"])
+            elif frame.kind == "progress":
+                self.text.rewrite(frame.fields["text"])
+            self._seen(frame)
+
+    def finish(self):
+        self._thread.join()
+        assert self.problems == []
+
+    def kinds(self):
+        return [
+            frame.kind for frame in self.frames if frame.kind not in ("mark", "partial", "progress", "gpu")
+        ]
+
+    def first(self, kind):
+        return next(frame for frame in self.frames if frame.kind == kind)
+
+
+class Sandboxed:
+    """A run of one cell; use as a context manager, `finish` acknowledges and waits."""
+
+    def __init__(
+        self,
+        source,
+        *,
+        values=None,
+        namespace=None,
+        outputs=(),
+        grace=600,
+        environment=None,
+        isolated=True,
+        **run,
+    ):
+        self.namespace = {"__name__": "__main__"} if namespace is None else namespace
+        payload = pickling.dump({"values": values or {}}, self.namespace, definitions=True)
+        self.parts = {"runner.zip": ZIP, "payload.zmnb": bytes(payload)}
+        self.run = {
+            "source": source,
+            "filename": CELL,
+            "step": "step",
+            "outputs": list(outputs),
+            "grace": grace,
+            **run,
+        }
+        self._home = tempfile.TemporaryDirectory()
+        self._hello = threading.Event()
+        self.complete = threading.Event()
+        environment = {"PATH": os.environ["PATH"], "TMPDIR": self._home.name, **(environment or {})}
+        # Isolated: neither this environment's packages nor the working directory can be imported.
+        command = [sys.executable, *(["-I", "-S"] if isolated else []), "-u", "-c", BOOTSTRAP, NONCE]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            bufsize=-1,
+        )
+        self.stdout = Reading(self.process.stdout, self._saw)
+        self.stderr = Reading(self.process.stderr)
+        self.directory = None
+
+    def _saw(self, frame):
+        if frame.kind == "hello":
+            self.directory = Path(frame.fields["directory"])
+            self._hello.set()
+        if frame.kind in ("result", "abandoned"):
+            self.complete.set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self._home.cleanup()
+        for reading in (self.stdout, self.stderr):
+            reading._thread.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def input(self, via="stdin"):
+        parts = [
+            {
+                "name": name,
+                "size": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "via": via if name != "runner.zip" else "stdin",
+            }
+            for name, data in self.parts.items()
+        ]
+        header = json.dumps({"version": 1, "parts": parts, "run": self.run}).encode()
+        sent = b"".join(data for name, data in self.parts.items() if via == "stdin" or name == "runner.zip")
+        return len(header).to_bytes(8, "big") + header + sent
+
+    def hello(self):
+        assert self._hello.wait(10)
+
+    def send(self):
+        self.hello()
+        self.process.stdin.write(self.input())
+        self.process.stdin.flush()
+        return self
+
+    def wait(self):
+        assert self.complete.wait(30), self.stderr.raw.decode(errors="replace")
+        return self
+
+    def acknowledge(self):
+        (self.directory / "ack").touch()
+        code = self.process.wait(10)
+        self.stdout.finish()
+        self.stderr.finish()
+        return code
+
+    def finish(self):
+        """Send the input, wait for the result, check the log copies, acknowledge; returns self."""
+        self.send().wait()
+        self.check_logs()
+        assert self.acknowledge() == 0
+        return self
+
+    def check_logs(self):
+        for name, reading in (("stdout", self.stdout), ("stderr", self.stderr)):
+            paths = sorted((self.directory / "log").glob(f"{name}.*"))
+            assert all(path.stat().st_size == 2**20 for path in paths[:-1])
+            copy = b"".join(path.read_bytes() for path in paths)
+            assert copy == reading.raw[reading.first("begin").at :]
+
+    @property
+    def result(self):
+        return self.stdout.first("result").fields
+
+    @property
+    def error(self):
+        return self.stdout.first("error").fields
+
+    def values(self):
+        """The result's graph, restored into this process as the notebook does."""
+        fields = self.result
+        if "inline" in fields:
+            return pickling.load(base64.b64decode(fields["inline"]), self.namespace)
+        data = (self.directory / fields["file"]).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (fields["size"], fields["sha256"])
+        return pickling.load(self.directory / fields["file"], self.namespace)
+
+
+def ran(source, **options):
+    """Run a cell to its acknowledged end; its directory is gone, its frames are there."""
+    with Sandboxed(source, **options) as sandboxed:
+        return sandboxed.finish()

@@ -1,0 +1,54 @@
+"""The text that starts a run inside a sandbox that holds nothing of ours: `python -u -c BOOTSTRAP NONCE`."""
+
+from __future__ import annotations
+
+# The command's arguments may have 65,536 characters in all, so this is short, and leaves to `program` what it can.
+# Each part of the input has 15 minutes: a client that dies between hello and the last part must not leave a
+# sandbox that waits, and bills, until its timeout (SIGALRM ends the process).
+BOOTSTRAP = r"""
+import hashlib, json, os, signal, sys, tempfile, time
+nonce = sys.argv[-1]
+sys.argv[:] = [""]
+directory = tempfile.mkdtemp(prefix="zmnb-")
+for name in "in", "out", "log":
+    os.mkdir(os.path.join(directory, name))
+hello = {"v": 1, "n": nonce, "s": 0, "at": 0, "k": "hello", "python": sys.version.split()[0],
+         "directory": directory, "pid": os.getpid()}
+hello = ("\33]777;zmnb;" + json.dumps(hello) + "\7\n").encode()
+os.write(1, hello)
+def pull(size):
+    data = b""
+    while len(data) < size:
+        piece = os.read(0, min(size - len(data), 1 << 16))
+        if not piece:
+            sys.exit("zenml_modal_nb: standard input ended before the run's input was complete")
+        data += piece
+    return data
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+signal.alarm(900)
+header = json.loads(pull(int.from_bytes(pull(8), "big")))
+for part in header["parts"]:
+    signal.alarm(900)
+    path = os.path.join(directory, "in", part["name"])
+    if part["via"] == "stdin":
+        with open(path, "wb") as file:
+            left = part["size"]
+            while left:
+                left -= file.write(pull(min(left, 1 << 16)))
+        if digest(path) != part["sha256"]:
+            sys.exit("zenml_modal_nb: " + part["name"] + " did not arrive as it was sent")
+    else:
+        size, sha256 = part["size"], part["sha256"]
+        while not (os.path.exists(path) and os.path.getsize(path) == size and digest(path) == sha256):
+            time.sleep(0.02)
+signal.alarm(0)
+null = os.open(os.devnull, os.O_RDONLY)
+os.dup2(null, 0)
+os.close(null)
+header["position"] = len(hello)
+sys.path.insert(0, os.path.join(directory, "in", "runner.zip"))
+from zenml_modal_nb.runner.program import main
+main(directory, nonce, header)
+""".lstrip()

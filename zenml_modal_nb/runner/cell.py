@@ -1,0 +1,126 @@
+"""The cell itself: its text compiled as a notebook would, and run in its namespace."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import inspect
+import io
+import linecache
+import time
+import tokenize
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zenml_modal_nb.runner.graph import Namespace
+
+_FUTURES = 0
+for _name in __future__.all_feature_names:
+    _FUTURES |= getattr(__future__, _name).compiler_flag
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the client wants run; read from the header of the input, see ARCHITECTURE.md."""
+
+    source: str
+    filename: str
+    step: str
+    outputs: tuple[str, ...]
+    grace: float | None  # seconds; None: never abandoned
+    sources: Mapping[str, str] = field(default_factory=dict)  # of the notebook's other cells, by file name
+
+    @classmethod
+    def of_header(cls, header: Mapping[str, Any]) -> Run:
+        """Read the header's RUN; raises KeyError where it lacks something."""
+        run = header["run"]
+        return cls(
+            source=run["source"],
+            filename=run["filename"],
+            step=run["step"],
+            outputs=tuple(run["outputs"]),
+            grace=run["grace"],
+            sources=run.get("sources", {}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the cell ended; made by `execute`, read by `program`."""
+
+    seconds: float
+    last: Any = None  # the value of a last expression
+    error: BaseException | None = None
+
+
+def show_sources(run: Run) -> None:
+    """Give tracebacks, and compilers that read source, the text of the notebook's cells."""
+    for filename, text in {**run.sources, run.filename: run.source}.items():
+        # Without a modification time linecache does not look for a file of that name.
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+
+
+def execute(run: Run, namespace: Namespace) -> Outcome:
+    """Run the cell; whatever it raises is in the outcome."""
+    start = time.perf_counter()
+    try:
+        body, last = _compiled(run)
+        value = _evaluated(body, last, namespace)
+    except SystemExit as error:
+        if error.code is None or error.code == 0:
+            return Outcome(time.perf_counter() - start)
+        return Outcome(time.perf_counter() - start, error=error)
+    except BaseException as error:  # noqa: BLE001  # an interrupt too is how this cell ended
+        return Outcome(time.perf_counter() - start, error=error)
+    return Outcome(time.perf_counter() - start, last=value)
+
+
+def _compiled(run: Run) -> tuple[types.CodeType, types.CodeType | None]:
+    """Compile the statements, and apart from them a last expression whose value is wanted."""
+    tree = ast.parse(run.source, run.filename)
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    expression = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silenced(run.source):
+        expression = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]  # it is an ast.Expr
+    body = compile(tree, run.filename, "exec", flags, dont_inherit=True)
+    if expression is None:
+        return body, None
+    return body, compile(
+        expression, run.filename, "eval", flags | (body.co_flags & _FUTURES), dont_inherit=True
+    )
+
+
+def _is_silenced(source: str) -> bool:
+    """Say whether the cell ends with a semicolon, by which a notebook is told not to show the last value."""
+    last = None
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in (
+            tokenize.NEWLINE,
+            tokenize.NL,
+            tokenize.COMMENT,
+            tokenize.ENDMARKER,
+            tokenize.DEDENT,
+        ):
+            last = token
+    return last is not None and last.type == tokenize.OP and last.string == ";"
+
+
+def _evaluated(body: types.CodeType, last: types.CodeType | None, namespace: Namespace) -> Any:
+    codes = [code for code in (body, last) if code is not None]
+    if not any(code.co_flags & inspect.CO_COROUTINE for code in codes):
+        return [eval(code, namespace) for code in codes][-1]  # noqa: S307  # running the cell is the purpose
+
+    import asyncio  # takes 40 ms, which most cells need not wait for
+
+    async def awaited() -> Any:
+        # One event loop for the whole cell: what the statements have opened, the last expression uses.
+        value = None
+        for code in codes:
+            value = eval(code, namespace)  # noqa: S307  # running the cell is the purpose
+            if code.co_flags & inspect.CO_COROUTINE:
+                value = await value
+        return value
+
+    return asyncio.run(awaited())

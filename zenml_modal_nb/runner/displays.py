@@ -1,0 +1,169 @@
+"""Rich output without IPython: what an object says of itself becomes a MIME bundle in a `display` frame."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zenml_modal_nb.runner.output import Output
+
+_INLINE_LIMIT = 6 * 1024  # bytes of JSON; larger ones are files
+
+# Method, MIME type; the order is that of IPython's formatters.
+_METHODS = (
+    ("_repr_html_", "text/html"),
+    ("_repr_markdown_", "text/markdown"),
+    ("_repr_svg_", "image/svg+xml"),
+    ("_repr_png_", "image/png"),
+    ("_repr_pdf_", "application/pdf"),
+    ("_repr_jpeg_", "image/jpeg"),
+    ("_repr_latex_", "text/latex"),
+    ("_repr_json_", "application/json"),
+    ("_repr_javascript_", "application/javascript"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A MIME bundle: data and metadata by MIME type, ready for JSON."""
+
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class Displays:
+    """Sends bundles; made once by `program`, reached by the cell through the builtin `display`."""
+
+    def __init__(self, output: Output, directory: Path) -> None:
+        self._output = output
+        self._directory = directory
+        self._number = 0
+
+    def show(
+        self, *objects: Any, metadata: dict[str, Any] | None = None, raw: bool = False, **_: Any
+    ) -> None:
+        """Show objects as `IPython.display.display` does; `raw` means that they are MIME bundles already."""
+        for thing in objects:
+            own = None if raw or isinstance(thing, type) else getattr(thing, "_ipython_display_", None)
+            if callable(own):
+                own()
+                continue
+            made = Bundle(dict(thing), {}) if raw else bundle(thing)
+            self.send(Bundle(_jsonable(made.data), _jsonable({**made.metadata, **(metadata or {})})))
+
+    def send(self, made: Bundle) -> None:
+        """Send one bundle, through a file if it is large; in a forked process its text is printed instead."""
+        if not self._output.here:
+            sys.stdout.write(f"{made.data.get('text/plain', '')}\n")
+            return
+        fields: dict[str, Any] = {"data": made.data, "metadata": made.metadata}
+        content = json.dumps(fields).encode("ascii")
+        if len(content) > _INLINE_LIMIT:
+            self._number += 1
+            name = f"out/display-{self._number:06d}.json"
+            (self._directory / name).write_bytes(content)
+            fields = {"file": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        self._output.emit("display", fields)
+
+    def show_figures(self) -> None:
+        """Show the figures that matplotlib has open, and close them, as a notebook does after each cell."""
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is None:
+            return
+        for number in pyplot.get_fignums():
+            self.show(pyplot.figure(number))
+        pyplot.close("all")
+
+
+def bundle(thing: Any) -> Bundle:
+    """Ask an object for its representations; one that fails is left out, and standard error says so."""
+    data: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    if not isinstance(thing, type):
+        whole = _call(thing, "_repr_mimebundle_", include=None, exclude=None)
+        data, metadata = _parts(whole)
+        for method, kind in _METHODS:
+            if kind not in data:
+                part, about = _parts(_call(thing, method), kind)
+                data.update(part)
+                metadata.update(about)
+        data = {**_figure(thing), **data}
+    if "text/plain" not in data:
+        data["text/plain"] = _plain(thing)
+    return Bundle(_jsonable(data), _jsonable(metadata))
+
+
+def comes_back(value: Any) -> bool:
+    """Say whether a last expression's value makes sense in the notebook; a line of a plot does not."""
+    members: Iterable[Any] = (value,)
+    if isinstance(value, list | tuple | dict):
+        members = list(value.values() if isinstance(value, dict) else value)[:20]
+    return not any(
+        type(member).__module__.partition(".")[0] in ("matplotlib", "seaborn") for member in members
+    )
+
+
+def _parts(result: Any, kind: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split what a method returns into data and metadata; it may return both, as a pair."""
+    about: Any = {}
+    if isinstance(result, tuple) and len(result) == 2:
+        result, about = result
+    if result is None:
+        return {}, {}
+    if kind is not None:
+        return {kind: result}, {kind: about} if about else {}
+    return (dict(result), dict(about)) if isinstance(result, dict) else ({}, {})
+
+
+def _call(thing: Any, name: str, **arguments: Any) -> Any:
+    try:
+        method = getattr(thing, name, None)
+        # An object that answers to any name has no representations, e.g. a mock or a remote proxy.
+        if not callable(method) or callable(getattr(thing, "_zmnb_no_such_method_", None)):
+            return None
+        return method(**arguments)
+    except NotImplementedError:  # how an object says that it has no such representation just now
+        return None
+    except Exception as error:  # noqa: BLE001  # a representation is the user's or a library's code
+        sys.stderr.write(f"{name} of {type(thing).__name__} failed: {type(error).__name__}: {error}\n")
+        return None
+
+
+def _plain(thing: Any) -> str:
+    try:
+        return repr(thing)
+    except Exception as error:  # noqa: BLE001  # as above
+        return f"<{type(thing).__name__} whose repr failed: {type(error).__name__}>"
+
+
+def _figure(thing: Any) -> dict[str, Any]:
+    figures = sys.modules.get("matplotlib.figure")
+    if figures is None or not isinstance(thing, figures.Figure):
+        return {}
+    file = io.BytesIO()
+    thing.savefig(file, format="png", bbox_inches="tight")
+    width, height = thing.get_size_inches() * thing.dpi
+    text = f"<Figure size {width:.0f}x{height:.0f} with {len(thing.axes)} Axes>"
+    return {"image/png": file.getvalue(), "text/plain": text}
+
+
+def _jsonable(value: Any) -> Any:
+    """Turn a bundle's content into what JSON can hold: bytes as base64, as notebooks have them."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    return str(value)

@@ -1,0 +1,122 @@
+"""Exceptions as plain records that any notebook can draw, whatever the exception's own methods do."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import traceback
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from zenml_modal_nb.runner import pickling
+from zenml_modal_nb.runner.graph import Namespace
+
+_PICKLE_LIMIT = 4096  # bytes
+_OURS = os.path.dirname(os.path.abspath(__file__))
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """How much of an exception is told."""
+
+    frames: int
+    text: int  # characters of a source line
+    value: int  # characters of a message
+    chain: int  # exceptions below the one raised
+
+
+# The first that fits into the room there is.
+_MEASURES = (
+    _Measure(50, 200, 4000, 4),
+    _Measure(50, 120, 2000, 2),
+    _Measure(24, 100, 1000, 2),
+    _Measure(12, 80, 500, 1),
+    _Measure(6, 0, 200, 0),
+    _Measure(1, 0, 100, 0),
+)
+
+
+def record(error: BaseException, filename: str, namespace: Namespace, room: int) -> dict[str, Any]:
+    """Describe an exception in at most `room` bytes of JSON; see ARCHITECTURE.md, `error`.
+
+    Frames begin at the cell's own file, `filename`, where the exception has been there.
+    """
+    pickled = _pickled(error, namespace)
+    fields: dict[str, Any] = {}
+    for measure in _MEASURES:
+        fields = {**_described(error, filename, measure), "pickled": pickled}
+        if len(json.dumps(fields)) <= room:
+            break
+    return fields
+
+
+def _described(error: BaseException, filename: str, measure: _Measure, depth: int = 0) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "ename": _text(lambda: type(error).__name__, measure.value),
+        "evalue": _text(lambda: str(error), measure.value),
+        "frames": _frames(error.__traceback__, filename, measure),
+    }
+    notes = getattr(error, "__notes__", None)
+    if isinstance(notes, list) and notes:
+        fields["notes"] = [_text(partial(str, note), measure.value) for note in notes[:8]]
+    if depth < measure.chain:
+        if error.__cause__ is not None:
+            fields["cause"] = [_described(error.__cause__, filename, measure, depth + 1)]
+        elif error.__context__ is not None and not error.__suppress_context__:
+            fields["context"] = [_described(error.__context__, filename, measure, depth + 1)]
+    return fields
+
+
+def _frames(trace: types.TracebackType | None, filename: str, measure: _Measure) -> list[dict[str, Any]]:
+    steps = list(traceback.walk_tb(trace))
+    files = [frame.f_code.co_filename for frame, _ in steps]
+    if filename in files:
+        steps = steps[files.index(filename) :]
+    else:
+        steps = [step for step, file in zip(steps, files, strict=True) if not file.startswith(_OURS)]
+    left_out = len(steps) - measure.frames
+    if left_out <= 0:
+        return [_frame(frame, line, measure) for frame, line in steps]
+    # Of a deep recursion both ends tell something: how it began and where it broke.
+    first = measure.frames // 3
+    gap = {"file": "", "line": 0, "name": f"… {left_out} more frames …", "text": ""}
+    shown = [_frame(frame, line, measure) for frame, line in steps[:first] + steps[first + left_out :]]
+    return [*shown[:first], gap, *shown[first:]]
+
+
+def _frame(frame: types.FrameType, line: int | None, measure: _Measure) -> dict[str, Any]:
+    summary = traceback.FrameSummary(frame.f_code.co_filename, line or 0, frame.f_code.co_qualname)
+    return {
+        "file": summary.filename[-300:],
+        "line": summary.lineno or 0,
+        "name": summary.name[:100],
+        "text": (summary.line or "")[: measure.text],
+    }
+
+
+def _text(make: Callable[[], object], limit: int) -> str:
+    try:
+        text = make()
+        if not isinstance(text, str):
+            text = f"<{type(text).__name__}>"
+    except Exception as error:  # noqa: BLE001  # an exception's own __str__ may raise anything at all
+        text = f"<unprintable: {type(error).__name__}>"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _pickled(error: BaseException, namespace: Namespace) -> str | None:
+    """Return a values file in base64, None where the exception would not come back as it is."""
+    try:
+        values = pickling.dump(error, namespace)
+        if values.size > _PICKLE_LIMIT:
+            return None
+        copy = pickling.load(bytes(values), namespace)
+        if type(copy) is not type(error) or str(copy) != str(error):
+            return None
+    except Exception:  # noqa: BLE001  # whatever its methods raise, the record goes without the pickle
+        return None
+    return base64.b64encode(bytes(values)).decode()

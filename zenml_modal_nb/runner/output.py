@@ -1,0 +1,184 @@
+"""Descriptors 1 and 2 of the sandbox's process and of every process it starts."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import selectors
+import sys
+import termios
+import threading
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from zenml_modal_nb.runner.segments import LogCopy
+from zenml_modal_nb.runner.stream import Stream
+
+StreamName = Literal["stdout", "stderr"]
+
+_READ_SIZE = 256 * 1024  # bytes
+_PIPE_SIZE = 1024 * 1024  # bytes; Linux's limit for ordinary users
+_FLUSH_AFTER = 0.05  # seconds; Jupyter too shows what `print(".", end="")` prints
+
+
+class UserText(io.TextIOWrapper):
+    """What the cell knows as `sys.stdout` or `sys.stderr`: an ordinary text file, flushed at line ends."""
+
+    def __init__(self, descriptor: int, unflushed: threading.Event) -> None:
+        raw = io.FileIO(descriptor, "w", closefd=False)
+        super().__init__(
+            io.BufferedWriter(raw),
+            encoding="utf-8",
+            errors="backslashreplace",
+            newline="",
+            line_buffering=True,
+        )
+        self.unflushed = unflushed
+
+    def write(self, text: str, /) -> int:
+        """Write, and ask for a flush where there is no line end to cause one."""
+        count = super().write(text)
+        if not text.endswith("\n"):
+            self.unflushed.set()
+        return count
+
+
+class _Channel:
+    """One descriptor: a pipe in its place, its stream, and where the stream goes."""
+
+    def __init__(self, number: int, name: StreamName, directory: Path, nonce: str, position: int) -> None:
+        self._target = os.dup(number)
+        self._log: LogCopy | None = LogCopy(directory, name)
+        self._readable = True
+        self.name = name
+        self.source, sink = os.pipe()
+        _enlarge(self.source)
+        os.set_blocking(self.source, False)
+        os.dup2(sink, number)
+        os.close(sink)
+        # The hello frame was the first of standard output.
+        self.stream = Stream(self._write, nonce, position=position, sequence=1 if position else 0)
+
+    def pump(self) -> None:
+        """Take what the pipe has, up to one read's size; the caller holds the stream's lock."""
+        try:
+            data = os.read(self.source, _READ_SIZE)
+        except BlockingIOError:  # another thread has just emptied it
+            return
+        self.stream.feed(data, time.monotonic())
+
+    def drain(self) -> None:
+        """Take what is in the pipe at this moment; a child that goes on writing does not hold this up."""
+        left = int.from_bytes(fcntl.ioctl(self.source, termios.FIONREAD, bytes(4)), sys.byteorder)
+        while left > 0:
+            data = os.read(self.source, min(left, _READ_SIZE))
+            left -= len(data)
+            self.stream.feed(data, time.monotonic())
+
+    def _write(self, data: bytes) -> None:
+        if self._log is not None:
+            try:
+                self._log.write(data)
+            except (
+                OSError
+            ):  # e.g. the disk is full: the cell goes on, and what is read live is still complete
+                self._log = None
+        view = memoryview(data)
+        while view and self._readable:
+            try:
+                view = view[os.write(self._target, view) :]
+            except OSError:  # nobody reads this end any more; the cell goes on, and the log copy has it all
+                self._readable = False
+
+
+class Output:
+    """The owner of both descriptors; made once by `program`, used by whatever sends a frame."""
+
+    def __init__(self, directory: Path, nonce: str, position: int) -> None:
+        self._process = os.getpid()
+        self._channels: dict[StreamName, _Channel] = {}
+        for text in (sys.stdout, sys.stderr):
+            text.flush()
+        self._channels["stdout"] = _Channel(1, "stdout", directory, nonce, position)
+        self._channels["stderr"] = _Channel(2, "stderr", directory, nonce, 0)
+        self._unflushed = threading.Event()
+        self._texts = (UserText(1, self._unflushed), UserText(2, self._unflushed))
+        sys.stdout, sys.stderr = self._texts
+        # Libraries go back to these, e.g. after a redirection.
+        vars(sys).update(__stdout__=self._texts[0], __stderr__=self._texts[1])
+        threading.Thread(target=self._run, name="zenml_modal_nb output", daemon=True).start()
+        threading.Thread(target=self._flush_late, name="zenml_modal_nb flush", daemon=True).start()
+        os.register_at_fork(before=self.flush, after_in_child=self._forget)
+
+    @property
+    def here(self) -> bool:
+        """Whether this process owns the descriptors: a fork of it must send no frames."""
+        return os.getpid() == self._process
+
+    def emit(
+        self, kind: str, fields: dict[str, Any], name: StreamName = "stdout", *, last: bool = False
+    ) -> None:
+        """Send a frame after everything printed so far; raises `frames.FrameTooLongError`."""
+        self.flush()
+        channel = self._channels[name]
+        with channel.stream.lock:
+            channel.drain()
+            channel.stream.frame(kind, fields, time.monotonic(), last=last)
+
+    def emit_within(self, seconds: float, kind: str, fields: dict[str, Any]) -> None:
+        """Send the last frame of standard output, unless the stream is stuck for that long."""
+        stream = self._channels["stdout"].stream
+        if stream.lock.acquire(timeout=seconds):
+            try:
+                stream.frame(kind, fields, time.monotonic(), last=True)
+            finally:
+                stream.lock.release()
+
+    def flush(self) -> None:
+        """Flush what Python holds back, that of a file put in place of `sys.stdout` included."""
+        for text in {*self._texts, sys.stdout, sys.stderr}:
+            try:
+                text.flush()
+            except (
+                AttributeError,
+                ValueError,
+                OSError,
+            ):  # None, closed, or no file at all: the user's own doing
+                continue
+
+    def _run(self) -> None:
+        selector = selectors.DefaultSelector()
+        for channel in self._channels.values():
+            selector.register(channel.source, selectors.EVENT_READ, channel)
+        while True:
+            dues = [due for channel in self._channels.values() if (due := channel.stream.due()) is not None]
+            timeout = max(0.0, min(dues) - time.monotonic()) if dues else None
+            for key, _ in selector.select(timeout):
+                with key.data.stream.lock:
+                    key.data.pump()
+            for channel in self._channels.values():
+                with channel.stream.lock:
+                    channel.stream.tick(time.monotonic())
+
+    def _flush_late(self) -> None:
+        never = threading.Event()
+        while True:
+            self._unflushed.wait()
+            never.wait(_FLUSH_AFTER)
+            self._unflushed.clear()
+            self.flush()
+
+    def _forget(self) -> None:
+        # In a forked child no thread runs, and a thread of the parent may have held the event's lock.
+        self._unflushed = threading.Event()
+        for text in self._texts:
+            text.unflushed = self._unflushed
+
+
+def _enlarge(pipe: int) -> None:
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    except OSError:  # a user over the system's limit of pipe memory: the usual size works too, more slowly
+        return

@@ -1,0 +1,141 @@
+"""What a sandbox does from the arrival of its input to its end; called by `bootstrap`'s text."""
+
+from __future__ import annotations
+
+import builtins
+import getpass
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import cloudpickle
+
+from zenml_modal_nb.runner import cell, displays, errors, frames, pickling, results
+from zenml_modal_nb.runner.graph import Namespace
+from zenml_modal_nb.runner.liveness import Liveness
+from zenml_modal_nb.runner.output import Output
+
+PAYLOAD = "payload.zmnb"
+_ERROR_ROOM = frames.LINE_LIMIT - 400  # bytes; the rest is the frame around it
+
+
+class Terminated(BaseException):
+    """The sandbox was told to end while the cell ran; not an Exception, so that a cell does not catch it."""
+
+
+def main(directory: str, nonce: str, header: Mapping[str, Any]) -> NoReturn:
+    """Run the cell that the header describes and end the process; exit code 0 means acknowledged."""
+    place = Path(directory)
+    run = cell.Run.of_header(header)
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    output = Output(place, nonce, header["position"])
+    output.emit("begin", {"gpu": None, "cloudpickle": cloudpickle.__version__})
+    output.emit("begin", {"cloudpickle": cloudpickle.__version__}, "stderr")
+    threading.Thread(target=_report_gpu, args=(output,), name="zenml_modal_nb gpu", daemon=True).start()
+    liveness = Liveness(place, run.grace, lambda: output.emit_within(2.0, "abandoned", {}))
+    shown = displays.Displays(output, place)
+    namespace = _make_main(shown)
+    cell.show_sources(run)
+    _catch_signals()
+    outcome = _run(run, place, namespace)
+    if not output.here:
+        _leave_fork(output, outcome)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)  # from here on there is nothing to interrupt
+    _report(run, outcome, namespace, output, shown, place)
+    liveness.wait_for_acknowledgement()
+    os._exit(0)
+
+
+def _run(run: cell.Run, place: Path, namespace: Namespace) -> cell.Outcome:
+    try:
+        payload = place / "in" / PAYLOAD
+        if payload.exists():
+            namespace.update(pickling.load(payload, namespace)["values"])
+    except BaseException as error:  # noqa: BLE001  # restoring runs the objects' own code
+        error.add_note("while the notebook's values were restored in the sandbox")
+        return cell.Outcome(0.0, error=error)
+    return cell.execute(run, namespace)
+
+
+def _report(
+    run: cell.Run,
+    outcome: cell.Outcome,
+    namespace: Namespace,
+    output: Output,
+    shown: displays.Displays,
+    place: Path,
+) -> None:
+    last = outcome.last
+    shown.show_figures()
+    if last is not None and not displays.comes_back(last):
+        shown.show(last)
+        last = None
+    result = results.collect(namespace, run.outputs, last)
+    if last is not None and not result.last:
+        shown.show(last)
+    if outcome.error is not None:
+        output.emit("error", errors.record(outcome.error, run.filename, namespace, _ERROR_ROOM))
+    output.emit("end", {}, "stderr", last=True)
+    results.send(result, outcome, output, place)
+
+
+def _make_main(shown: displays.Displays) -> Namespace:
+    """Make the module `__main__` whose variables are the cell's, as in a notebook's kernel."""
+    module = types.ModuleType("__main__")
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    builtins.__dict__["display"] = shown.show
+    builtins.input = _refuse_input
+    getpass.getpass = _refuse_input
+    return module.__dict__
+
+
+def _refuse_input(*_: object, **__: object) -> str:
+    raise RuntimeError(
+        "input() is not available in a sandbox: nobody can answer it there. Ask in a cell that runs here, "
+        "and use the answer's variable in this one."
+    )
+
+
+def _report_gpu(output: Output) -> None:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return
+    command = [program, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=5, check=True, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):  # no driver answers: then there is no GPU to speak of
+        return
+    names = ", ".join(answer.stdout.split("\n")).strip(", ")
+    if names:
+        output.emit("gpu", {"name": names[:200]})
+
+
+def _catch_signals() -> None:
+    def terminate(number: int, frame: types.FrameType | None) -> None:
+        raise Terminated("the sandbox was told to end (SIGTERM)")
+
+    def forget() -> None:
+        # A worker process is ended by SIGTERM as a matter of course, e.g. by multiprocessing.
+        if signal.getsignal(signal.SIGTERM) is terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.register_at_fork(after_in_child=forget)
+
+
+def _leave_fork(output: Output, outcome: cell.Outcome) -> NoReturn:
+    """End a forked process that ran on to the end of the cell: only the first one has a result to send."""
+    output.flush()
+    os._exit(0 if outcome.error is None else 1)

@@ -1,0 +1,125 @@
+"""What goes back: the cell's outputs as one graph, and the reason for each that cannot."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zenml_modal_nb.runner import frames, pickling
+from zenml_modal_nb.runner.cell import Outcome
+from zenml_modal_nb.runner.graph import Namespace
+from zenml_modal_nb.runner.output import Output
+from zenml_modal_nb.runner.pickling import Values
+
+_INLINE_LIMIT = 4096  # bytes
+_FILE = "out/result.zmnb"
+_SEARCH_SECONDS = 1.0  # for the place, within a value, of what cannot travel
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Made by `collect`, sent by `send`."""
+
+    values: Values
+    names: tuple[str, ...]
+    lost: dict[str, str]
+    last: bool  # the values hold the last expression's
+
+
+def collect(namespace: Namespace, outputs: tuple[str, ...], last: Any) -> Result:
+    """Pickle the outputs that are bound, together with the last value unless that is None."""
+    bound = {name: namespace[name] for name in outputs if name in namespace}
+    wanted = {} if last is None else {"last": last}
+    try:
+        values = pickling.dump({"values": bound, **wanted}, namespace)
+        return Result(values, tuple(bound), {}, last is not None)
+    except Exception:  # noqa: BLE001, S110  # pickling runs the objects' own code; below, each says its own reason
+        pass
+    lost = {
+        name: reason
+        for name, value in bound.items()
+        if (reason := _reason(value, name, namespace)) is not None
+    }
+    if last is not None and _reason(last, "", namespace) is not None:
+        wanted = {}
+    kept = {name: value for name, value in bound.items() if name not in lost}
+    return Result(pickling.dump({"values": kept, **wanted}, namespace), tuple(kept), lost, bool(wanted))
+
+
+def send(result: Result, outcome: Outcome, output: Output, directory: Path) -> None:
+    """Send the result frame, the values inline or as a file that is safely on the disk first."""
+    fields: dict[str, Any] = {
+        "ok": outcome.error is None,
+        "seconds": round(outcome.seconds, 6),
+        "names": list(result.names),
+        "lost": result.lost,
+        "last": result.last,
+    }
+    if result.values.size <= _INLINE_LIMIT:
+        inline = base64.b64encode(bytes(result.values)).decode()
+        try:
+            output.emit("result", {**fields, "inline": inline}, last=True)
+            return
+        except frames.FrameTooLongError:  # many names: the values take the other way
+            pass
+    with (directory / _FILE).open("wb") as file:
+        result.values.write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    fields |= {"file": _FILE, "size": result.values.size, "sha256": result.values.sha256}
+    try:
+        output.emit("result", fields, last=True)
+    except frames.FrameTooLongError:  # the file holds the names too, and the first reasons tell enough
+        few = {name[:80]: reason[:80] for name, reason in list(result.lost.items())[:40]}
+        output.emit("result", {**fields, "names": [], "lost": few}, last=True)
+
+
+def _reason(value: Any, name: str, namespace: Namespace) -> str | None:
+    """Say why a value cannot travel, None if it can; with the place inside it, e.g. `state["lock"]`."""
+    error = _failure(value, namespace)
+    if error is None:
+        return None
+    place, until = name, time.monotonic() + _SEARCH_SECONDS
+    inner: tuple[str, Any, Exception] | None = (place, value, error)
+    while inner is not None:
+        place, value, error = inner
+        inner = _offender(place, value, namespace, until)
+    text = f"{type(error).__name__}: {error}"
+    return (text if place == name else f"{place}: {text}")[:300]
+
+
+def _offender(
+    place: str, value: Any, namespace: Namespace, until: float
+) -> tuple[str, Any, Exception] | None:
+    for path, member in _members(place, value):
+        if time.monotonic() > until or len(path) > 120:
+            return None
+        error = _failure(member, namespace)
+        if error is not None:
+            return path, member, error
+    return None
+
+
+def _members(place: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, member in list(value.items()):
+            yield f"{place}[{key!r}]" if isinstance(key, str | int) else f"{place}[…]", member
+    elif isinstance(value, list | tuple):
+        for index, member in enumerate(value):
+            yield f"{place}[{index}]", member
+    elif not isinstance(value, type) and isinstance(getattr(value, "__dict__", None), dict):
+        for key, member in list(vars(value).items()):
+            yield f"{place}.{key}", member
+
+
+def _failure(value: Any, namespace: Namespace) -> Exception | None:
+    try:
+        pickling.dump(value, namespace)
+    except Exception as error:  # noqa: BLE001  # pickling runs the objects' own code
+        return error
+    return None
