@@ -1,0 +1,57 @@
+"""Which globals compiled code touches; source is not needed, e.g. for a function made by `exec`."""
+
+from __future__ import annotations
+
+import dis
+from dataclasses import dataclass
+from types import CodeType
+from weakref import WeakKeyDictionary
+
+_READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_WRITES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
+_ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"})
+
+
+@dataclass(frozen=True, slots=True)
+class CodeNames:
+    """The names one piece of code uses, with the code nested in it; read by `cells.capture`."""
+
+    reads: frozenset[str]
+    writes: frozenset[str]
+    attributes: frozenset[str]
+    imports: frozenset[str]
+
+
+_known: WeakKeyDictionary[CodeType, CodeNames] = WeakKeyDictionary()
+
+
+def code_names(code: CodeType) -> CodeNames:
+    """Return the names that code and everything nested in it uses; remembered per code object."""
+    if (known := _known.get(code)) is not None:
+        return known
+    reads: set[str] = set()
+    writes: set[str] = set()
+    attributes: set[str] = set()
+    imports: set[str] = set()
+    for instruction in dis.get_instructions(code):
+        name = instruction.argval
+        if not isinstance(name, str):
+            continue
+        if instruction.opname in _READS:
+            reads.add(name)
+        elif instruction.opname in _WRITES:
+            writes.add(name)
+        elif instruction.opname in _ATTRIBUTES:
+            attributes.add(name)
+        elif instruction.opname == "IMPORT_NAME":
+            imports.add(name)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner = code_names(constant)
+            reads |= inner.reads
+            writes |= inner.writes
+            attributes |= inner.attributes
+            imports |= inner.imports
+    result = CodeNames(frozenset(reads), frozenset(writes), frozenset(attributes), frozenset(imports))
+    _known[code] = result
+    return result

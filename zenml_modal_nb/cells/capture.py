@@ -1,0 +1,286 @@
+"""What the cell's names stand for in the notebook, with everything those definitions lean on."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GenericAlias,
+    MethodType,
+    ModuleType,
+    UnionType,
+)
+from typing import Any
+
+from zenml_modal_nb.cells.bytecode import code_names
+
+# Bounds of the walk through values in search of notebook classes and of packages they come from.
+MAX_OBJECTS = 2000
+MAX_ITEMS = 50  # of one container, e.g. the first 50 rows of a list of dicts tell the types of all
+
+_ATOMS = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), type(...), range, slice})
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a cell takes from the notebook; made here, read by `packaging` and `cells.requirements`.
+
+    `values` are data, `definitions` functions and classes of the notebook itself, `references` functions and
+    classes of importable modules, `modules` maps a name to the module it stands for; `submodules` have to be
+    imported besides, e.g. `sklearn.svm` for a cell that says `sklearn.svm.SVC` after `import sklearn`.
+    `rebinds` are globals that captured functions assign. `imported` are the modules all this comes from.
+    """
+
+    values: Mapping[str, object]
+    definitions: Mapping[str, object]
+    modules: Mapping[str, str]
+    missing: tuple[str, ...]
+    references: Mapping[str, object] = field(default_factory=dict)
+    submodules: tuple[str, ...] = ()
+    rebinds: tuple[str, ...] = ()
+    imported: frozenset[str] = frozenset()
+
+
+def capture(
+    names: Iterable[str],
+    optional: Iterable[str],
+    namespace: Mapping[str, object],
+    attributes: Iterable[str] = (),
+) -> Captured:
+    """Look names up in the notebook and follow what they need.
+
+    `attributes` are the names behind a dot in the cell. Names of `optional` that the notebook lacks are
+    left out; those of `names` are reported as missing.
+    """
+    search = _Search(namespace, set(attributes))
+    missing = []
+    for name in sorted(set(names)):
+        if name in namespace:
+            search.want(name)
+        else:
+            missing.append(name)
+    for name in sorted(set(optional)):
+        search.want(name)
+    search.follow()
+    return Captured(
+        values=search.values,
+        definitions=search.definitions,
+        modules=search.modules,
+        missing=tuple(missing),
+        references=search.references,
+        submodules=tuple(sorted(search.submodules())),
+        rebinds=tuple(sorted(search.rebinds)),
+        imported=frozenset(search.imported),
+    )
+
+
+def is_by_reference(obj: object) -> bool:
+    """Tell whether another process finds this function or class by importing its module."""
+    module = getattr(obj, "__module__", None)
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
+        return False
+    found: object = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is obj
+
+
+class _Search:
+    """The names wanted so far and the objects still to be followed, breadth first."""
+
+    def __init__(self, namespace: Mapping[str, object], attributes: set[str]) -> None:
+        self.namespace = namespace
+        self.notebook = namespace.get("__name__", "__main__")
+        self.attributes = attributes
+        self.values: dict[str, object] = {}
+        self.definitions: dict[str, object] = {}
+        self.references: dict[str, object] = {}
+        self.modules: dict[str, str] = {}
+        self.rebinds: set[str] = set()
+        self.imported: set[str] = set()
+        self.seen: set[int] = set()
+        self.queue: deque[object] = deque()
+
+    def want(self, name: str) -> None:
+        """Capture a name, if the notebook has it."""
+        if name not in self.namespace:
+            return
+        obj = self.namespace[name]
+        if isinstance(obj, ModuleType):
+            if obj.__spec__ is None or not obj.__name__:
+                self.values.setdefault(name, obj)  # made by hand, e.g. `types.ModuleType("config")`
+            else:
+                self.modules.setdefault(name, obj.__name__)
+        elif _root(getattr(obj, "__module__", None)) == "IPython" and name in {"display", "get_ipython"}:
+            return  # the runner provides these
+        elif isinstance(obj, (FunctionType, BuiltinFunctionType, type)):
+            by_reference = not self.is_notebooks(obj) and is_by_reference(obj)
+            (self.references if by_reference else self.definitions).setdefault(name, obj)
+        else:
+            self.values.setdefault(name, obj)
+        self.queue.append(obj)
+
+    def is_notebooks(self, obj: object) -> bool:
+        return getattr(obj, "__module__", None) in (self.notebook, "__main__")
+
+    def follow(self) -> None:
+        """Follow everything wanted to what it needs."""
+        visited = 0
+        while self.queue and visited < MAX_OBJECTS:
+            obj = self.queue.popleft()
+            if type(obj) in _ATOMS or id(obj) in self.seen:
+                continue
+            self.seen.add(id(obj))
+            visited += 1
+            self.visit(obj)
+
+    def visit(self, obj: object) -> None:
+        """Queue what one object needs."""
+        if isinstance(obj, ModuleType):
+            self.imported.add(obj.__name__)
+        elif isinstance(obj, FunctionType):
+            self.visit_function(obj)
+        elif isinstance(obj, type):
+            self.visit_class(obj)
+        elif isinstance(obj, (list, tuple, set, frozenset, deque)):
+            self.visit_type(obj)
+            self.queue.extend(_first(obj))
+        elif isinstance(obj, dict):
+            self.visit_type(obj)
+            self.queue.extend(_first(obj.keys()))
+            self.queue.extend(_first(obj.values()))
+        elif isinstance(obj, functools.partial):
+            self.queue.extend([obj.func, obj.args, obj.keywords])
+        elif isinstance(obj, MethodType):
+            self.queue.extend([obj.__self__, obj.__func__])
+        elif isinstance(obj, (staticmethod, classmethod)):
+            self.queue.append(obj.__func__)
+        elif isinstance(obj, property):
+            self.queue.extend([obj.fget, obj.fset, obj.fdel])
+        elif isinstance(obj, (GenericAlias, UnionType)):
+            self.queue.extend([getattr(obj, "__origin__", None), *obj.__args__])
+        elif isinstance(obj, BuiltinFunctionType):
+            self.note_module(obj)
+        else:
+            self.visit_instance(obj)
+
+    def visit_function(self, function: FunctionType) -> None:
+        """Queue a function's globals, closure, defaults, annotations and what it wraps."""
+        if is_by_reference(function) and not self.is_notebooks(function):
+            self.note_module(function)
+            return
+        if function.__globals__.get("__name__") in (self.notebook, "__main__"):
+            self.visit_code(function.__code__)
+        else:  # made elsewhere, e.g. the wrapper of a library's decorator
+            self.imported.add(str(function.__globals__.get("__name__", "")))
+        for cell in function.__closure__ or ():
+            try:
+                self.queue.append(cell.cell_contents)
+            except ValueError:
+                continue  # an empty cell: the name it stands for is not bound yet
+        self.queue.extend([function.__defaults__, function.__kwdefaults__, function.__dict__])
+        self.visit_annotations(function.__annotations__)
+
+    def visit_code(self, code: CodeType) -> None:
+        """Want the globals that code of the notebook reads."""
+        used = code_names(code)
+        self.attributes |= used.attributes
+        self.imported |= used.imports
+        self.rebinds |= used.writes
+        for name in used.reads:
+            self.want(name)
+
+    def visit_annotations(self, annotations: Mapping[str, object]) -> None:
+        """Queue annotations; of quoted ones, the notebook's classes that they name."""
+        for annotation in annotations.values():
+            if isinstance(annotation, str):
+                found = self.namespace.get(annotation)
+                if isinstance(found, (type, ModuleType)):
+                    self.want(annotation)
+            else:
+                self.queue.append(annotation)
+
+    def visit_class(self, cls: type) -> None:
+        """Queue a notebook class's bases, metaclass and everything in its body."""
+        if not self.is_notebooks(cls):
+            self.note_module(cls)
+            return
+        if self.namespace.get(cls.__name__) is cls:
+            self.definitions.setdefault(cls.__name__, cls)
+        self.queue.extend([*cls.__bases__, type(cls)])
+        for name, member in list(vars(cls).items()):
+            if name not in {"__dict__", "__weakref__", "__module__", "__doc__", "__annotations__"}:
+                self.queue.append(member)
+        self.visit_annotations(vars(cls).get("__annotations__", {}))
+
+    def visit_instance(self, obj: object) -> None:
+        """Queue an instance's class, what it wraps and its attributes."""
+        self.visit_type(obj)
+        wrapped = getattr(type(obj), "__wrapped__", None) or _attribute(obj, "__wrapped__")
+        if wrapped is not None:
+            self.queue.append(wrapped)
+        state = _attribute(obj, "__dict__")
+        if isinstance(state, dict):
+            self.queue.extend(_first(state.values()))
+        if self.is_notebooks(type(obj)):
+            for slot in _slots(type(obj)):
+                self.queue.append(_attribute(obj, slot))
+
+    def visit_type(self, obj: object) -> None:
+        cls = type(obj)
+        if cls.__module__ != "builtins":
+            self.queue.append(cls)
+
+    def note_module(self, obj: object) -> None:
+        module = getattr(obj, "__module__", None)
+        if isinstance(module, str):
+            self.imported.add(module)
+
+    def submodules(self) -> set[str]:
+        """Return the modules that are reached through attributes of captured modules."""
+        found: set[str] = set()
+        todo = list(self.modules.values())
+        while todo:
+            module = todo.pop()
+            for attribute in self.attributes:
+                name = f"{module}.{attribute}"
+                if name in sys.modules and name not in found:
+                    found.add(name)
+                    todo.append(name)
+        return found
+
+
+def _root(module: object) -> str:
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def _first(items: Iterable[Any]) -> list[Any]:
+    result: list[Any] = []
+    for item in items:
+        if len(result) == MAX_ITEMS:
+            break
+        result.append(item)
+    return result
+
+
+def _slots(cls: type) -> list[str]:
+    names: list[str] = []
+    for base in cls.__mro__:
+        slots = vars(base).get("__slots__", ())
+        names.extend([slots] if isinstance(slots, str) else slots)
+    return names
+
+
+def _attribute(obj: object, name: str) -> object:
+    """Return an attribute without running the object's own `__getattr__`, which may do anything."""
+    try:
+        return object.__getattribute__(obj, name)
+    except AttributeError:
+        return None  # it has none

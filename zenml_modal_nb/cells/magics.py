@@ -1,0 +1,196 @@
+"""IPython's magics, shell lines and help syntax, found by IPython itself and rewritten line by line."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from typing import Any
+
+from zenml_modal_nb.cells import clocks, shell
+from zenml_modal_nb.errors import CellError
+
+# These set up the notebook's own display and mean nothing elsewhere; the runner collects plots by itself.
+_DROPPED = frozenset({"matplotlib"})
+_SHELL_ALIASES = frozenset({"ls", "cat", "cp", "mv", "rm", "mkdir", "rmdir"})
+_SCRIPTS = frozenset({"bash", "sh"})
+
+
+class CellRewriter:
+    """Rewrites one cell; made and read by `cells.source`. `pip` collects requirements on the way."""
+
+    def __init__(self, body: str) -> None:
+        self.body = body
+        self.pip: tuple[str, ...] = ()
+
+    def rewrite(self) -> str:
+        """Return the cell as Python, every line at its number.
+
+        Errors: CellError.
+        """
+        ipython = _ipython()
+        lines = (self.body if self.body.endswith("\n") else self.body + "\n").splitlines(keepends=True)
+        for transform in (ipython.leading_indent, ipython.classic_prompt, ipython.ipython_prompt):
+            lines = transform(lines)
+        first = next((number for number, line in enumerate(lines) if line.strip()), None)
+        if first is None:
+            return "".join(lines)
+        if lines[first].startswith("%%"):
+            return "".join(self.cell_magic(lines, first))
+        return "".join(self.line_syntax(lines))
+
+    def line_syntax(self, lines: list[str]) -> list[str]:
+        """Rewrite lines until IPython finds nothing of its own in them."""
+        ipython = _ipython()
+        kinds = (ipython.MagicAssign, ipython.SystemAssign, ipython.EscapedCommand, ipython.HelpEnd)
+        for _ in range(ipython.TRANSFORM_LOOP_LIMIT):
+            tokens = ipython.make_tokens_by_line(lines)
+            found = [match for kind in kinds if (match := kind.find(tokens))]
+            if not found:
+                return lines
+            lines = self.replace(lines, min(found, key=lambda match: match.sortby()), ipython)
+        raise CellError("The cell holds too many lines of IPython syntax; split it. Nothing was created.")
+
+    def replace(self, lines: list[str], match: Any, ipython: Any) -> list[str]:
+        """Rewrite one piece of IPython syntax; the lines it was continued on become empty."""
+        row, column = match.start_line, match.start_col
+        if isinstance(match, ipython.HelpEnd):
+            self.refuse_help(row, lines[row].strip())
+        end = ipython.find_end_of_continued_line(lines, row)
+        text = ipython.assemble_continued_line(lines, (row, column), end)
+        before = lines[row][:column]
+        assigned = isinstance(match, (ipython.MagicAssign, ipython.SystemAssign))
+        code = self.expression(text, row) if assigned else self.statement(text, row)
+        return [*lines[:row], f"{before}{code}\n", *["\n"] * (end - row), *lines[end + 1 :]]
+
+    def expression(self, text: str, row: int) -> str:
+        """Rewrite what stands to the right of `=`, e.g. `!ls` or `%time f()`."""
+        if text.startswith("!"):
+            return shell.read_command(text[1:])
+        name, _, rest = text[1:].partition(" ")
+        if name == "time":
+            return clocks.timed_expression(rest)
+        if name in {"sx", "system"}:
+            return shell.read_command(rest)
+        if name == "pwd":
+            return "__import__('os').getcwd()"
+        if name == "env" and rest.strip():
+            return f"__import__('os').environ[{rest.strip()!r}]"
+        raise self.refusal(row, f"%{name}")
+
+    def statement(self, text: str, row: int) -> str:
+        """Rewrite a line that starts with one of IPython's signs."""
+        if text.startswith("!!"):
+            return shell.read_command(text[2:])
+        if text.startswith("!"):
+            return self.command(text[1:], row)
+        if text.startswith("?"):
+            self.refuse_help(row, text)
+        if text.startswith("%"):
+            return self.line_magic(text.lstrip("%"), row)
+        name, _, rest = text[1:].partition(" ")  # automatic calls: `,f a b`, `;f a b`, `/f a b`
+        if text.startswith("/"):
+            return f"{name}({', '.join(rest.split())})"
+        arguments = rest.split() if text.startswith(",") else [rest]
+        return f"{name}({', '.join(map(repr, arguments))})"
+
+    def command(self, command: str, row: int) -> str:
+        """Rewrite `!command`; `!pip install` becomes a requirement of the image."""
+        words = shell.command_words(command)
+        if words is not None and self.installs(words, row):
+            return "pass"
+        return shell.run_command(command)
+
+    def installs(self, words: list[str], row: int) -> bool:
+        """Collect the requirements of a pip command line; tell whether it was one."""
+        try:
+            found = shell.pip_requirements(words)
+        except shell.NotARequirement as error:
+            raise CellError(
+                f"line {row + 1}: pip install {error} cannot become part of the image. Name the packages "
+                'themselves, here or with --pip "name==version"; nothing was created.'
+            ) from error
+        if found is None:
+            return False
+        self.pip += found
+        return True
+
+    def line_magic(self, text: str, row: int) -> str:
+        """Rewrite `%name rest`."""
+        name, _, rest = text.partition(" ")
+        rest = rest.strip()
+        if name in _DROPPED or (name == "config" and rest.startswith("InlineBackend")):
+            return "pass"
+        if name == "time" and rest:
+            return self.timed(rest)
+        if name in {"pip", "uv"}:
+            words = shlex.split(rest, comments=True)
+            if self.installs([name, *words], row):
+                return "pass"
+            return shell.run_command(f"python -m {name} {rest}")
+        if name in {"env", "set_env"} and rest:
+            return self.environment(rest)
+        if name == "cd":
+            return f"__import__('os').chdir(__import__('os').path.expanduser({shell.expand(rest or '~')}))"
+        if name in {"pwd", "sx", "system"}:
+            return self.expression(f"%{text}", row)
+        if name in _SHELL_ALIASES:
+            return shell.run_command(text)
+        raise self.refusal(row, f"%{name}")
+
+    def timed(self, code: str) -> str:
+        """Rewrite `%time code`."""
+        try:
+            ast.parse(code, mode="eval")
+        except SyntaxError:
+            return clocks.timed_statement(code)  # if it is no statement either, Python will say so
+        return clocks.timed_expression(code)
+
+    def environment(self, rest: str) -> str:
+        """Rewrite `%env NAME=value`, `%env NAME value` and `%env NAME`."""
+        name, sign, value = rest.partition("=") if "=" in rest.split()[0] else rest.partition(" ")
+        variable = f"__import__('os').environ[{name.strip()!r}]"
+        return f"{variable} = {shell.expand(value.strip())}" if sign else variable
+
+    def cell_magic(self, lines: list[str], first: int) -> list[str]:
+        """Rewrite a cell whose first line is `%%name`."""
+        name, _, rest = lines[first][2:].strip().partition(" ")
+        if name == "time" and not rest:
+            free = ["\n"] * (first + 1)
+            body = self.line_syntax([*free, *lines[first + 1 :]])
+            try:
+                timed = clocks.timed_cell(body[first:])
+            except SyntaxError:
+                return body  # `cells.source` explains the error
+            return [*free[:first], *timed]
+        if name in _SCRIPTS:
+            script = "".join(lines[first + 1 :])
+            return [
+                *["\n"] * first,
+                shell.run_script(name, script) + "\n",
+                *["\n"] * (len(lines) - first - 1),
+            ]
+        raise self.refusal(first, f"%%{name}")
+
+    def refuse_help(self, row: int, text: str) -> None:
+        raise CellError(
+            f"line {row + 1}: {text} asks IPython for help, which a sandbox does not have. Run it in a cell of "
+            "its own; nothing was created."
+        )
+
+    def refusal(self, row: int, magic: str) -> CellError:
+        """Return the error for a magic that has no meaning in a sandbox."""
+        return CellError(
+            f"line {row + 1}: the magic {magic} does not work in a sandbox. Move it to a cell of its own, or write "
+            f"it as Python; what works: {_known()}. Nothing was created."
+        )
+
+
+def _ipython() -> Any:
+    from IPython.core import inputtransformer2  # late: a program that only reads cells need not load IPython
+
+    return inputtransformer2
+
+
+def _known() -> str:
+    names = ["time", "%time", "%bash", "pip", "env", "cd", "pwd", "matplotlib", "sx", *sorted(_SHELL_ALIASES)]
+    return ", ".join(f"%{name}" for name in names)

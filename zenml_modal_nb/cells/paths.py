@@ -1,0 +1,67 @@
+"""What may have happened to each name on the ways that lead to a point of the cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from zenml_modal_nb.cells.imports import Import
+from zenml_modal_nb.cells.scopes import Body
+
+# A name's marks at a point: the union over all ways that lead there.
+UNTOUCHED = 1  # the cell has not bound it: whatever the notebook holds
+BOUND = 2
+DELETED = 4
+
+
+@dataclass(slots=True)
+class Paths:
+    """All ways to one point of the cell, folded together; made and joined by `cells.flow`.
+
+    `marks` lacks names that are UNTOUCHED. `bodies` are the functions a name may stand for, `imports` the
+    imports that bound it last. `alive` is false where no way leads, e.g. after `raise`.
+    """
+
+    marks: dict[str, int] = field(default_factory=dict)
+    bodies: dict[str, tuple[Body, ...]] = field(default_factory=dict)
+    imports: dict[str, tuple[Import, ...]] = field(default_factory=dict)
+    alive: bool = True
+
+    def copy(self) -> Paths:
+        """Return an independent copy."""
+        return Paths(dict(self.marks), dict(self.bodies), dict(self.imports), self.alive)
+
+    def mark(self, name: str) -> int:
+        """Return the marks of a name."""
+        return self.marks.get(name, UNTOUCHED)
+
+    def bind(self, name: str, bodies: tuple[Body, ...] = (), imports: tuple[Import, ...] = ()) -> None:
+        """Bind a name on every way that leads here."""
+        self.marks[name] = BOUND
+        self.bodies.pop(name, None)
+        self.imports.pop(name, None)
+        if bodies:
+            self.bodies[name] = bodies
+        if imports:
+            self.imports[name] = imports
+
+
+def join(ways: Iterable[Paths]) -> Paths:
+    """Fold several ways into one; ways that lead nowhere count only when there is no other."""
+    ways = list(ways)
+    going = [way for way in ways if way.alive]
+    if not going:
+        last = ways[-1].copy()
+        last.alive = False
+        return last
+    result = going[0].copy()
+    for way in going[1:]:
+        for name in result.marks.keys() | way.marks.keys():
+            result.marks[name] = result.mark(name) | way.mark(name)
+        for name, bodies in way.bodies.items():
+            known = result.bodies.get(name, ())
+            result.bodies[name] = known + tuple(body for body in bodies if body not in known)
+        for name, imports in way.imports.items():
+            seen = result.imports.get(name, ())
+            result.imports[name] = seen + tuple(entry for entry in imports if entry not in seen)
+    return result

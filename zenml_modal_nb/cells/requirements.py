@@ -1,0 +1,117 @@
+"""Which distributions the image needs for what a cell imports, at the versions installed here."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from zenml_modal_nb.cells.distributions import installed, local_module
+from zenml_modal_nb.cells.imports import imports_of
+
+# The sandbox has these without an image: the runner provides `display` and `IPython.display`.
+_PROVIDED = frozenset({"__main__", "IPython", "zenml_modal_nb", "cloudpickle"})
+
+# Distributions whose CUDA build has another name on the public index (as of November 2026).
+_ON_GPU = {
+    "jax": "jax[cuda12]",
+    "tensorflow": "tensorflow[and-cuda]",
+    "tensorflow-cpu": "tensorflow[and-cuda]",
+    "onnxruntime": "onnxruntime-gpu",
+}
+# Distributions for one kind of machine, and what stands for them in a Linux image; None: nothing.
+_ELSEWHERE = {"tensorflow-macos": "tensorflow", "tensorflow-metal": None, "tensorflow-intel": "tensorflow",
+              "pywin32": None, "appnope": None, "jax-metal": None}  # fmt: skip
+
+# What pandas imports only when asked, e.g. `df.to_parquet(...)`; its documentation, "Optional dependencies".
+_ON_DEMAND = {
+    "read_parquet": "pyarrow", "to_parquet": "pyarrow", "read_feather": "pyarrow", "to_feather": "pyarrow",
+    "read_excel": "openpyxl", "to_excel": "openpyxl", "plot": "matplotlib", "hist": "matplotlib",
+    "boxplot": "matplotlib", "to_markdown": "tabulate", "style": "jinja2", "read_html": "lxml",
+    "read_xml": "lxml", "read_hdf": "tables", "to_hdf": "tables", "to_xarray": "xarray",
+}  # fmt: skip
+
+MAX_FILES = 300  # of one local package, searched for what it imports
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What an image needs; made here, read by `packaging` and `run`.
+
+    `pinned` is for pip, sorted. `by_value_modules` exist on this machine only and travel with the cell.
+    `not_installed` are imported modules that are not here either, so no version is known.
+    """
+
+    pinned: tuple[str, ...] = ()
+    by_value_modules: tuple[str, ...] = ()
+    not_installed: tuple[str, ...] = ()
+
+
+def find_requirements(
+    import_roots: Iterable[str], *, gpu: bool, attributes: Iterable[str] = ()
+) -> Requirements:
+    """Find the distributions of imported modules, given as `numpy` or, more precisely, `google.protobuf`.
+
+    `attributes` are the names behind a dot in the cell; some of pandas' need more than pandas.
+    """
+    here = installed()
+    todo = sorted(set(import_roots))
+    if any(name.partition(".")[0] == "pandas" for name in todo):
+        wanted = {_ON_DEMAND[name] for name in attributes if name in _ON_DEMAND}
+        todo += [name for name in sorted(wanted) if name in here.by_import]
+    seen: set[str] = set()
+    pinned: set[str] = set()
+    by_value: set[str] = set()
+    unknown: set[str] = set()
+    while todo:
+        module = todo.pop()
+        root = module.partition(".")[0]
+        if module in seen or not root or root in _PROVIDED or root in sys.stdlib_module_names:
+            continue
+        seen.add(module)
+        found = here.distributions(module)
+        pinned.update(
+            pin for one in found if one.source and (pin := _in_image(one.name, one.source, gpu)) is not None
+        )
+        if any(one.source for one in found):
+            continue
+        place = local_module(root)
+        if place is None:
+            unknown.add(root)
+        elif root not in by_value:
+            by_value.add(root)
+            todo.extend(_imports_below(place))
+    return Requirements(tuple(sorted(pinned, key=str.lower)), tuple(sorted(by_value)), tuple(sorted(unknown)))
+
+
+def _in_image(name: str, source: str, gpu: bool) -> str | None:
+    """Return a distribution's requirement as a Linux image needs it, e.g. jax with CUDA on a GPU."""
+    key = name.lower().replace("_", "-")
+    there = _ELSEWHERE.get(key, key)
+    if there is None:
+        return None
+    if gpu and there in _ON_GPU:
+        there = _ON_GPU[there]
+    return source if there == key else there + source[len(name) :]
+
+
+def _imports_below(place: Path) -> set[str]:
+    """Return what a local module or package imports."""
+    files = sorted(place.rglob("*.py"))[:MAX_FILES] if place.is_dir() else [place]
+    found: set[str] = set()
+    for file in files:
+        if file.suffix == ".py":
+            found |= _imports_in(file, file.stat().st_mtime_ns)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _imports_in(file: Path, _changed: int) -> frozenset[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found.update(entry.module for entry in imports_of(node) if not entry.module.startswith("."))
+    return frozenset(found)

@@ -1,0 +1,135 @@
+"""Shell lines of a cell (`!cmd`, `x = !cmd`) as Python that needs nothing but the standard library."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import shlex
+from dataclasses import dataclass
+
+# Flags of `pip install` that change how it works, not what it installs.
+_QUIET_FLAGS = frozenset({
+    "-q", "-qq", "-qqq", "--quiet", "-U", "--upgrade", "-v", "--verbose", "--no-cache-dir", "--user",
+    "--disable-pip-version-check", "--no-input", "-y", "--yes", "--system", "--no-warn-script-location",
+    "--root-user-action=ignore", "--progress-bar=off", "--upgrade-strategy=eager", "--break-system-packages",
+})  # fmt: skip
+_SHELL_OPERATORS = frozenset("|&;<>()")
+
+# Text of the sandbox's shell, written before what the command writes to the same descriptor.
+_FLUSH = "__import__('sys').stdout.flush()"
+
+
+class NotARequirement(Exception):  # noqa: N818 - a signal inside this package, not an error of the user
+    """An argument of `pip install` that an image cannot be built from; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    code: str
+    conversion: str | None
+
+
+def run_command(command: str) -> str:
+    """Return a statement that runs `!command`; like IPython, it leaves the status in `_exit_code`."""
+    return f"_exit_code = {_FLUSH} or __import__('subprocess').call({_expanded(command)}, shell=True)"
+
+
+def read_command(command: str) -> str:
+    """Return an expression for `x = !command`: the lines of its output and errors, as in IPython."""
+    return (
+        f"__import__('subprocess').run({_expanded(command)}, shell=True, stdout=-1, stderr=-2, text=True, "
+        "errors='replace').stdout.splitlines()"
+    )
+
+
+def run_script(interpreter: str, script: str) -> str:
+    """Return a statement that runs `%%bash` and the like; a failing script raises, as in IPython."""
+    return (
+        f"{_FLUSH} or __import__('subprocess').run([{interpreter!r}, '-c', {script!r}], check=True) and None"
+    )
+
+
+def expand(text: str) -> str:
+    """Return an expression for a text with IPython's `{expression}` and `$name`."""
+    return _expanded(text)
+
+
+def pip_requirements(words: list[str]) -> tuple[str, ...] | None:
+    """Return what a command line installs with pip; None: it is another command.
+
+    Errors: NotARequirement.
+    """
+    if words[:1] and words[0].rpartition("/")[2] in {"python", "python3"} and words[1:2] == ["-m"]:
+        words = words[2:]  # e.g. `python -m pip install x`
+    if words[:2] == ["uv", "pip"]:
+        words = words[1:]
+    if len(words) < 2 or words[0] not in {"pip", "pip3"} or words[1] != "install":
+        return None
+    found = []
+    for word in words[2:]:
+        if word in _QUIET_FLAGS:
+            continue
+        if word.startswith(("-", ".", "/", "~", "file:")) or any(sign in word for sign in "{$"):
+            raise NotARequirement(word)
+        found.append(word)
+    return tuple(found)
+
+
+def command_words(command: str) -> list[str] | None:
+    """Split a command line into words; None if it is more than one command, e.g. `a && b`, or is not closed."""
+    try:
+        words = shlex.split(command, comments=True)
+    except ValueError:
+        return None
+    if any(set(word) <= _SHELL_OPERATORS for word in words if word):
+        return None
+    return words
+
+
+def _expanded(text: str) -> str:
+    fields = _fields(text)
+    if fields is None or all(isinstance(part, str) for part in fields):
+        return repr(text if fields is None else "".join(part for part in fields if isinstance(part, str)))
+    parts: list[str] = []
+    needed: set[str] = set()
+    for part in fields:
+        if isinstance(part, str):
+            parts.append(repr(part))
+            continue
+        value = f"repr({part.code})" if part.conversion == "r" else f"format({part.code})"
+        parts.append(value)
+        needed |= _names_in(part.code)
+    joined = " + ".join(parts)
+    if not needed:
+        return joined
+    # IPython leaves the whole command as it is when a name is unknown, e.g. `!echo $HOME`.
+    names = "{" + ", ".join(map(repr, sorted(needed))) + "}"
+    return f"({joined} if {names} <= {{*globals(), *locals()}} else {text!r})"
+
+
+def _fields(text: str) -> list[str | _Field] | None:
+    """Split a text as IPython does; None: it holds something that is no expression, e.g. `awk '{print $1}'`."""
+    from IPython.utils.text import DollarFormatter
+
+    result: list[str | _Field] = []
+    try:
+        for literal, code, spec, conversion in DollarFormatter().parse(text):
+            if literal:
+                result.append(literal)
+            if code is None:
+                continue
+            code = (
+                f"{code}:{spec}" if spec else code
+            )  # e.g. `{rows[1:3]}`: IPython reads a slice, not a format
+            ast.parse(code.strip(), mode="eval")
+            result.append(_Field(f"({code.strip()})", conversion))
+    except (ValueError, SyntaxError):
+        return None
+    return result
+
+
+def _names_in(code: str) -> set[str]:
+    tree = ast.parse(code, mode="eval")
+    stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    return read - stored - set(dir(builtins))

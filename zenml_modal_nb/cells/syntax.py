@@ -1,0 +1,117 @@
+"""Walking Python's syntax tree, and small questions about its nodes."""
+
+# ruff: noqa: N802 - `visit_<NodeType>` is how a handler finds its node, as in `ast.NodeVisitor`
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from typing import Any
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+# Asking for the namespace itself: what follows under such a test reads its names at its own risk,
+# e.g. `if "df" in globals(): use(df)`.
+NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "dir"})
+
+
+class Visitor:
+    """Calls `visit_<NodeType>` where a subclass has it, else visits the children; faster than `ast.NodeVisitor`."""
+
+    def __init__(self, postponed: bool, attributes: set[str]) -> None:
+        self._handlers: dict[type, Callable[[Any], None]] = {}
+        self.postponed = postponed  # annotations are not evaluated
+        self.attributes = attributes  # every `.name` seen
+
+    def visit(self, node: ast.AST) -> None:
+        """Visit one node."""
+        kind = type(node)
+        handler = self._handlers.get(kind)
+        if handler is None:
+            handler = self._handlers[kind] = getattr(self, f"visit_{kind.__name__}", self.visit_children)
+        handler(node)
+
+    def visit_all(self, nodes: Iterable[ast.AST | None]) -> None:
+        """Visit nodes in order; None stands for an absent one, e.g. a missing default."""
+        for node in nodes:
+            if node is not None:
+                self.visit(node)
+
+    def visit_children(self, node: ast.AST) -> None:
+        """Visit the children in the order of their fields."""
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                for item in value:
+                    if isinstance(item, ast.AST):
+                        self.visit(item)
+            elif isinstance(value, ast.AST):
+                self.visit(value)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        """A constant reads nothing."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        """`a.b` reads a."""
+        self.attributes.add(node.attr)
+        self.visit(node.value)
+
+
+def catches_name_error(node: ast.Try | Any) -> bool:
+    """Tell whether a missing name inside the body of this `try` does no harm."""
+    for handler in node.handlers:
+        if handler.type is None:
+            return True
+        types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+        if any(
+            isinstance(t, ast.Name) and t.id in {"NameError", "Exception", "BaseException"} for t in types
+        ):
+            return True
+    return False
+
+
+def asks_namespace(node: ast.expr) -> bool:
+    """Tell whether an expression calls `globals()` or a sibling, e.g. `"df" in globals()`."""
+    return any(
+        isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id in NAMESPACE_CALLS
+        for n in ast.walk(node)
+    )
+
+
+def parameters_of(arguments: ast.arguments) -> Iterable[ast.arg]:
+    """Yield every parameter of a signature."""
+    yield from arguments.posonlyargs
+    yield from arguments.args
+    yield from arguments.kwonlyargs
+    if arguments.vararg:
+        yield arguments.vararg
+    if arguments.kwarg:
+        yield arguments.kwarg
+
+
+def annotations_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterable[ast.expr]:
+    """Yield the annotations of a signature."""
+    for parameter in parameters_of(node.args):
+        if parameter.annotation:
+            yield parameter.annotation
+    if node.returns:
+        yield node.returns
+
+
+def type_parameters_of(node: ast.AST) -> list[Any]:
+    """Return the type parameters of `def f[T]`, `class C[T]` and `type X[T]` (Python 3.12), else nothing."""
+    return getattr(node, "type_params", None) or []
+
+
+def strings_as_names(annotation: ast.expr) -> set[str]:
+    """Return the names inside quoted parts of an annotation, e.g. `list["Row"]` names Row."""
+    names: set[str] = set()
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            try:
+                tree = ast.parse(node.value, mode="eval")
+            except SyntaxError:
+                continue  # a plain string, e.g. `Literal["not code"]`: it names nothing
+            names.update(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
+    return names
