@@ -3,41 +3,116 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+import time
 
+import grpclib.events
 import grpclib.server
+from modal_proto.api_grpc import ModalClientBase
+from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 
+from zenml_modal_nb.emulator.interpreters import Interpreters
+from zenml_modal_nb.emulator.services.apps import AppService
+from zenml_modal_nb.emulator.services.auth import AuthService, Guard
+from zenml_modal_nb.emulator.services.calls import Servable, Service, assemble
+from zenml_modal_nb.emulator.services.images import ImageService
+from zenml_modal_nb.emulator.services.router import RouterService
+from zenml_modal_nb.emulator.services.sandboxes import SandboxCalls
+from zenml_modal_nb.emulator.services.sandboxes_v1 import SandboxServiceV1
+from zenml_modal_nb.emulator.services.sandboxes_v2 import SandboxServiceV2
+from zenml_modal_nb.emulator.services.secrets import SecretService
 from zenml_modal_nb.emulator.settings import ServerSettings
+from zenml_modal_nb.emulator.state.apps import Apps
+from zenml_modal_nb.emulator.state.credentials import Credentials
+from zenml_modal_nb.emulator.state.images import Images
+from zenml_modal_nb.emulator.state.mounts import Mounts
+from zenml_modal_nb.emulator.state.output import Reading
+from zenml_modal_nb.emulator.state.records import Records
+from zenml_modal_nb.emulator.state.registry import Sandboxes
+from zenml_modal_nb.emulator.state.secrets import Secrets
 
 
 class Server:
     """A running server; made by `serve`, closed by its lifecycle."""
 
-    def __init__(self, listener: grpclib.server.Server, host: str, port: int) -> None:
+    def __init__(self, listener: grpclib.server.Server, sandboxes: Sandboxes, url: str, port: int) -> None:
         self._listener = listener
-        self._host = host
+        self._sandboxes = sandboxes
+        self.url = url
         self.port = port
-
-    @property
-    def url(self) -> str:
-        """The address for `MODAL_SERVER_URL`."""
-        return f"http://{self._host}:{self.port}"
 
     @property
     def active(self) -> int:
         """The number of sandboxes that run now."""
-        return 0
+        return self._sandboxes.active
 
     async def close(self) -> None:
-        """End every sandbox with its whole process group, then stop listening."""
+        """End every sandbox with all its processes, then stop listening; nothing of them is left after."""
+        await self._sandboxes.close()
         self._listener.close()
         await self._listener.wait_closed()
 
 
 async def serve(settings: ServerSettings) -> Server:
-    """Start answering on `settings.host`; port 0 takes any free one."""
-    services: list[Any] = []
-    listener = grpclib.server.Server(services)
-    bound = socket.create_server((settings.host, settings.port))
+    """Start answering on `settings.host`; port 0 takes any free one.
+
+    One server at a time may use a state directory: what it finds there of an earlier one is ended and removed.
+    Raises OSError when the port is taken.
+    """
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    bound = _bind(settings.host, settings.port)
+    port = bound.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
+    credentials = Credentials(settings.token_id, settings.token_secret, time.time)
+    interpreters = Interpreters(settings.python, settings.state_dir / "interpreters")
+    images = Images(Records(settings.state_dir / "images"))
+    mounts = Mounts(settings.state_dir / "files")
+    sandboxes = Sandboxes(settings.state_dir, images, mounts, interpreters, settings.log_retention)
+    sandboxes.sweep()
+    listener = grpclib.server.Server(
+        _services(settings, url, credentials, interpreters, images, mounts, sandboxes)
+    )
+    grpclib.events.listen(listener, grpclib.events.RecvRequest, Guard(credentials).check)
     await listener.start(sock=bound)
-    return Server(listener, settings.host, bound.getsockname()[1])
+    interpreters.prepare()
+    return Server(listener, sandboxes, url, port)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio turns Nagle's algorithm off only for sockets that name it; with it on,
+    # every second answer waits 40 ms for an acknowledgement.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _services(
+    settings: ServerSettings,
+    url: str,
+    credentials: Credentials,
+    interpreters: Interpreters,
+    images: Images,
+    mounts: Mounts,
+    sandboxes: Sandboxes,
+) -> list[Servable]:
+    apps = Apps(Records(settings.state_dir / "apps"))
+    secrets = Secrets(Records(settings.state_dir / "secrets"))
+    reading = Reading(settings.read_size, settings.read_delay)
+    v1 = SandboxCalls(1, (1,), settings, apps, sandboxes)
+    v2 = SandboxCalls(2, (1, 2), settings, apps, sandboxes)  # V2's list has both kinds
+    control: list[Service] = [
+        AuthService(settings, credentials),
+        AppService(settings, apps, sandboxes),
+        ImageService(images, mounts, interpreters),
+        SecretService(settings, secrets),
+        SandboxServiceV1(v1, apps, sandboxes, secrets, credentials, reading, url),
+        SandboxServiceV2(v2, apps, sandboxes, secrets, credentials, url),
+    ]
+    router = RouterService(sandboxes, secrets, reading)
+    return [assemble(ModalClientBase, control), assemble(TaskCommandRouterBase, [router])]

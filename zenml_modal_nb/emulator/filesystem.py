@@ -1,0 +1,253 @@
+"""Modal's filesystem tools, answered inside the server: the SDK runs them as a command with a JSON argument.
+
+The command, its operations, its error kinds and the form of its answers are those that modal/sandbox/_filesystem.py and
+modal/_utils/sandbox_fs_utils.py send and parse (modal 1.6.4). Paths are host paths, as for every program of a sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import grp
+import json
+import os
+import pwd
+import shutil
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from zenml_modal_nb.emulator.state.output import AllBytes, Output, Reading
+from zenml_modal_nb.emulator.state.refusals import ConflictError
+
+TOOL = "/__modal/.bin/modal-sandbox-fs-tools"
+
+_ERROR_KINDS = {
+    errno.ENOENT: "NotFound",
+    errno.EISDIR: "IsDirectory",
+    errno.ENOTDIR: "NotDirectory",
+    errno.EACCES: "PermissionDenied",
+    errno.EPERM: "PermissionDenied",
+    errno.EROFS: "PermissionDenied",
+    errno.EEXIST: "PathAlreadyExists",
+    errno.ENOTEMPTY: "DirectoryNotEmpty",
+}
+
+
+class Upload:
+    """The standard input of a tool: bytes of a file being written, or nothing to write to.
+
+    Reading and writing block the server's loop for a piece of a file at a time (at most 256 KiB from the SDK): a thread
+    could still be writing when the descriptor is closed and its number given to another file.
+    """
+
+    def __init__(self, tool: FileTool, descriptor: int | None = None) -> None:
+        self._tool = tool
+        self._descriptor = descriptor
+        self.written = 0
+        self.ended = descriptor is None
+
+    async def write(self, offset: int, data: bytes, end: bool) -> None:
+        """Write `data` into the file in place, so a reader can see half of it, as it could at Modal.
+
+        What lies before the position reached is a repetition and is skipped. Raises ConflictError when the file is
+        complete, was never opened, or `offset` leaves a gap.
+        """
+        if offset > self.written:
+            raise ConflictError(f"The file is at byte {self.written}; writing at {offset} leaves a gap.")
+        fresh = memoryview(data)[self.written - offset :]
+        while fresh:
+            if self._descriptor is None:
+                raise ConflictError("The tool reads no more input.")
+            try:
+                count = os.write(self._descriptor, fresh)
+            except OSError as error:
+                # e.g. a full disk: the tool ends with an error, which the SDK asks for after this refusal
+                self._tool.fail_with(error)
+                self.close()
+                raise ConflictError("The tool has ended.") from error
+            self.written += count
+            fresh = fresh[count:]
+        if end:
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; the tool has done its work. Repeating it is harmless."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+            self._tool.finish(0)
+        self.ended = True
+
+
+class Download:
+    """The standard output of a tool that reads a file: read from the disk when asked, never held in memory."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    async def chunks(self, offset: int, reading: Reading) -> AsyncIterator[tuple[int, bytes]]:
+        """Yield (position, bytes) from `offset` to the end of the file; ConflictError once it has been closed."""
+        while True:
+            if reading.delay:
+                await asyncio.sleep(reading.delay)
+            if self._descriptor is None:
+                raise ConflictError("This file was read too long ago; read it again.")
+            data = os.pread(self._descriptor, reading.size, offset)
+            if not data:
+                return
+            yield offset, data
+            offset += len(data)
+
+    def close(self) -> None:
+        """Let go of the file; repeating it is harmless."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class FileTool:
+    """One call of the tool; looks like a process to whoever reads it. Made by `run`."""
+
+    def __init__(self, spool: Path) -> None:
+        self.stdin = Upload(self)
+        self.stdout: Output | Download = Output(AllBytes(spool))
+        self.stderr = Output(AllBytes(spool))
+        self.returncode: int | None = None
+        self._exited = asyncio.Event()
+
+    async def wait(self) -> int:
+        """The tool's exit code: 0, or 1 with an error on its standard error."""
+        await self._exited.wait()
+        assert self.returncode is not None
+        return self.returncode
+
+    def kill(self) -> None:
+        """Stop, and close the files."""
+        self.finish(1)
+        self.stdin.close()
+        if isinstance(self.stdout, Download):
+            self.stdout.close()
+
+    def answer(self, value: object) -> None:
+        """Write `value` as JSON to standard output and finish."""
+        assert isinstance(self.stdout, Output)
+        self.stdout.append(json.dumps(value).encode())
+        self.finish(0)
+
+    def fail(self, kind: str, message: str) -> None:
+        """Write an error as the SDK parses it and finish."""
+        self.stderr.append(json.dumps({"error_kind": kind, "message": message, "detail": ""}).encode())
+        self.finish(1)
+
+    def fail_with(self, error: OSError) -> None:
+        """Write an operating system's error as the SDK parses it and finish."""
+        self.fail(_ERROR_KINDS.get(error.errno or 0, "Io"), os.strerror(error.errno or 0))
+
+    def finish(self, code: int) -> None:
+        """Exit with `code`, unless it has exited already."""
+        if self.returncode is None:
+            self.returncode = code
+            if isinstance(self.stdout, Output):
+                self.stdout.end()
+            self.stderr.end()
+            self._exited.set()
+
+
+async def run(arguments: tuple[str, ...], spool: Path) -> FileTool:
+    """Carry out the tool's one argument, e.g. `{"Stat": {"path": "/tmp/x"}}`; errors are the tool's, never raised."""
+    tool = FileTool(spool)
+    try:
+        ((operation, options),) = json.loads(arguments[0]).items()
+        path = Path(options["path"])
+    except (IndexError, KeyError, ValueError, TypeError, AttributeError) as error:
+        tool.fail("InvalidCommand", f"The tool does not understand its argument: {error!r}")
+        return tool
+    try:
+        await _carry_out(tool, operation, path, options)
+    except OSError as error:
+        tool.fail_with(error)
+    return tool
+
+
+async def _carry_out(tool: FileTool, operation: str, path: Path, options: dict[str, Any]) -> None:
+    match operation:
+        case "ReadFile":
+            tool.stdout = Download(await asyncio.to_thread(_open_for_reading, path))
+            tool.finish(0)
+        case "WriteFile":
+            descriptor = await asyncio.to_thread(_open_for_writing, path)
+            tool.stdin = Upload(tool, descriptor)
+        case "ListFiles":
+            tool.answer(await asyncio.to_thread(_listing, path))
+        case "Stat":
+            tool.answer(await asyncio.to_thread(_facts, path))
+        case "MakeDirectory":
+            parents = bool(options.get("parents", True))
+            await asyncio.to_thread(path.mkdir, parents=parents, exist_ok=parents)
+            tool.finish(0)
+        case "Remove":
+            await asyncio.to_thread(_remove, path, bool(options.get("recursive")))
+            tool.finish(0)
+        case _:
+            tool.fail("NotSupported", f"The local Modal API does not have the operation {operation}")
+
+
+def _open_for_reading(path: Path) -> int:
+    # Without O_NONBLOCK, opening a named pipe waits for a writer forever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return descriptor
+
+
+def _open_for_writing(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK, 0o644)
+
+
+def _remove(path: Path, recursive: bool) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+    elif recursive:
+        shutil.rmtree(path)
+    else:
+        path.rmdir()
+
+
+def _listing(path: Path) -> list[dict[str, object]]:
+    return [_facts(child) for child in sorted(path.iterdir())]
+
+
+def _facts(path: Path) -> dict[str, object]:
+    """What the SDK's FileInfo holds about one path; a link is described, not followed."""
+    status = path.lstat()
+    link = stat.S_ISLNK(status.st_mode)
+    return {
+        "name": path.name,
+        "path": str(path),
+        "type": "symlink" if link else "directory" if stat.S_ISDIR(status.st_mode) else "file",
+        "size": status.st_size,
+        "mode": stat.S_IMODE(status.st_mode),
+        "permissions": stat.filemode(status.st_mode)[1:],
+        "owner": _user(status.st_uid),
+        "group": _group(status.st_gid),
+        "modified_time": status.st_mtime,
+        "symlink_target": os.readlink(path) if link else None,
+    }
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)

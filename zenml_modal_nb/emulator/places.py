@@ -1,0 +1,70 @@
+"""The private directory of one sandbox, laid out like the small part of a container a program expects."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+HOME = PurePosixPath("/root")  # Modal's default working directory
+TMP = PurePosixPath("/tmp")  # noqa: S108  a path inside the sandbox's own directory
+
+
+@dataclass(frozen=True)
+class Place:
+    """`root` stands for the container's `/` where a path has to be made; removed when the sandbox ends.
+
+    Sandboxes are subprocesses of the user, not containers: an absolute path that a program opens, or that the
+    filesystem API names, is a path of the host. Only the working directory, `HOME`, `TMPDIR` and files added to the image
+    are placed below `root`.
+    """
+
+    root: Path
+
+    def create(self) -> None:
+        """Make the home and temporary directories, readable by the user only."""
+        self.root.mkdir(mode=0o700, parents=True)
+        self.inside(HOME).mkdir()
+        self.inside(TMP).mkdir()
+
+    def inside(self, path: PurePosixPath | str) -> Path:
+        """Where a container path lies; a path that already lies below `root` is taken as it is.
+
+        `..` cannot lead out: the path is resolved as if `root` were the top.
+        """
+        if Path(path).is_relative_to(self.root):
+            return Path(path)
+        parts: list[str] = []
+        for part in PurePosixPath(path).parts:
+            if part == "..":
+                parts = parts[:-1]
+            elif part not in ("/", "."):
+                parts.append(part)
+        return self.root.joinpath(*parts)
+
+    def directory(self, path: str) -> Path:
+        """The directory a process starts in, made if it is missing."""
+        directory = self.inside(path or HOME)
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point a program at this place."""
+        return {"HOME": str(self.inside(HOME)), "TMPDIR": str(self.inside(TMP))}
+
+    def remove(self) -> None:
+        """Delete everything, also what the sandbox made unwritable."""
+        shutil.rmtree(self.root, onerror=_make_writable_and_retry)
+
+
+def _make_writable_and_retry(function: object, path: str, _: object) -> None:
+    """Give a read-only directory back its permissions and remove it again."""
+    target = Path(path)
+    if not target.is_symlink() and not target.exists():
+        return
+    target.parent.chmod(0o700)
+    if target.is_dir() and not target.is_symlink():
+        target.chmod(0o700)
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)

@@ -1,0 +1,215 @@
+"""Real subprocesses: started in a session of their own, read as they write, ended with everything they started."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from zenml_modal_nb.emulator.state.output import Output
+from zenml_modal_nb.emulator.state.refusals import ConflictError
+
+NOT_FOUND_CODE = 127  # what a shell answers for a command that does not exist
+NOT_EXECUTABLE_CODE = 126
+STDIN_BUFFER = 16 * 1024 * 1024  # bytes; the most the SDK sends in one write
+DRAIN_SECONDS = 2.0  # how long output may go on arriving after the process and all it started are gone
+
+# Set in every process of a sandbox (as at Modal), and inherited: it finds those that left the process group.
+MARKER = "MODAL_SANDBOX_ID"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to start; made by a sandbox from its definition."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: Path
+    discard_stdout: bool = False
+    discard_stderr: bool = False
+    merge_stderr: bool = False
+
+
+class Stdin(asyncio.BaseProtocol):
+    """The writing end of a process's standard input; positions count bytes since the start."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.ended = False
+        self._transport: asyncio.WriteTransport | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def connect(self, descriptor: int) -> None:
+        """Write to the pipe `descriptor` from now on."""
+        pipe = os.fdopen(descriptor, "wb", 0)
+        transport, _ = await asyncio.get_running_loop().connect_write_pipe(lambda: self, pipe)
+        transport.set_write_buffer_limits(high=STDIN_BUFFER)
+        self._transport = transport
+
+    async def write(self, offset: int, data: bytes, end: bool) -> None:
+        """Pass `data` on; what lies before the position reached is a repetition and is skipped.
+
+        Returns once the buffer has room. Raises ConflictError when the input is closed or `offset` leaves a gap.
+        """
+        if offset > self.written:
+            raise ConflictError(
+                f"Standard input is at byte {self.written}; writing at {offset} leaves a gap."
+            )
+        fresh = data[self.written - offset :]
+        if fresh:
+            if self.ended or self._transport is None:
+                raise ConflictError("Standard input is closed.")
+            self._transport.write(fresh)
+            self.written += len(fresh)
+        if end:
+            self.end()
+        await self._room.wait()
+
+    def end(self) -> None:
+        """Close after what is buffered; the process reads the end of its input. Repeating it is harmless."""
+        if not self.ended and self._transport is not None:
+            self._transport.write_eof()
+        self.ended = True
+
+    def abandon(self) -> None:
+        """Close at once and drop what is buffered: the process is gone."""
+        self.ended = True
+        self._room.set()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended = True
+        self._transport = None
+        self._room.set()
+
+
+class Process(asyncio.SubprocessProtocol):
+    """One running command with its three streams; made by `start`."""
+
+    def __init__(self, stdout: Output, stderr: Output) -> None:
+        self.stdin = Stdin()
+        self.stdout = stdout
+        self.stderr = stderr
+        self.returncode: int | None = None
+        self.pid = 0
+        self._outputs = {1: stdout, 2: stderr}
+        self._exited = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._transport: asyncio.SubprocessTransport | None = None
+
+    async def wait(self) -> int:
+        """The exit code, or minus the number of the signal that ended the process."""
+        await self._exited.wait()
+        assert self.returncode is not None
+        return self.returncode
+
+    def kill(self) -> None:
+        """End the process and its group at once; does nothing when it has ended."""
+        if self.returncode is None and self.pid:
+            kill_group(self.pid)
+
+    async def drain(self) -> None:
+        """Wait until all output has arrived, then say so to its readers."""
+        try:
+            await asyncio.wait_for(self._drained.wait(), DRAIN_SECONDS)
+        except TimeoutError:
+            # A program that left its session and cleared its environment still holds the pipe.
+            if self._transport is not None:
+                self._transport.close()
+        self.stdout.end()
+        self.stderr.end()
+
+    def fail(self, message: str, code: int) -> None:
+        """End without ever having started; `message` is the last line of standard error."""
+        self.stderr.append(f"{message}\n".encode())
+        self.returncode = code
+        self.stdin.ended = True
+        self._drained.set()
+        self._exited.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        self._transport = transport
+        self.pid = transport.get_pid() or 0
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self._outputs[fd].append(data)
+
+    def process_exited(self) -> None:
+        assert self._transport is not None
+        self.returncode = self._transport.get_returncode()
+        self.stdin.abandon()
+        self._exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._drained.set()
+
+
+async def start(command: Command, stdout: Output, stderr: Output) -> Process:
+    """Start `command` in a new session; a command that cannot be started is a process that failed, as in a shell."""
+    process = Process(stdout, stderr)
+    reader, writer = os.pipe()
+    try:
+        await asyncio.get_running_loop().subprocess_exec(
+            lambda: process,
+            *command.arguments,
+            stdin=reader,
+            stdout=subprocess.DEVNULL if command.discard_stdout else subprocess.PIPE,
+            stderr=_stderr_of(command),
+            env=dict(command.environment),
+            cwd=command.directory,
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        os.close(writer)
+        process.fail(f"{command.arguments[0]}: command not found", NOT_FOUND_CODE)
+    except (PermissionError, OSError, ValueError) as error:
+        # ValueError: e.g. a null byte in an argument
+        os.close(writer)
+        process.fail(f"{command.arguments[0]}: cannot be started: {error}", NOT_EXECUTABLE_CODE)
+    else:
+        await process.stdin.connect(writer)
+    finally:
+        os.close(reader)
+    return process
+
+
+def _stderr_of(command: Command) -> int:
+    if command.discard_stderr:
+        return subprocess.DEVNULL
+    return subprocess.STDOUT if command.merge_stderr else subprocess.PIPE
+
+
+def kill_group(pid: int) -> None:
+    """Kill the process group that `pid` leads."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        # Gone already; on macOS a group of zombies answers with a permission error.
+        return
+
+
+def kill_marked(identifiers: Sequence[str]) -> None:
+    """Kill every process that runs in one of these sandboxes, whatever group or session it has moved to."""
+    wanted = set(identifiers)
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER) in wanted:
+                process.kill()
+        except psutil.Error:
+            # Another user's process, or one that has just ended: not ours to kill.
+            continue

@@ -1,0 +1,113 @@
+"""Who calls, and in which workspace and environment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from google.protobuf.empty_pb2 import Empty
+from grpclib.events import RecvRequest
+from modal_proto import api_pb2
+
+from zenml_modal_nb.emulator import identifiers
+from zenml_modal_nb.emulator.services.calls import Method, refusal
+from zenml_modal_nb.emulator.settings import ServerSettings
+from zenml_modal_nb.emulator.state.credentials import Credentials
+from zenml_modal_nb.emulator.state.refusals import UnauthenticatedError
+from zenml_modal_nb.emulator.state.resources import RATES
+
+BUILDER_VERSION = "2025.06"  # of images; known to every SDK since 1.0
+CONTROL = "control"  # audience of the token that V2 calls carry
+ROUTER = "router"  # audience of the token for the command router
+
+_ROUTER_SERVICE = "/modal.task_command_router.TaskCommandRouter/"
+
+
+class Guard:
+    """Checks every call before its message is read."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    async def check(self, event: RecvRequest) -> None:
+        """Refuse the call unless it carries this server's token, or one issued under it for the command router."""
+        metadata = {name: str(value) for name, value in event.metadata.items()}
+        try:
+            if event.method_name.startswith(_ROUTER_SERVICE):
+                scheme, _, token = metadata.get("authorization", "").partition(" ")
+                if scheme != "Bearer":
+                    raise UnauthenticatedError("The command router needs a bearer token.")
+                self._credentials.check_issued(token, ROUTER)
+            else:
+                token_id, secret = (
+                    metadata.get("x-modal-token-id", ""),
+                    metadata.get("x-modal-token-secret", ""),
+                )
+                self._credentials.check_token(token_id, secret)
+        except UnauthenticatedError as error:
+            raise refusal(error) from error
+
+
+class AuthService:
+    """Greeting, tokens, workspace, environments and prices."""
+
+    def __init__(self, settings: ServerSettings, credentials: Credentials) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._started_at = time.time()
+
+    def methods(self) -> Mapping[str, Method]:
+        return {
+            "ClientHello": self.greet,
+            "AuthTokenGet": self.issue_token,
+            "EnvironmentGetOrCreate": self.find_environment,
+            "EnvironmentList": self.list_environments,
+            "WorkspaceNameLookup": self.name_workspace,
+            "WorkspaceSettings": self.describe_workspace,
+            "WorkspaceBillingRates": self.price,
+        }
+
+    async def greet(self, _: Empty) -> api_pb2.ClientHelloResponse:
+        return api_pb2.ClientHelloResponse(image_builder_version=BUILDER_VERSION)
+
+    async def issue_token(self, _: api_pb2.AuthTokenGetRequest) -> api_pb2.AuthTokenGetResponse:
+        return api_pb2.AuthTokenGetResponse(token=self._credentials.issue(CONTROL))
+
+    async def find_environment(
+        self, request: api_pb2.EnvironmentGetOrCreateRequest
+    ) -> api_pb2.EnvironmentGetOrCreateResponse:
+        # Any name is an environment here: a user's profile may name one that exists at Modal only.
+        name = request.deployment_name or self._settings.environment
+        return api_pb2.EnvironmentGetOrCreateResponse(
+            environment_id=identifiers.content_id("en", name.encode()),
+            metadata=api_pb2.EnvironmentMetadata(
+                name=name,
+                settings=api_pb2.EnvironmentSettings(
+                    image_builder_version=BUILDER_VERSION, webhook_suffix=""
+                ),
+            ),
+        )
+
+    async def list_environments(self, _: Empty) -> api_pb2.EnvironmentListResponse:
+        name = self._settings.environment
+        item = api_pb2.EnvironmentListItem(
+            name=name,
+            environment_id=identifiers.content_id("en", name.encode()),
+            created_at=self._started_at,
+            default=True,
+            image_builder_version=BUILDER_VERSION,
+        )
+        return api_pb2.EnvironmentListResponse(items=[item])
+
+    async def name_workspace(self, _: Empty) -> api_pb2.WorkspaceNameLookupResponse:
+        name = self._settings.workspace
+        return api_pb2.WorkspaceNameLookupResponse(workspace_name=name, username=name)
+
+    async def describe_workspace(self, _: Empty) -> api_pb2.WorkspaceSettingsResponse:
+        return api_pb2.WorkspaceSettingsResponse(
+            default_environment_name=self._settings.environment, image_builder_version=BUILDER_VERSION
+        )
+
+    async def price(self, _: api_pb2.WorkspaceBillingRatesRequest) -> api_pb2.WorkspaceBillingRatesResponse:
+        formatted = "\n".join(f"{name}: {rate}" for name, rate in RATES.items())
+        return api_pb2.WorkspaceBillingRatesResponse(rates=RATES, formatted=formatted)

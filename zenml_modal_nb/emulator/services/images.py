@@ -1,0 +1,114 @@
+"""Images and the files of their build context on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from modal_proto import api_pb2
+
+from zenml_modal_nb.emulator.interpreters import Interpreters
+from zenml_modal_nb.emulator.services.calls import Method
+from zenml_modal_nb.emulator.state.images import Image, Images, Layer
+from zenml_modal_nb.emulator.state.mounts import MountedFile, Mounts
+from zenml_modal_nb.emulator.state.refusals import UnsupportedError
+
+
+class ImageService:
+    """Accept build requests and tell how they went."""
+
+    def __init__(self, images: Images, mounts: Mounts, interpreters: Interpreters) -> None:
+        self._images = images
+        self._mounts = mounts
+        self._interpreters = interpreters
+
+    def methods(self) -> Mapping[str, Method]:
+        return {
+            "ImageGetOrCreate": self.get_or_create,
+            "ImageJoinStreaming": self.join,
+            "ImageFromId": self.find,
+            "MountBatchedCheckExistence": self.check_files,
+            "MountPutFile": self.put_file,
+            "MountGetOrCreate": self.create_mount,
+        }
+
+    async def get_or_create(
+        self, request: api_pb2.ImageGetOrCreateRequest
+    ) -> api_pb2.ImageGetOrCreateResponse:
+        if request.build_function_id:
+            raise UnsupportedError("Image.run_function needs Modal: nothing is built on this machine.")
+        definition = request.image
+        mount_id = definition.context_mount_id
+        layer = Layer(
+            content=definition.SerializeToString(deterministic=True) + request.builder_version.encode(),
+            bases=tuple(base.image_id for base in definition.base_images),
+            commands=tuple(definition.dockerfile_commands),
+            files={file.filename: file.data for file in definition.context_files},
+            mount=self._mounts.get(mount_id).name if mount_id else "",
+        )
+        force = request.force_build or request.ignore_cache
+        image = self._images.get_or_create(
+            layer, request.builder_version, force, await self._interpreters.host()
+        )
+        if not image.built:
+            return api_pb2.ImageGetOrCreateResponse(image_id=image.id)
+        return api_pb2.ImageGetOrCreateResponse(
+            image_id=image.id, result=_result(image), metadata=_metadata(image)
+        )
+
+    async def join(
+        self, request: api_pb2.ImageJoinStreamingRequest
+    ) -> AsyncIterator[api_pb2.ImageJoinStreamingResponse]:
+        image = self._images.get(request.image_id)
+        if not image.built or request.include_logs_for_finished:
+            lines = [
+                api_pb2.TaskLogs(data=f"{line}\n", task_state=api_pb2.TASK_STATE_ACTIVE) for line in image.log
+            ]
+            yield api_pb2.ImageJoinStreamingResponse(task_logs=lines, entry_id="1")
+        # A failed build is told again to whoever asks again, as at Modal.
+        image.built = not image.failure
+        yield api_pb2.ImageJoinStreamingResponse(
+            result=_result(image), metadata=_metadata(image), entry_id="2", eof=True
+        )
+
+    async def find(self, request: api_pb2.ImageFromIdRequest) -> api_pb2.ImageFromIdResponse:
+        image = self._images.get(request.image_id)
+        return api_pb2.ImageFromIdResponse(image_id=image.id, metadata=_metadata(image))
+
+    async def check_files(
+        self, request: api_pb2.MountBatchedCheckExistenceRequest
+    ) -> api_pb2.MountBatchedCheckExistenceResponse:
+        missing = self._mounts.missing(request.sha256_hex_hashes)
+        return api_pb2.MountBatchedCheckExistenceResponse(missing_sha256_hex_hashes=missing)
+
+    async def put_file(self, request: api_pb2.MountPutFileRequest) -> api_pb2.MountPutFileResponse:
+        if request.data_blob_id:
+            raise UnsupportedError("The local Modal API takes files of up to 4 MiB only.")
+        # Asked first without the content, whether the file is there already.
+        if request.WhichOneof("data_oneof") == "data":
+            self._mounts.put(request.sha256_hex, request.data)
+        return api_pb2.MountPutFileResponse(exists=not self._mounts.missing([request.sha256_hex]))
+
+    async def create_mount(
+        self, request: api_pb2.MountGetOrCreateRequest
+    ) -> api_pb2.MountGetOrCreateResponse:
+        files = [MountedFile(file.filename, file.sha256_hex, file.mode) for file in request.files]
+        mount = self._mounts.create(request.deployment_name, files)
+        return api_pb2.MountGetOrCreateResponse(
+            mount_id=mount.id, handle_metadata=api_pb2.MountHandleMetadata(content_checksum_sha256_hex="")
+        )
+
+
+def _result(image: Image) -> api_pb2.GenericResult:
+    if image.failure:
+        return api_pb2.GenericResult(
+            status=api_pb2.GenericResult.GENERIC_STATUS_FAILURE, exception=image.failure
+        )
+    return api_pb2.GenericResult(status=api_pb2.GenericResult.GENERIC_STATUS_SUCCESS)
+
+
+def _metadata(image: Image) -> api_pb2.ImageMetadata:
+    return api_pb2.ImageMetadata(
+        python_version_info=f"Python {image.recipe.python}" if image.recipe.python else "",
+        workdir=image.recipe.workdir,
+        image_builder_version=image.builder_version,
+    )

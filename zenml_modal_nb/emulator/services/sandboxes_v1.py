@@ -1,0 +1,92 @@
+"""The V1 sandbox backend: sandboxes with a GPU, their log and input through the API itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from modal_proto import api_pb2
+
+from zenml_modal_nb.emulator.services.auth import ROUTER
+from zenml_modal_nb.emulator.services.calls import Method
+from zenml_modal_nb.emulator.services.definitions import definition_of, metadata_of
+from zenml_modal_nb.emulator.services.sandboxes import SandboxCalls
+from zenml_modal_nb.emulator.state.apps import Apps
+from zenml_modal_nb.emulator.state.credentials import Credentials
+from zenml_modal_nb.emulator.state.output import Reading
+from zenml_modal_nb.emulator.state.refusals import ConflictError, InvalidArgumentError
+from zenml_modal_nb.emulator.state.registry import Sandboxes
+from zenml_modal_nb.emulator.state.secrets import Secrets
+
+
+class SandboxServiceV1:
+    """Create, log, standard input and router access; the rest is in `SandboxCalls`."""
+
+    def __init__(
+        self,
+        calls: SandboxCalls,
+        apps: Apps,
+        sandboxes: Sandboxes,
+        secrets: Secrets,
+        credentials: Credentials,
+        reading: Reading,
+        url: str,
+    ) -> None:
+        self._calls = calls
+        self._apps = apps
+        self._sandboxes = sandboxes
+        self._secrets = secrets
+        self._credentials = credentials
+        self._reading = reading
+        self._url = url
+
+    def methods(self) -> Mapping[str, Method]:
+        return {
+            **self._calls.methods(),
+            "SandboxCreate": self.create,
+            "SandboxGetLogs": self.read_log,
+            "SandboxStdinWrite": self.write,
+            "TaskGetCommandRouterAccess": self.give_access,
+        }
+
+    async def create(self, request: api_pb2.SandboxCreateRequest) -> api_pb2.SandboxCreateResponse:
+        app = self._apps.get(request.app_id)
+        definition = definition_of(1, app.id, request.definition, (), request.tags, self._secrets)
+        # Shielded: a client that gives up half way leaves a whole sandbox, which its tags still find.
+        sandbox = await asyncio.shield(self._sandboxes.create(definition))
+        return api_pb2.SandboxCreateResponse(sandbox_id=sandbox.id, metadata=metadata_of(sandbox))
+
+    async def read_log(self, request: api_pb2.SandboxGetLogsRequest) -> AsyncIterator[api_pb2.TaskLogsBatch]:
+        process = self._sandboxes.get(request.sandbox_id).process
+        streams = {
+            api_pb2.FILE_DESCRIPTOR_STDOUT: process.stdout,
+            api_pb2.FILE_DESCRIPTOR_STDERR: process.stderr,
+        }
+        if request.file_descriptor not in streams:
+            raise InvalidArgumentError("A log is read from standard output or standard error.")
+        # An entry is named by the position after it, so a reader can go on where it stopped.
+        entry = request.last_entry_id or "0"
+        if not entry.isdecimal():
+            raise InvalidArgumentError(f"This log has no entry {entry!r}.")
+        deadline = asyncio.get_running_loop().time() + request.timeout
+        stream = streams[request.file_descriptor]
+        async for piece in stream.texts(int(entry), self._reading, deadline):
+            if piece is None:
+                yield api_pb2.TaskLogsBatch(entry_id=entry, eof=True)
+                return
+            position, text = piece
+            entry = str(position)
+            item = api_pb2.TaskLogs(data=text, file_descriptor=request.file_descriptor)
+            yield api_pb2.TaskLogsBatch(entry_id=entry, items=[item])
+
+    async def write(self, request: api_pb2.SandboxStdinWriteRequest) -> api_pb2.SandboxStdinWriteResponse:
+        sandbox = self._sandboxes.get(request.sandbox_id)
+        await sandbox.write_stdin(request.index, request.input, request.eof)
+        return api_pb2.SandboxStdinWriteResponse()
+
+    async def give_access(
+        self, request: api_pb2.TaskGetCommandRouterAccessRequest
+    ) -> api_pb2.TaskGetCommandRouterAccessResponse:
+        if not self._sandboxes.of_task(request.task_id).running:
+            raise ConflictError("The sandbox has already shut down.")
+        return api_pb2.TaskGetCommandRouterAccessResponse(url=self._url, jwt=self._credentials.issue(ROUTER))

@@ -1,0 +1,91 @@
+"""Secrets on the wire."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from google.protobuf.empty_pb2 import Empty
+from modal_proto import api_pb2
+
+from zenml_modal_nb.emulator.services.calls import Method
+from zenml_modal_nb.emulator.settings import ServerSettings
+from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError
+from zenml_modal_nb.emulator.state.secrets import Creation, Secret, Secrets
+
+_CREATIONS = {
+    api_pb2.OBJECT_CREATION_TYPE_UNSPECIFIED: Creation.LOOK_UP,
+    api_pb2.OBJECT_CREATION_TYPE_CREATE_IF_MISSING: Creation.IF_MISSING,
+    api_pb2.OBJECT_CREATION_TYPE_CREATE_FAIL_IF_EXISTS: Creation.FAIL_IF_EXISTS,
+    api_pb2.OBJECT_CREATION_TYPE_CREATE_OVERWRITE_IF_EXISTS: Creation.OVERWRITE,
+    api_pb2.OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP: Creation.EPHEMERAL,
+    api_pb2.OBJECT_CREATION_TYPE_EPHEMERAL: Creation.EPHEMERAL,
+}
+
+
+class SecretService:
+    """Make, find, change and list secrets; no call ever answers a value."""
+
+    def __init__(self, settings: ServerSettings, secrets: Secrets) -> None:
+        self._settings = settings
+        self._secrets = secrets
+
+    def methods(self) -> Mapping[str, Method]:
+        return {
+            "SecretGetOrCreate": self.get_or_create,
+            "SecretGetInfo": self.describe,
+            "SecretUpdate": self.update,
+            "SecretDelete": self.delete,
+            "SecretList": self.list,
+        }
+
+    async def get_or_create(
+        self, request: api_pb2.SecretGetOrCreateRequest
+    ) -> api_pb2.SecretGetOrCreateResponse:
+        environment = request.environment_name or self._settings.environment
+        secret = self._secrets.get_or_create(
+            request.deployment_name,
+            environment,
+            dict(request.env_dict),
+            _CREATIONS[request.object_creation_type],
+        )
+        if missing := set(request.required_keys) - set(secret.values):
+            raise InvalidArgumentError(f"Secret {secret.name!r} lacks the keys {sorted(missing)}.")
+        return api_pb2.SecretGetOrCreateResponse(secret_id=secret.id, metadata=_metadata(secret))
+
+    async def describe(self, request: api_pb2.SecretGetInfoRequest) -> api_pb2.SecretGetInfoResponse:
+        return api_pb2.SecretGetInfoResponse(metadata=_metadata(self._secrets.get(request.secret_id)))
+
+    async def update(self, request: api_pb2.SecretUpdateRequest) -> Empty:
+        self._secrets.update(request.secret_id, {update.key: update.value for update in request.updates})
+        return Empty()
+
+    async def delete(self, request: api_pb2.SecretDeleteRequest) -> Empty:
+        self._secrets.delete(request.secret_id)
+        return Empty()
+
+    async def list(self, request: api_pb2.SecretListRequest) -> api_pb2.SecretListResponse:
+        environment = request.environment_name or self._settings.environment
+        page = request.pagination
+        found = self._secrets.listed(environment, page.created_before or math.inf, page.max_objects or 100)
+        items = [
+            api_pb2.SecretListItem(
+                label=secret.name,
+                created_at=secret.created_at,
+                environment_name=secret.environment,
+                secret_id=secret.id,
+                metadata=_metadata(secret),
+            )
+            for secret in found
+        ]
+        return api_pb2.SecretListResponse(items=items, environment_name=environment)
+
+
+def _metadata(secret: Secret) -> api_pb2.SecretMetadata:
+    # The SDK keeps the keys of this answer and takes them for the secret's own.
+    return api_pb2.SecretMetadata(
+        name=secret.name,
+        keys=sorted(secret.values),
+        environment_name=secret.environment,
+        creation_info=api_pb2.CreationInfo(created_at=secret.created_at),
+    )

@@ -1,0 +1,1 @@
+"""What the local Modal API knows: plain Python, no protobuf, no network."""

@@ -1,0 +1,87 @@
+"""Files added to images from the user's machine, stored once per content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from zenml_modal_nb.emulator import identifiers
+from zenml_modal_nb.emulator.places import Place
+from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError
+
+
+@dataclass(frozen=True)
+class MountedFile:
+    """A file's path in the container, its content by digest, and its permission bits."""
+
+    path: str
+    sha256: str
+    mode: int
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A set of files; a mount of Modal's own, known by `name` only, has none here."""
+
+    id: str
+    name: str
+    files: tuple[MountedFile, ...] = ()
+
+
+class Mounts:
+    """All mounts of this server; their files' contents lie in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._mounts: dict[str, Mount] = {}
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Those of `digests` whose content has not been put here yet."""
+        return [digest for digest in digests if not self._content(digest).is_file()]
+
+    def put(self, digest: str, data: bytes) -> None:
+        """Keep a file's content; raises InvalidArgumentError when it does not match its digest."""
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise InvalidArgumentError("The file's content does not match its SHA-256 digest.")
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self._directory / f".{secrets.token_hex(6)}"
+        draft.write_bytes(data)
+        draft.rename(self._content(digest))
+
+    def create(self, name: str, files: Iterable[MountedFile]) -> Mount:
+        """Make a mount; the same content has the same ID. Raises InvalidArgumentError if a content is missing."""
+        known = tuple(files)
+        if absent := self.missing(file.sha256 for file in known):
+            raise InvalidArgumentError(f"{len(absent)} files of this mount have not been uploaded.")
+        mount = Mount(identifiers.content_id("mo", repr((name, known)).encode()), name, known)
+        self._mounts[mount.id] = mount
+        return mount
+
+    def get(self, mount_id: str) -> Mount:
+        """The mount, or NotFoundError."""
+        try:
+            return self._mounts[mount_id]
+        except KeyError:
+            raise NotFoundError(f"No mount has the ID {mount_id!r}.") from None
+
+    def place(self, mount_ids: Iterable[str], place: Place) -> None:
+        """Copy the mounts' files below a sandbox's root: what it changes stays its own."""
+        for mount_id in mount_ids:
+            for file in self.get(mount_id).files:
+                target = place.inside(file.path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self._content(file.sha256), target)
+                if file.mode:
+                    os.chmod(target, file.mode & 0o777)
+
+    def _content(self, digest: str) -> Path:
+        # Only a digest may become a file name: anything else could name a path outside the directory.
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise InvalidArgumentError("A file is named by its SHA-256 digest, 64 hexadecimal digits.")
+        return self._directory / digest

@@ -1,0 +1,152 @@
+"""One output stream of a process: kept whole or in part, followed live by any number of readers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+LONGEST_CHARACTER = 4  # bytes of UTF-8
+IN_MEMORY = 1024 * 1024  # bytes of a complete stream before it moves to a file
+
+
+class Kept(Protocol):
+    """The bytes of a stream that can still be read; positions count from the stream's first byte."""
+
+    start: int
+    end: int
+
+    def append(self, data: bytes) -> None:
+        """Take the next bytes of the stream."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from `offset`, which is within `start` and `end`."""
+
+
+class RecentBytes:
+    """The most recent `limit` bytes, as Modal keeps the output of a V2 sandbox."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._data = bytearray()
+        self.start = 0
+        self.end = 0
+
+    def append(self, data: bytes) -> None:
+        self._data += data
+        self.end += len(data)
+        surplus = len(self._data) - self._limit
+        if surplus > 0:
+            del self._data[:surplus]
+            self.start += surplus
+
+    def read(self, offset: int, size: int) -> bytes:
+        begin = offset - self.start
+        return bytes(self._data[begin : begin + size])
+
+
+class AllBytes:
+    """The whole stream, in memory while small, then in a file without a name in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=directory)  # noqa: SIM115  closed with the object
+        self.start = 0
+        self.end = 0
+
+    def append(self, data: bytes) -> None:
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(data)
+        self.end += len(data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(size)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a stream is handed out: pieces of at most `size` bytes, each after `delay` seconds."""
+
+    size: int = 65536
+    delay: float = 0.0
+
+
+class Output:
+    """A stream that one process writes and any number of readers follow, woken by each write."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+        self._changed = asyncio.Event()
+        self._ended = False
+
+    def append(self, data: bytes) -> None:
+        """Take the next bytes and wake the readers."""
+        self._kept.append(data)
+        self._wake()
+
+    def end(self) -> None:
+        """Say that no more bytes will come; saying it twice is harmless."""
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def chunks(self, offset: int, reading: Reading) -> AsyncIterator[tuple[int, bytes]]:
+        """Yield (position, bytes) from `offset`, or from the oldest byte kept, until the stream ends."""
+        while True:
+            offset = max(offset, self._kept.start)
+            if offset < self._kept.end:
+                if reading.delay:
+                    await asyncio.sleep(reading.delay)
+                    offset = max(offset, self._kept.start)
+                data = self._kept.read(offset, reading.size)
+                yield offset, data
+                offset += len(data)
+            elif self._ended:
+                return
+            else:
+                await self._changed.wait()
+
+    async def texts(
+        self, offset: int, reading: Reading, deadline: float
+    ) -> AsyncIterator[tuple[int, str] | None]:
+        """Yield (position after it, text) from `offset`; a last None says that the stream has ended.
+
+        Returns without None at `deadline` (loop time). Invalid UTF-8 is replaced; a character is never split.
+        """
+        loop = asyncio.get_running_loop()
+        size = max(reading.size, LONGEST_CHARACTER)
+        while loop.time() < deadline:
+            data = self._kept.read(offset, size) if offset < self._kept.end else b""
+            whole = len(data) if self._ended else len(data) - _unfinished(data)
+            if whole:
+                if reading.delay:
+                    await asyncio.sleep(reading.delay)
+                offset += whole
+                yield offset, data[:whole].decode("utf-8", "replace")
+            elif self._ended and not data:
+                yield None
+                return
+            else:
+                changed = self._changed
+                wake = loop.call_at(deadline, changed.set)
+                await changed.wait()
+                wake.cancel()
+
+
+def _unfinished(data: bytes) -> int:
+    """How many bytes at the end begin a character that is not complete yet (0 to 3)."""
+    for back in range(1, min(LONGEST_CHARACTER - 1, len(data)) + 1):
+        byte = data[-back]
+        if byte >= 0xC0:
+            needed = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return back if back < needed else 0
+        if byte < 0x80:
+            return 0
+    return 0

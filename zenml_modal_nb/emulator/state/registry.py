@@ -1,0 +1,224 @@
+"""All sandboxes of the server: made, found, listed, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from zenml_modal_nb.emulator import filesystem, identifiers, processes
+from zenml_modal_nb.emulator.interpreters import Interpreters
+from zenml_modal_nb.emulator.places import Place
+from zenml_modal_nb.emulator.processes import MARKER, Command
+from zenml_modal_nb.emulator.state.images import Images
+from zenml_modal_nb.emulator.state.mounts import Mounts
+from zenml_modal_nb.emulator.state.output import AllBytes, Output, RecentBytes
+from zenml_modal_nb.emulator.state.recipes import SYSTEM_PATH, Recipe
+from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from zenml_modal_nb.emulator.state.resources import check_gpu
+from zenml_modal_nb.emulator.state.sandboxes import Definition, Job, Sandbox
+
+FINISHED_KEPT = 128  # sandboxes whose output and outcome can still be read
+DEFAULT_COMMAND = ("sleep", "172800")  # what a Modal image runs when nobody says what: 48 hours
+
+log = logging.getLogger(__name__)
+
+
+class Sandboxes:
+    """Every sandbox this server has made and still remembers."""
+
+    def __init__(
+        self, directory: Path, images: Images, mounts: Mounts, interpreters: Interpreters, retention: int
+    ) -> None:
+        self._places = directory / "sandboxes"
+        self._spool = directory / "spool"
+        self._images = images
+        self._mounts = mounts
+        self._interpreters = interpreters
+        self._retention = retention
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._lives: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def sweep(self) -> None:
+        """End what an earlier server of this directory left behind when it was killed."""
+        leftovers = [path.name for path in self._places.iterdir()] if self._places.is_dir() else []
+        if leftovers:
+            processes.kill_marked(leftovers)
+            for name in leftovers:
+                Place(self._places / name).remove()
+        shutil.rmtree(self._spool, ignore_errors=True)
+        self._spool.mkdir(mode=0o700, parents=True)
+        self._places.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def active(self) -> int:
+        """How many have not ended completely."""
+        return len(self._lives)
+
+    async def create(self, definition: Definition) -> Sandbox:
+        """Start a sandbox; raises a refusal when its image, GPU, name or mounts do not allow it."""
+        if self._closed:
+            raise InvalidArgumentError("This local Modal API is shutting down.")
+        image = self._images.get(definition.image_id)
+        if image.failure:
+            raise InvalidArgumentError(image.failure)
+        if definition.gpu:
+            check_gpu(definition.gpu)
+        if definition.name and self._running_named(definition.app_id, definition.name):
+            raise AlreadyExistsError(f"A sandbox named {definition.name!r} is already running in this app.")
+        sandbox_id = identifiers.sandbox_id(definition.version)
+        place = Place(self._places / sandbox_id)
+        place.create()
+        try:
+            self._mounts.place(definition.mounts, place)
+            environment = {
+                **await self._environment(image.recipe, place),
+                **definition.variables,
+                MARKER: sandbox_id,
+            }
+            command = Command(
+                (*image.recipe.entrypoint, *(definition.command or image.recipe.command or DEFAULT_COMMAND)),
+                environment,
+                place.directory(definition.workdir or image.recipe.workdir),
+            )
+            process = await processes.start(command, self._output(definition), self._output(definition))
+        except BaseException:
+            place.remove()
+            raise
+        task_id = identifiers.task_id(definition.version)
+        sandbox = Sandbox(sandbox_id, task_id, definition, place, process)
+        sandbox.environment = environment
+        self._keep(sandbox)
+        return sandbox
+
+    async def run(
+        self,
+        sandbox: Sandbox,
+        job_id: str,
+        command: tuple[str, ...],
+        variables: Mapping[str, str],
+        workdir: str,
+        timeout: float | None,
+        *,
+        discard_stdout: bool = False,
+        discard_stderr: bool = False,
+        merge_stderr: bool = False,
+    ) -> None:
+        """Start a command in a running sandbox; the same `job_id` again is a repetition and does nothing."""
+        sandbox.require_running()
+        if not command:
+            raise InvalidArgumentError("There is no command to run.")
+        if sandbox.has_job(job_id):
+            return
+        job: Job
+        if command[0] == filesystem.TOOL:
+            job = await filesystem.run(command[1:], self._spool)
+        else:
+            job = await processes.start(
+                Command(
+                    command,
+                    {**sandbox.environment, **variables, MARKER: sandbox.id},
+                    sandbox.place.directory(workdir or self._workdir(sandbox)),
+                    discard_stdout=discard_stdout,
+                    discard_stderr=discard_stderr,
+                    merge_stderr=merge_stderr,
+                ),
+                Output(AllBytes(self._spool)),
+                Output(AllBytes(self._spool)),
+            )
+        sandbox.keep_job(job_id, job, timeout)
+        if not sandbox.running:
+            # It ended while the command was starting, so its own ending did not see the command.
+            job.kill()
+
+    def get(self, sandbox_id: str) -> Sandbox:
+        """The sandbox, or NotFoundError."""
+        try:
+            return self._sandboxes[sandbox_id]
+        except KeyError:
+            raise NotFoundError(f"No sandbox has the ID {sandbox_id!r}.") from None
+
+    def of_task(self, task_id: str) -> Sandbox:
+        """The sandbox that this task runs, or NotFoundError."""
+        for sandbox in self._sandboxes.values():
+            if sandbox.task_id == task_id:
+                return sandbox
+        raise NotFoundError(f"No sandbox runs the task {task_id!r}.")
+
+    def named(self, app_id: str, name: str, version: int, ended_too: bool) -> Sandbox:
+        """The running sandbox of this name, else with `ended_too` the latest that ended; or NotFoundError."""
+        running = self._running_named(app_id, name)
+        if running and running.definition.version == version:
+            return running
+        if ended_too:
+            for sandbox in reversed(self._sandboxes.values()):
+                found = sandbox.definition
+                if (found.app_id, found.name, found.version) == (app_id, name, version):
+                    return sandbox
+        raise NotFoundError(f"No sandbox named {name!r} is running in this app.")
+
+    def listed(
+        self, app_id: str, tags: Mapping[str, str], before: float, versions: tuple[int, ...]
+    ) -> list[Sandbox]:
+        """Running sandboxes with at least these tags, newest first; an empty `app_id` means every app."""
+        found = [
+            sandbox
+            for sandbox in self._sandboxes.values()
+            if sandbox.running
+            and sandbox.definition.version in versions
+            and app_id in ("", sandbox.definition.app_id)
+            and tags.items() <= sandbox.tags.items()
+            and (not before or sandbox.created_at < before)
+        ]
+        return sorted(found, key=lambda sandbox: sandbox.created_at, reverse=True)
+
+    def terminate_app(self, app_id: str) -> None:
+        """End every sandbox of a stopped app."""
+        for sandbox in self.listed(app_id, {}, 0, (1, 2)):
+            sandbox.terminate()
+
+    async def close(self) -> None:
+        """End everything and wait until nothing of it is left."""
+        self._closed = True
+        for sandbox in self._sandboxes.values():
+            sandbox.terminate()
+        await asyncio.gather(*self._lives)
+        for sandbox in self._sandboxes.values():
+            sandbox.forget()
+
+    def _keep(self, sandbox: Sandbox) -> None:
+        self._sandboxes[sandbox.id] = sandbox
+        life = asyncio.create_task(sandbox.live())
+        self._lives.add(life)
+        life.add_done_callback(self._ended)
+        ended = [kept for kept in self._sandboxes.values() if kept.outcome]
+        for old in ended[: max(0, len(ended) - FINISHED_KEPT)]:
+            self._sandboxes.pop(old.id).forget()
+
+    def _ended(self, life: asyncio.Task[None]) -> None:
+        self._lives.discard(life)
+        if not life.cancelled() and life.exception() is not None:
+            log.error("A sandbox could not be cleaned up", exc_info=life.exception())
+
+    def _running_named(self, app_id: str, name: str) -> Sandbox | None:
+        for sandbox in self._sandboxes.values():
+            if sandbox.running and (sandbox.definition.app_id, sandbox.definition.name) == (app_id, name):
+                return sandbox
+        return None
+
+    def _workdir(self, sandbox: Sandbox) -> str:
+        return sandbox.definition.workdir or self._images.get(sandbox.definition.image_id).recipe.workdir
+
+    def _output(self, definition: Definition) -> Output:
+        return Output(RecentBytes(self._retention) if definition.version == 2 else AllBytes(self._spool))
+
+    async def _environment(self, recipe: Recipe, place: Place) -> dict[str, str]:
+        """A clean environment: the sandbox's own place and Python, and what the image declares."""
+        declared = dict(recipe.environment)
+        python = await self._interpreters.bin(recipe.packages)
+        # An image's PATH names directories of a container; the sandbox's Python comes before them all.
+        path = declared.pop("PATH", SYSTEM_PATH)
+        return {"LANG": "C.UTF-8", **place.environment(), **declared, "PATH": f"{python}:{path}"}

@@ -1,0 +1,200 @@
+"""Sandboxes: what was asked for, how it runs, how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from zenml_modal_nb.emulator.places import Place
+from zenml_modal_nb.emulator.processes import Process, kill_group, kill_marked
+from zenml_modal_nb.emulator.state.output import Output, Reading
+from zenml_modal_nb.emulator.state.refusals import ConflictError, NotFoundError
+from zenml_modal_nb.emulator.state.resources import Gpu
+
+JOBS_KEPT = 64  # finished commands of one sandbox that can still be read
+
+
+class End(enum.Enum):
+    """Why a sandbox is no longer running; Modal's result statuses."""
+
+    EXITED = enum.auto()
+    TIMED_OUT = enum.auto()
+    TERMINATED = enum.auto()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sandbox ended; `code` is its exit code, 128 + N after signal N."""
+
+    end: End
+    code: int
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a client asked for; `version` is the sandbox backend, `timeout` is in seconds."""
+
+    version: int
+    app_id: str
+    image_id: str
+    command: tuple[str, ...]
+    variables: Mapping[str, str] = field(repr=False)
+    workdir: str = ""
+    timeout: int = 300
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    gpu: Gpu | None = None
+    mounts: tuple[str, ...] = ()
+
+
+class Input(Protocol):
+    """Standard input, of a process or of the filesystem tool."""
+
+    written: int
+    ended: bool
+
+    async def write(self, offset: int, data: bytes, end: bool) -> None:
+        """Pass on `data`, which begins at byte `offset` of the whole input."""
+
+
+class Readable(Protocol):
+    """An output stream, of a process or of the filesystem tool."""
+
+    def chunks(self, offset: int, reading: Reading) -> AsyncIterator[tuple[int, bytes]]:
+        """Yield (position, bytes) from `offset` until the stream ends."""
+
+
+class Job(Protocol):
+    """A command run inside a sandbox: a process or a call of the filesystem tool."""
+
+    @property
+    def stdin(self) -> Input: ...
+    @property
+    def stdout(self) -> Readable: ...
+    @property
+    def stderr(self) -> Output: ...
+    @property
+    def returncode(self) -> int | None: ...
+
+    async def wait(self) -> int:
+        """The exit code, or minus the number of a signal."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Sandbox:
+    """One sandbox; made and watched by `Sandboxes`. Times are seconds since 1970."""
+
+    def __init__(
+        self, sandbox_id: str, task_id: str, definition: Definition, place: Place, process: Process
+    ) -> None:
+        self.id = sandbox_id
+        self.task_id = task_id
+        self.definition = definition
+        self.tags = dict(definition.tags)
+        self.created_at = time.time()
+        self.process = process
+        self.place = place
+        self.environment: Mapping[str, str] = {}
+        self.outcome: Outcome | None = None
+        self._verdict: End | None = None
+        self._done = asyncio.Event()
+        self._jobs: dict[str, Job] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._stdin_index = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended, nor been told to."""
+        return self.outcome is None and self._verdict is None
+
+    async def live(self) -> None:
+        """Wait for the end, whatever brings it, and leave nothing behind: run once, as a task of its own."""
+        try:
+            code = await asyncio.wait_for(self.process.wait(), self.definition.timeout or None)
+        except TimeoutError:
+            self._verdict = self._verdict or End.TIMED_OUT
+            self.process.kill()
+            code = await self.process.wait()
+        for job in self._jobs.values():
+            job.kill()
+        # What the command left running ends with it, as a container would.
+        if self.process.pid:
+            kill_group(self.process.pid)
+            await asyncio.to_thread(kill_marked, [self.id])
+        await self.process.drain()
+        await asyncio.gather(*self._watchers)
+        await asyncio.to_thread(self.place.remove)
+        self.outcome = Outcome(self._verdict or End.EXITED, code if code >= 0 else 128 - code)
+        self._done.set()
+
+    def terminate(self) -> None:
+        """Kill everything; does nothing when it has ended."""
+        if self.running:
+            self._verdict = End.TERMINATED
+            self.process.kill()
+
+    async def wait(self, timeout: float | None) -> Outcome | None:
+        """The outcome, or None if it is still running after `timeout` seconds."""
+        if self.outcome is None and timeout != 0:
+            try:
+                await asyncio.wait_for(self._done.wait(), timeout)
+            except TimeoutError:
+                return None
+        return self.outcome
+
+    async def write_stdin(self, index: int, data: bytes, end: bool) -> None:
+        """V1: take the message with this number; one that was taken before is skipped, a gap is refused."""
+        if index > self._stdin_index + 1:
+            raise ConflictError(f"Standard input is at message {self._stdin_index}; {index} leaves a gap.")
+        if index == self._stdin_index + 1:
+            await self.process.stdin.write(self.process.stdin.written, data, end)
+            self._stdin_index = index
+
+    def require_running(self) -> None:
+        """Raise NotFoundError unless commands can be run."""
+        if not self.running:
+            raise NotFoundError(f"Sandbox {self.id} has already shut down.")
+
+    def job(self, job_id: str) -> Job:
+        """The command of this ID, or NotFoundError."""
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise NotFoundError(f"Sandbox {self.id} runs no command {job_id!r}.") from None
+
+    def has_job(self, job_id: str) -> bool:
+        """Whether this ID has been used: starting it again is a repetition."""
+        return job_id in self._jobs
+
+    def keep_job(self, job_id: str, job: Job, timeout: float | None) -> None:
+        """Watch a started command to its end (seconds), and forget the oldest finished ones."""
+        self._jobs[job_id] = job
+        watcher = asyncio.create_task(_watch(job, timeout))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+        finished = [key for key, kept in self._jobs.items() if kept.returncode is not None]
+        for key in finished[: max(0, len(finished) - JOBS_KEPT)]:
+            self._jobs.pop(key).kill()
+
+    def forget(self) -> None:
+        """Let go of files and streams; nothing can be read any more."""
+        for job in self._jobs.values():
+            job.kill()
+        self._jobs.clear()
+
+
+async def _watch(job: Job, timeout: float | None) -> None:
+    try:
+        await asyncio.wait_for(job.wait(), timeout)
+    except TimeoutError:
+        job.kill()
+        await job.wait()
+    if isinstance(job, Process):
+        kill_group(job.pid)
+        await job.drain()

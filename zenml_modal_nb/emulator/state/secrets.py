@@ -1,0 +1,117 @@
+"""Secrets: named ones in files only the user can read, ephemeral ones in memory; values are never logged."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from zenml_modal_nb.emulator import identifiers
+from zenml_modal_nb.emulator.state.records import Records
+from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
+
+LONGEST_VALUE = 32_768  # characters, Modal's limit
+
+
+class Creation(enum.Enum):
+    """What to do when the name is, or is not, there; Modal's creation types."""
+
+    LOOK_UP = enum.auto()
+    IF_MISSING = enum.auto()
+    FAIL_IF_EXISTS = enum.auto()
+    OVERWRITE = enum.auto()
+    EPHEMERAL = enum.auto()
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Environment variables under an ID; `name` is empty for an ephemeral one."""
+
+    id: str
+    name: str
+    environment: str
+    created_at: float
+    values: Mapping[str, str] = field(repr=False)
+
+
+class Secrets:
+    """All secrets of this server."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._secrets = {key: Secret(**value) for key, value in records.read()}
+
+    def get(self, secret_id: str) -> Secret:
+        """The secret, or NotFoundError."""
+        try:
+            return self._secrets[secret_id]
+        except KeyError:
+            raise NotFoundError(f"No secret has the ID {secret_id!r}.") from None
+
+    def values(self, secret_ids: Iterable[str]) -> dict[str, str]:
+        """The variables of all these secrets, later ones winning."""
+        merged: dict[str, str] = {}
+        for secret_id in secret_ids:
+            merged.update(self.get(secret_id).values)
+        return merged
+
+    def get_or_create(
+        self, name: str, environment: str, values: Mapping[str, str], creation: Creation
+    ) -> Secret:
+        """Find or make a secret; raises NotFoundError, AlreadyExistsError or InvalidArgumentError."""
+        for key, value in values.items():
+            if len(value) > LONGEST_VALUE:
+                raise InvalidArgumentError(f"The value of {key!r} is longer than {LONGEST_VALUE} characters.")
+        existing = None if creation is Creation.EPHEMERAL else self._named(name, environment)
+        match creation, existing:
+            case Creation.LOOK_UP, None:
+                raise NotFoundError(f"Secret {name!r} not found in environment {environment!r}.")
+            case Creation.FAIL_IF_EXISTS, Secret():
+                raise AlreadyExistsError(f"Secret {name!r} already exists in environment {environment!r}.")
+            case ((Creation.LOOK_UP | Creation.IF_MISSING), Secret() as found):
+                return found
+        secret_id = existing.id if existing else identifiers.random_id("st")
+        secret = Secret(secret_id, name, environment, time.time(), dict(values))
+        self._secrets[secret.id] = secret
+        if name:
+            self._write(secret)
+        return secret
+
+    def update(self, secret_id: str, values: Mapping[str, str]) -> None:
+        """Add these variables, replacing those that exist."""
+        old = self.get(secret_id)
+        secret = Secret(old.id, old.name, old.environment, old.created_at, {**old.values, **values})
+        self._secrets[secret_id] = secret
+        if secret.name:
+            self._write(secret)
+
+    def delete(self, secret_id: str) -> None:
+        """Forget the secret; raises NotFoundError."""
+        self.get(secret_id)
+        del self._secrets[secret_id]
+        self._records.remove(secret_id)
+
+    def listed(self, environment: str, before: float, most: int) -> list[Secret]:
+        """The environment's named secrets made before `before`, newest first."""
+        named = [s for s in self._secrets.values() if s.name and s.environment == environment]
+        found = sorted((s for s in named if s.created_at < before), key=lambda s: s.created_at, reverse=True)
+        return found[:most]
+
+    def _named(self, name: str, environment: str) -> Secret | None:
+        for secret in self._secrets.values():
+            if (secret.name, secret.environment) == (name, environment):
+                return secret
+        return None
+
+    def _write(self, secret: Secret) -> None:
+        self._records.write(
+            secret.id,
+            {
+                "id": secret.id,
+                "name": secret.name,
+                "environment": secret.environment,
+                "created_at": secret.created_at,
+                "values": dict(secret.values),
+            },
+        )
