@@ -35,7 +35,7 @@ class StepRequest:
     pip: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()
     image: str | None = None
-    env: tuple[tuple[str, str | None], ...] = ()  # (K, None): the notebook's value, sent as a secret, never recorded
+    env: tuple[tuple[str, str | None], ...] = ()  # (K, None): the notebook's value, sent as a secret
     secrets: tuple[str, ...] = ()  # names of Modal secrets
     dry_run: bool = False  # show what would be sent, and its price; create nothing
 

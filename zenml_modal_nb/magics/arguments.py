@@ -7,12 +7,13 @@ The line must arrive as the user typed it: the cell magic is decorated with IPyt
 from __future__ import annotations
 
 import shlex
+import textwrap
 from dataclasses import replace
 from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics import words
-from zenml_modal_nb.magics.defaults import Defaults
+from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.magics.options import BY_FLAG, NOT_YET, SUPPORTED, Option, unsupported
 from zenml_modal_nb.request import StepRequest
 
@@ -20,11 +21,11 @@ _GPU, _GPU_COUNT = BY_FLAG["--gpu"], BY_FLAG["--gpu-count"]  # checked as a pair
 _ALONE = tuple(option for option in SUPPORTED if option not in (_GPU, _GPU_COUNT))
 
 
-def parse(line: str, defaults: Defaults) -> StepRequest:
+def parse(line: str, defaults: ModalStep) -> StepRequest:
     """Return the request that the magic line makes, on top of the user's defaults.
 
-    Raises `InvalidRequestError` with one message; prints nothing. Values that repeat, such as --pip, add to the
-    defaults unless --no-pip drops those; any other value replaces its default.
+    Raises `InvalidRequestError` with one message; prints nothing. Values that repeat, such as --pip, add to
+    the defaults unless --no-pip drops those; any other value replaces its default.
     """
     given = words.read(line)
     for option in NOT_YET:
@@ -32,22 +33,21 @@ def parse(line: str, defaults: Defaults) -> StepRequest:
             raise unsupported(f"%config ModalStep.{option.trait}")
     values: dict[str, Any] = {}
     for option in _ALONE:
-        usual = () if option.flag in given.dropped else _usual(option, defaults)
-        here = tuple(option.parse(text) for text in given.texts.get(option.flag, ()))
-        if option.repeatable:
-            values[option.field] = _merged(option, usual + here)
-        elif here or usual:
-            values[option.field] = (here or usual)[0]
+        items = tuple(option.parse(text) for text in given.texts.get(option.flag, ()))
+        if option.flag not in given.dropped and (option.repeatable or not items):
+            items = _usual(option, defaults) + items
+        if items:
+            values[option.field] = _merged(option, items) if option.repeatable else items[0]
     gpu, gpu_count = _gpus(given, defaults)
     return replace(StepRequest(), gpu=gpu, gpu_count=gpu_count, **values)
 
 
-def format_line(request: StepRequest, defaults: Defaults | None = None) -> str:
+def format_line(request: StepRequest, defaults: ModalStep | None = None) -> str:
     """Return the shortest line that `parse` reads as `request`, given the same defaults.
 
     Raises `InvalidRequestError` for a value with a line break, which only %config can hold.
     """
-    defaults = defaults or Defaults()
+    defaults = defaults or ModalStep()
     usual = parse("", defaults)
     line: list[str] = []
     if (request.gpu, request.gpu_count) != (usual.gpu, usual.gpu_count):
@@ -61,7 +61,7 @@ def format_line(request: StepRequest, defaults: Defaults | None = None) -> str:
         value, default = getattr(request, option.field), getattr(usual, option.field)
         if value != default:
             line += _written(option, value, default)
-    if any("\n" in word or "\r" in word for word in line):
+    if any(word.splitlines() not in ([], [word]) for word in line):  # as IPython splits a cell
         raise InvalidRequestError(
             "A value holds a line break, which the magic's line cannot hold. "
             'Set it with %config, as in %config ModalStep.env = {"NAME": text}.'
@@ -86,18 +86,19 @@ def help_text() -> str:
             if option.group == group:
                 shown = f"{option.flag} {option.metavar or ''}"
                 lines.append(f"  {shown:<26} {option.meaning}")
+    missing = ["several GPU types in order", *(option.flag for option in NOT_YET)]
     lines += [
         "",
         'Defaults for every cell: %config ModalStep.gpu = "T4", %config ModalStep.pip = ["torch", "pandas"].',
         "An option on the line replaces its default; --pip, --apt, --env and --secret add to theirs.",
-        "--no-gpu, --no-region, --no-pip and so on drop a default for this cell. %config ModalStep lists them.",
+        "--no-gpu, --no-region, --no-pip and so on drop a default. %config ModalStep lists them all.",
         "",
-        f"Not in this version yet: {', '.join(option.flag for option in NOT_YET)}, several GPU types in order.",
+        *textwrap.wrap(f"Not in this version yet: {', '.join(missing)}.", width=100, break_on_hyphens=False),
     ]
     return "\n".join(lines)
 
 
-def _usual(option: Option, defaults: Defaults) -> tuple[Any, ...]:
+def _usual(option: Option, defaults: ModalStep) -> tuple[Any, ...]:
     """Return an option's default, checked as the line is; the message says that %config set it."""
     if not option.has_default:
         return ()
@@ -107,10 +108,11 @@ def _usual(option: Option, defaults: Defaults) -> tuple[Any, ...]:
         raise InvalidRequestError(f"{error} It was set with %config ModalStep.{option.trait}.") from None
 
 
-def _gpus(given: words.Given, defaults: Defaults) -> tuple[str | None, int]:
+def _gpus(given: words.Given, defaults: ModalStep) -> tuple[str | None, int]:
     """Return the GPU type and count; (None, 1) for a run on CPU.
 
-    The line wins over the defaults, whether a count stands alone or in "A100:2"; both in one place contradict.
+    The line wins over the defaults, whether a count stands alone or in "A100:2"; both in one place is an
+    error.
     """
     from zenml_modal_nb.pricing import gpus  # here, so that loading the extension reads no price list
 

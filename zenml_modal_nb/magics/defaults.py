@@ -26,9 +26,9 @@ def _trait(flag: str) -> Any:
 class ModalStep(Configurable):
     """Defaults for `%%modal_step`; an option on the magic line wins, and its --no- form drops the default.
 
-    Made once by the extension, as `ModalStep(parent=shell)`, and appended to `shell.configurables`: that is where
-    `%config` looks, by class name. Read by `arguments`, which checks the values when a cell uses them, as it
-    checks the magic line, so that setting them needs no order.
+    Made once by the extension, as `ModalStep(parent=shell)`, and appended to `shell.configurables`: that is
+    where `%config` looks, by class name. Read by `arguments`, which checks the values when a cell uses them,
+    as it checks the magic line, so that they may be set in any order.
     """
 
     gpu = _trait("--gpu")
@@ -77,6 +77,3 @@ class ModalStep(Configurable):
                 return tuple(str(item) for item in value)
             case _:
                 return (str(value),)
-
-
-Defaults = ModalStep  # what `arguments.parse` asks for; `%config` fixes the class's own name

@@ -46,13 +46,13 @@ def variables(text: str) -> tuple[str, ...]:
     for name in names:
         if not _is_variable(name):
             raise InvalidRequestError(
-                f"{name!r} is not the name of a variable. Write names with commas between them, such as model,scores."
+                f"{name!r} is not the name of a variable. Write names with commas between: model,scores."
             )
     return names
 
 
 def region(text: str) -> str:
-    """Return a region of Modal's, or one that looks like a provider's own, e.g. us-east-1; Modal has the last word."""
+    """Return a region of Modal's, or what looks like a provider's own, e.g. us-east-1."""
     wanted = text.strip().lower()
     known = (*BROAD_REGIONS, *NARROW_REGIONS)
     if wanted in known:
@@ -65,7 +65,8 @@ def region(text: str) -> str:
     if re.fullmatch(r"[a-z]{2}(?:-[a-z]+)*", wanted):
         return wanted  # the shape of Modal's own names: it may have one that is newer than the list above
     raise InvalidRequestError(
-        f"Region {text!r} is unknown to Modal. It has {', '.join(known)}, and providers' own names such as us-east-1."
+        f"Region {text!r} is unknown to Modal. It has {', '.join(known)}, "
+        "and providers' own names such as us-east-1."
     )
 
 
@@ -118,7 +119,7 @@ def pip_requirement(text: str) -> str:
         )
     if not _PACKAGE.fullmatch(wanted) and not _PACKAGE_URL.fullmatch(wanted):
         raise InvalidRequestError(
-            f"--pip {text!r} is not one package. Write --pip once for each, such as --pip torch==2.9 --pip numpy."
+            f"--pip {text!r} is not one package. Write --pip for each, as in --pip torch --pip numpy."
         )
     return wanted
 
@@ -128,7 +129,7 @@ def apt_package(text: str) -> str:
     wanted = text.strip()
     if not _DEBIAN_PACKAGE.fullmatch(wanted):
         raise InvalidRequestError(
-            f"--apt {text!r} is not one Debian package. Write --apt once for each, such as --apt ffmpeg --apt git."
+            f"--apt {text!r} is not one Debian package. Write --apt for each, as in --apt git --apt curl."
         )
     return wanted
 
@@ -146,7 +147,7 @@ def environment_variable(text: str) -> tuple[str, str | None]:
     name, equals, value = text.partition("=")
     if not (name.isascii() and name.isidentifier()):
         raise InvalidRequestError(
-            f"--env {name!r} is not the name of an environment variable. Write --env NAME=value, or --env NAME alone."
+            f"--env {name!r} is no name of an environment variable. Write --env NAME=value or --env NAME."
         )
     return name, value if equals else None
 
@@ -155,7 +156,7 @@ def _modal_name(kind: str, text: str) -> str:
     wanted = text.strip()
     if not _MODAL_NAME.fullmatch(wanted):
         raise InvalidRequestError(
-            f"{kind} {text!r} is not a name in Modal: at most 64 letters, digits, dots, dashes and underscores."
+            f"{kind} {text!r} is not a name in Modal: those have at most 64 letters, digits and . _ -"
         )
     return wanted
 

@@ -1,7 +1,7 @@
-"""The options of `%%modal_step`: one table that drives the parser, the help text, the defaults and completion.
+"""The options of `%%modal_step`: one table for the parser, the help text, the defaults and completion.
 
-To build an option that is only known by name: give it its `parse` and its `field` in `request.StepRequest`, and
-set `supported`.
+To build an option that is only known by name, give it its `parse`, its `write` and its `field` in
+`request.StepRequest`, and move it to `SUPPORTED`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ class Option:
     metavar: str | None  # None: the option is a switch and takes no value
     meaning: str  # one sentence with an example, for the help
     group: str
-    field: str = ""  # in StepRequest
+    field: str = ""  # in StepRequest; empty: part of the contract, not built yet
     parse: Callable[[str], Any] = str  # one value's text to its checked form; raises InvalidRequestError
     write: Callable[[Any], str] = str  # the reverse
     repeatable: bool = False  # values add up; the field is a tuple
     has_default: bool = True  # may be set with %config, and has a --no- form
-    supported: bool = True
+
+    @property
+    def supported(self) -> bool:
+        """Whether the option is built; one that is not has no place in the request."""
+        return bool(self.field)
 
     @property
     def trait(self) -> str:
@@ -68,47 +72,45 @@ def _environment_text(item: tuple[str, str | None]) -> str:
     return name if value is None else f"{name}={value}"
 
 
-MACHINE, PLACE, LIMITS, SOFTWARE, STEP = "Machine", "Where", "Limits", "Software and environment", "Step"
+MACHINE, WHERE, LIMITS, SOFTWARE = "Machine", "Where", "Limits", "Software and environment"
+FILES, STEP = "Files", "Step"
 
 SUPPORTED: tuple[Option, ...] = (
-    Option("--gpu", "TYPE", "GPU type, as in --gpu A100; --gpu none for CPU only", MACHINE, "gpu", gpu),
-    Option(
-        "--gpu-count", "N", "GPUs of that type, as in --gpu-count 2; 0 means CPU only", MACHINE,
-        "gpu_count", quantities.gpu_count,
-    ),
-    Option(
-        "--cpu", "CORES", "cores, as in --cpu 4 (default 2)", MACHINE,
-        "cpu", quantities.cpu, quantities.cpu_text,
-    ),
-    Option(
-        "--memory", "SIZE", "memory, as in --memory 32GB or 32GiB (default 4GiB, or 3 times the inputs)", MACHINE,
-        "memory_mib", quantities.memory, quantities.memory_text,
-    ),
-    Option("--on", "PLACE", "local (this machine, not billed) or modal (default, if a token is configured)", PLACE,
+    Option("--gpu", "TYPE", "GPU type, as in --gpu A100; --gpu none for CPU only", MACHINE,
+           "gpu", gpu),
+    Option("--gpu-count", "N", "GPUs of that type, as in --gpu-count 2; 0 means CPU only", MACHINE,
+           "gpu_count", quantities.gpu_count),
+    Option("--cpu", "CORES", "cores, as in --cpu 4 (default 2)", MACHINE,
+           "cpu", quantities.cpu, quantities.cpu_text),
+    Option("--memory", "SIZE", "memory, as in --memory 32GB (default 4GiB, or 3 times the inputs)", MACHINE,
+           "memory_mib", quantities.memory, quantities.memory_text),
+    Option("--on", "PLACE", "local (here, not billed) or modal (default if a token is configured)", WHERE,
            "on", names.place),
-    Option("--region", "NAME", "region, as in --region us-east; prices are higher with one", PLACE,
+    Option("--region", "NAME", "region, as in --region us-east; prices are higher with one", WHERE,
            "region", names.region),
-    Option("--cloud", "NAME", "cloud provider: aws, gcp, oci or auto", PLACE, "cloud", names.cloud),
-    Option("--workspace", "NAME", "Modal workspace; selects the profile that has it", PLACE,
+    Option("--cloud", "NAME", "cloud provider: aws, gcp, oci or auto", WHERE,
+           "cloud", names.cloud),
+    Option("--workspace", "NAME", "Modal workspace; selects the profile that has it", WHERE,
            "workspace", names.workspace),
-    Option("--modal-environment", "NAME", "environment in the workspace, as in --modal-environment dev", PLACE,
+    Option("--modal-environment", "NAME", "Modal environment, as in --modal-environment dev", WHERE,
            "modal_environment", names.modal_environment),
-    Option("--timeout", "TIME", "longest run, as in --timeout 3600, 90m or 1h30m (default 1h, at most 24h)", LIMITS,
+    Option("--timeout", "TIME", "longest run, as in --timeout 3600, 90m or 1h30m (default 1h)", LIMITS,
            "timeout", quantities.timeout, quantities.duration_text),
-    Option("--pip", "PACKAGE", 'a package more, as in --pip "torch==2.9"; repeat for several', SOFTWARE,
+    Option("--pip", "PACKAGE", 'one package more, as in --pip "torch==2.9"; repeatable', SOFTWARE,
            "pip", names.pip_requirement, repeatable=True),
-    Option("--apt", "PACKAGE", "a Debian package, as in --apt ffmpeg; repeat for several", SOFTWARE,
+    Option("--apt", "PACKAGE", "one Debian package, as in --apt ffmpeg; repeatable", SOFTWARE,
            "apt", names.apt_package, repeatable=True),
-    Option("--image", "REF", "base image, as in --image python:3.11-slim", SOFTWARE, "image", names.image),
-    Option("--env", "K[=V]", "environment variable; K alone sends this notebook's value as a secret; repeatable",
-           SOFTWARE, "env", names.environment_variable, _environment_text, repeatable=True),
+    Option("--image", "REF", "base image, as in --image python:3.11-slim", SOFTWARE,
+           "image", names.image),
+    Option("--env", "K[=V]", "variable; K alone: the notebook's value, as a secret; repeatable", SOFTWARE,
+           "env", names.environment_variable, _environment_text, repeatable=True),
     Option("--secret", "NAME", "a secret that exists in Modal; repeatable", SOFTWARE,
            "secrets", names.secret, repeatable=True),
     Option("--name", "NAME", "the step's name, as in --name train (default: from the cell)", STEP,
            "name", names.step, has_default=False),
     Option("--in", "NAMES", "variables to send, as in --in X,y, instead of what the cell reads", STEP,
            "inputs", names.variables, ",".join, has_default=False),
-    Option("--out", "NAMES", "variables to bring back, as in --out model, instead of what the cell binds", STEP,
+    Option("--out", "NAMES", "variables to bring back, as in --out model, instead of what it binds", STEP,
            "outputs", names.variables, ",".join, has_default=False),
     Option("--dry-run", None, "show what would be sent, and its price; create nothing", STEP,
            "dry_run", _switch),
@@ -116,20 +118,19 @@ SUPPORTED: tuple[Option, ...] = (
 
 # Part of the public contract, refused by name until they are built.
 NOT_YET: tuple[Option, ...] = (
-    Option("--operator", "NAME", "a registered ZenML step operator", PLACE, supported=False),
-    Option("--max-cost", "USD", "stop when the estimate reaches it, as in --max-cost 2.50", LIMITS, supported=False),
-    Option("--gpu-wait", "TIME", "how long to wait for each GPU type, as in --gpu-wait 2m", LIMITS, supported=False),
-    Option("--keep-warm", "TIME", "keep the sandbox for the next cell, as in --keep-warm 10m", LIMITS,
-           supported=False),
-    Option("--on-disconnect", "ACTION", "keep or stop, when the notebook is gone", LIMITS, supported=False),
-    Option("--file", "PATH", "a file or folder to send", STEP, repeatable=True, supported=False),
-    Option("--fetch", "PATTERN", "files to bring back", STEP, repeatable=True, supported=False),
-    Option("--volume", "NAME:/PATH", "a named Modal volume", STEP, repeatable=True, supported=False),
-    Option("--cache", None, "no run when cell and inputs are unchanged", STEP, supported=False),
-    Option("--background", None, "return at once and bind the handle", STEP, supported=False),
-    Option("--as", "NAME", "the handle's variable", STEP, has_default=False, supported=False),
-    Option("--define", None, "bind a ZenML step, do not run it", STEP, supported=False),
-)  # fmt: skip
+    Option("--operator", "NAME", "a registered ZenML step operator", WHERE),
+    Option("--max-cost", "USD", "stop at this estimate, as in --max-cost 2.50", LIMITS),
+    Option("--gpu-wait", "TIME", "how long to wait for each GPU type", LIMITS),
+    Option("--keep-warm", "TIME", "keep the sandbox for the next cell", LIMITS),
+    Option("--on-disconnect", "ACTION", "keep or stop, when the notebook is gone", LIMITS),
+    Option("--file", "PATH", "a file or folder to send", FILES, repeatable=True),
+    Option("--fetch", "PATTERN", "files to bring back", FILES, repeatable=True),
+    Option("--volume", "NAME:/PATH", "a named Modal volume", FILES, repeatable=True),
+    Option("--cache", None, "no run when cell and inputs are unchanged", STEP),
+    Option("--background", None, "return at once and bind the handle", STEP),
+    Option("--as", "NAME", "the handle's variable", STEP, has_default=False),
+    Option("--define", None, "bind a ZenML step, do not run it", STEP),
+)
 
 OPTIONS: tuple[Option, ...] = SUPPORTED + NOT_YET
 BY_FLAG: dict[str, Option] = {option.flag: option for option in OPTIONS}

@@ -75,7 +75,7 @@ def duration(text: str) -> int:
     match = _DURATION.fullmatch(text.strip())
     if match is None or not any(match.groups()):  # e.g. 1h30 and 1.5: of what?
         raise InvalidRequestError(
-            f"Duration {text!r} is not understood. Write seconds, as in 3600, or units, as in 45s, 90m or 1h30m."
+            f"Duration {text!r} is not understood. Write seconds, as in 3600, or units, as in 90m or 1h30m."
         )
     sizes = zip(match.groups(), (24 * 3600, 3600, 60, 1), strict=True)
     return math.ceil(sum(Fraction(number) * size for number, size in sizes if number))

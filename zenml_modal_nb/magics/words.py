@@ -75,7 +75,7 @@ def _check_once(option: Option, texts: tuple[str, ...], dropped: bool) -> None:
 
 
 def _not_an_option(word: str, flag: str) -> InvalidRequestError:
-    bare = flag.lstrip(_DASHES).lower()
+    bare = flag.lstrip(_DASHES).lower().replace("_", "-")
     if flag in ("?", "-?", "-h", "--help"):
         return InvalidRequestError("Type %%modal_step? in a cell of its own to see the options.")
     if f"--{bare.removeprefix('no-')}" in BY_FLAG and bare.startswith("no-"):
@@ -87,6 +87,6 @@ def _not_an_option(word: str, flag: str) -> InvalidRequestError:
     if meant == f"--{bare}":
         return InvalidRequestError(f"What is this: {word!r}? Did you mean {meant}?")
     return InvalidRequestError(
-        f"What is this: {word!r}? Options begin with --, a value with spaces needs quotes, and the code stands "
-        "below the magic's line. %%modal_step? lists the options."
+        f"What is this: {word!r}? Options begin with --, a value with spaces needs quotes, and the code "
+        "stands below the magic's line. %%modal_step? lists the options."
     )
