@@ -24,9 +24,14 @@ def clean(text: str) -> str:
     return _CONTROL.sub(lambda match: match["colour"] or "", text)
 
 
+def uncoloured(text: str) -> str:
+    """Return the text without any control sequence, colours included."""
+    return _ANY_SGR.sub("", clean(text))
+
+
 def plain(text: str) -> str:
-    """Return the text without any control sequence, colours included, on one line."""
-    return " ".join(_ANY_SGR.sub("", clean(text)).split())
+    """Return the text without any control sequence, on one line, with single spaces."""
+    return " ".join(uncoloured(text).split())
 
 
 class Sieve:

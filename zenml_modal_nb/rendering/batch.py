@@ -83,7 +83,7 @@ class Batch:
         wait = self._last_send + INTERVAL - now
         self._trim()
         if self._size > self._budget:
-            wait = max(wait, (self._size - self._budget) / RATE)
+            wait = max(wait, INTERVAL, (self._size - self._budget) / RATE)
         if wait <= 0:
             self._send()
         else:

@@ -28,6 +28,8 @@ def html(panel: Panel) -> str:
     blocks += [_block("zmnb-facts", escape(line)) for line in words.facts(panel.target)]
     if note := words.note(panel.target):
         blocks.append(_block("zmnb-note", escape(note)))
+    if panel.started is not None:
+        blocks.append(_block("zmnb-facts", escape(words.sandbox(panel.started))))
     if message := words.message(panel):
         blocks.append(_block("zmnb-message", escape(message)))
     if end := _end(panel):
@@ -47,10 +49,8 @@ def _end(panel: Panel) -> str:
 
 
 def _link(recorded: Recorded) -> str:
-    # A dashboard's address comes from a server's settings: nothing but http may become a link.
-    if recorded.url is None or not recorded.url.startswith(("https://", "http://")):
-        return ""
-    return f' <a href="{escape(recorded.url)}" target="_blank" rel="noopener">open</a>'
+    url = words.address(recorded)
+    return f' <a href="{escape(url)}" target="_blank" rel="noopener">open</a>' if url else ""
 
 
 def _block(kind: str, content: str) -> str:

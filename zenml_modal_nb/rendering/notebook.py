@@ -92,6 +92,8 @@ class NotebookRenderer:
 def text(panel: Panel) -> str:
     """Return the whole panel as text, for front ends and files without HTML."""
     lines = [words.name(panel.target), *words.facts(panel.target), words.note(panel.target)]
+    if panel.started is not None:
+        lines.append(words.sandbox(panel.started))
     if panel.phase.is_end:
         lines += footer(panel)
     else:

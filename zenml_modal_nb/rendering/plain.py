@@ -56,7 +56,7 @@ class PlainRenderer:
         elif panel.phase.is_end:
             lines = footer(panel)
         elif isinstance(event, Started):
-            lines = [started(event)]
+            lines = [words.SEPARATOR.join((str(panel.phase), words.sandbox(event)))]
         elif isinstance(event, Building) and event.line:
             lines = [f"  {words.shortened(event.line, 200)}"]
         elif (before.phase, before.detail) != (panel.phase, panel.detail):
@@ -74,12 +74,6 @@ class PlainRenderer:
         self._publisher.stream("stdout", text if text.endswith("\n") else f"{text}\n")
 
 
-def started(event: Started) -> str:
-    """Return where the cell runs, e.g. "running in sb-123 · Python 3.11.7 · NVIDIA A100"."""
-    parts = [f"running in {event.sandbox_id}", f"Python {event.python}", event.gpu or ""]
-    return words.shortened(words.SEPARATOR.join(part for part in parts if part), 300)
-
-
 def footer(panel: Panel) -> list[str]:
     """Return the lines that close a run: how it ended, what it cost, what came back, where it is recorded."""
     outputs = f"outputs: {', '.join(words.outputs(panel))}" if panel.outputs else ""
@@ -87,5 +81,5 @@ def footer(panel: Panel) -> list[str]:
     lines = [words.SEPARATOR.join(part for part in ending if part), words.message(panel)]
     if panel.recorded is not None:
         lines.append(f"ZenML run: {words.lookup(panel.recorded)}")
-        lines.append(words.shortened(panel.recorded.url or "", 500))
+        lines.append(words.address(panel.recorded))
     return [line for line in lines if line]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zenml_modal_nb.events import Cost, Event, Failed, Finished, Progress, Stopped
+from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Progress, Stopped
 from zenml_modal_nb.rendering import words
-from zenml_modal_nb.rendering.ansi import plain
+from zenml_modal_nb.rendering.ansi import uncoloured
 from zenml_modal_nb.rendering.plain import PlainRenderer
 from zenml_modal_nb.rendering.publisher import Publisher
 
@@ -22,19 +22,20 @@ class TerminalRenderer:
         self._columns = columns
         self._lines = PlainRenderer(publisher)
         self._drawn = False
+        self._progress = ""
 
     def show(self, event: Event) -> None:
         """Print what the event changes, above the last line."""
         if isinstance(event, Progress):
-            self._draw(plain(event.text))
+            self._progress = uncoloured(event.text).strip("\r\n")
+            self._draw(self._progress)
             return
         if isinstance(event, Cost):
             self._lines.show(event)
-            panel = self._lines.panel
-            if panel is not None:
-                facts = (words.name(panel.target), words.state(panel), words.cost(panel))
-                self._draw(words.SEPARATOR.join(fact for fact in facts if fact))
+            self._draw(self._progress or self._state())
             return
+        if isinstance(event, Log):
+            self._progress = ""  # this is the line's final state
         if self._drawn:
             self._publisher.stream("stdout", _ERASE)
             self._drawn = False
@@ -42,8 +43,15 @@ class TerminalRenderer:
             self._publisher.stream("stdout", _NO_COLOUR)
         self._lines.show(event)
 
+    def _state(self) -> str:
+        panel = self._lines.panel
+        if panel is None:
+            return ""
+        facts = (words.name(panel.target), words.state(panel), words.cost(panel))
+        return words.SEPARATOR.join(fact for fact in facts if fact)
+
     def _draw(self, text: str) -> None:
-        if self._lines.in_a_line:
-            return  # an unfinished line of the log stands there
+        if not text or self._lines.in_a_line:
+            return  # there is nothing to say yet, or an unfinished line of the log stands there
         self._publisher.stream("stdout", _ERASE + _NO_COLOUR + text[: max(1, self._columns() - 1)])
         self._drawn = True

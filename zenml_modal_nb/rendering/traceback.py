@@ -150,7 +150,7 @@ def _numbered(number: int, text: str, failed: bool) -> str:
     """Return a source line with its number in IPython's seven columns, e.g. "----> 3 1 / 0"."""
     source = _line(text)
     if not failed:
-        return f"{_GREEN}{number:>7}{_END} {source}"
+        return f"{_GREEN}{number:>7}{_END} {source}".rstrip()
     arrow = "-" * max(1, 5 - len(str(number))) + "> "
     indent = source[: len(source) - len(source.lstrip())]
     return f"{_GREEN}{arrow}{number}{_END} {indent}{_BRIGHT}{source.strip()}{_END}"

@@ -6,7 +6,7 @@ What others wrote (a user, a sandbox, a server) leaves here without control char
 
 from __future__ import annotations
 
-from zenml_modal_nb.events import Reason, Recorded, Target
+from zenml_modal_nb.events import Reason, Recorded, Started, Target
 from zenml_modal_nb.rendering.ansi import plain
 from zenml_modal_nb.rendering.panel import Panel, Phase
 
@@ -112,9 +112,15 @@ def state(panel: Panel) -> str:
             return f"{why} after {clock(panel.elapsed)}"
 
 
+def sandbox(started: Started) -> str:
+    """Return what answered, e.g. "sandbox sb-123 · Python 3.11.7 · NVIDIA A100-SXM4-40GB"."""
+    parts = (f"sandbox {started.sandbox_id}", f"Python {started.python}", started.gpu or "")
+    return shortened(SEPARATOR.join(part for part in parts if part), 200)
+
+
 def cost(panel: Panel) -> str:
-    """Return the estimate so far, or an empty text while there is none."""
-    if panel.usd is None:
+    """Return the estimate so far, or an empty text while there is none or nothing to pay."""
+    if not panel.usd:
         return ""
     amount = money(panel.usd)
     return f"≈ {amount} (estimate)" if panel.target.billed else f"≈ {amount} on Modal (estimate), not billed"
@@ -133,6 +139,12 @@ def outputs(panel: Panel) -> tuple[str, ...]:
 def lookup(recorded: Recorded) -> str:
     """Return the expression that finds the run in ZenML."""
     return f'Client().get_pipeline_run("{shortened(recorded.run_name, 120)}")'
+
+
+def address(recorded: Recorded) -> str:
+    """Return the dashboard's address if it can be a link: it comes from a server's settings."""
+    url = plain(recorded.url or "")
+    return url if url.startswith(("https://", "http://")) and " " not in url else ""
 
 
 def shortened(text: str, most: int) -> str:

@@ -1,0 +1,160 @@
+"""What a log file and a terminal show."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from zenml_modal_nb.events import (
+    Building,
+    Cost,
+    Display,
+    Event,
+    Failed,
+    Finished,
+    Log,
+    Progress,
+    Queued,
+    Reason,
+    Recorded,
+    Started,
+    Stopped,
+    Target,
+    Waiting,
+)
+from zenml_modal_nb.rendering.choice import choose
+from zenml_modal_nb.rendering.plain import PlainRenderer
+from zenml_modal_nb.rendering.publisher import TextPublisher
+from zenml_modal_nb.rendering.renderer import Renderer, Silent
+from zenml_modal_nb.rendering.terminal import TerminalRenderer
+
+if TYPE_CHECKING:
+    from conftest import Page
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    def screen(self) -> list[str]:
+        """The lines that stand there: the only sequences expected are erase-line and colour-off."""
+        raw = self.getvalue().replace("\x1b[0m", "").split("\n")
+        lines = [line.split("\r\x1b[2K")[-1] for line in raw]
+        assert "\x1b" not in "".join(lines)
+        return [line for line in lines if line]
+
+
+def play(renderer: Renderer, *events: Event) -> None:
+    for event in events:
+        renderer.show(event)
+
+
+def test_a_log_file_holds_each_state_once_the_log_and_the_footer(
+    on_modal: Target, recorded: Recorded
+) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    play(
+        choose(None, stdout=out, stderr=err, environ={}),
+        Queued(on_modal),
+        Building(),
+        Building("Collecting torch"),
+        Waiting("2 × A100"),
+        Waiting("2 × A100"),
+        Cost(None, 3),
+        Started("sb-1", "3.11.7", "NVIDIA A100"),
+        Log("epoch 1\n"),
+        Log("careful\n", stream="stderr"),
+        Progress("50%"),
+        Cost(0.01, 10),
+        Log("100%\n", stream="stderr"),
+        Display({"text/plain": "<Figure size 640x480>", "image/png": "iVBOR"}),
+        Finished(131.0, 1.25, ("model", "accuracy"), recorded),
+    )
+    assert out.getvalue().splitlines() == [
+        "[train] Modal main/prod",
+        "[train] 2 × A100 · 4 cores · 8 GiB · us-east · $3.15/h (snapshot of November 2026)"
+        " · timeout 1 h 30 min",
+        "[train] building image",
+        "[train]   Collecting torch",
+        "[train] waiting for 2 × A100",
+        "[train] running · sandbox sb-1 · Python 3.11.7 · NVIDIA A100",
+        "epoch 1",
+        "<Figure size 640x480>",
+        "[train] done in 2:11 · ≈ $1.25 (estimate) · outputs: model, accuracy",
+        '[train] ZenML run: Client().get_pipeline_run("modal_step-train-7")',
+        "[train] https://zenml.example/runs/1f2e",
+    ]
+    assert err.getvalue() == "careful\n100%\n"
+
+
+def test_an_unfinished_line_is_ended_before_something_else_is_said(page: Page, on_modal: Target) -> None:
+    renderer = PlainRenderer(page)
+    play(
+        renderer,
+        Queued(on_modal),
+        Log("loading… "),
+        Log("oh\n", stream="stderr"),
+        Log("more"),
+        Stopped(Reason.STOPPED, 1, 0.1),
+    )
+    assert page.text().endswith(
+        "loading… \noh\nmore\n[train] stopped by the user after 0:01 · ≈ $0.1000 (estimate)\n"
+    )
+
+
+def test_colours_of_the_log_survive_and_other_sequences_do_not(page: Page) -> None:
+    renderer = PlainRenderer(page)
+    play(
+        renderer,
+        Log("\x1b[31mred\x1b[0m\n"),
+        Log("\x1b["),
+        Log("32mgreen\x1b[m\n"),
+        Log("\x1b[2J\x1b[Hgone\x07\n"),
+    )
+    assert page.text() == "\x1b[31mred\x1b[0m\n\x1b[32mgreen\x1b[m\ngone\n"
+
+
+def test_a_terminal_keeps_the_state_in_its_last_line(on_modal: Target) -> None:
+    terminal = Terminal()
+    renderer = choose(None, stdout=terminal, environ={"TERM": "xterm"})
+    assert isinstance(renderer, TerminalRenderer)
+    play(
+        renderer, Queued(on_modal), Started("sb-1", "3.11.7"), Cost(0.01, 9), Log("epoch 1\n"), Cost(0.02, 10)
+    )
+    assert terminal.screen()[-2:] == ["epoch 1", "train · running 0:10 · ≈ $0.0200 (estimate)"]
+    play(renderer, Progress("50%|###     | 5/10"), Cost(0.03, 11))
+    assert terminal.screen()[-2:] == ["epoch 1", "50%|###     | 5/10"]
+    play(renderer, Log("100%|########| 10/10\n"), Finished(12, 0.03))
+    assert terminal.screen()[-3:] == [
+        "epoch 1",
+        "100%|########| 10/10",
+        "[train] done in 0:12 · ≈ $0.0300 (estimate)",
+    ]
+
+
+def test_the_state_is_not_written_into_an_unfinished_line(on_modal: Target) -> None:
+    terminal = Terminal()
+    renderer = TerminalRenderer(TextPublisher(terminal, terminal), lambda: 80)
+    play(renderer, Queued(on_modal), Started("sb-1", "3.11.7"), Log("loading"), Cost(0.01, 9), Log(" done\n"))
+    assert "loading done\n" in terminal.getvalue()
+
+
+def test_the_state_never_wraps(on_modal: Target) -> None:
+    terminal = Terminal()
+    renderer = TerminalRenderer(TextPublisher(terminal, terminal), lambda: 10)
+    play(renderer, Queued(on_modal), Cost(0.01, 9))
+    assert terminal.screen()[-1] == "train · p"
+
+
+def test_dumb_terminals_and_those_who_ask_get_plain_lines() -> None:
+    assert isinstance(choose(None, stdout=Terminal(), environ={"TERM": "dumb"}), PlainRenderer)
+    assert isinstance(choose(None, stdout=Terminal(), environ={"ZENML_MODAL_NB_PLAIN": "1"}), PlainRenderer)
+    assert isinstance(
+        choose(None, stdout=Terminal(), environ={"ZENML_MODAL_NB_PLAIN": "0"}), TerminalRenderer
+    )
+
+
+def test_an_error_before_the_run_has_a_name_shows_nothing_of_its_own(page: Page) -> None:
+    play(PlainRenderer(page), Failed(Reason.NOT_STARTED, "no", 0, None))
+    play(Silent(), Log("x\n"))
+    assert page.sent == []
