@@ -1,7 +1,8 @@
 """Modal's filesystem tools, answered inside the server: the SDK runs them as a command with a JSON argument.
 
-The command, its operations, its error kinds and the form of its answers are those that modal/sandbox/_filesystem.py and
-modal/_utils/sandbox_fs_utils.py send and parse (modal 1.6.4). Paths are host paths, as for every program of a sandbox.
+The command, its operations, its error kinds and the form of its answers are those that
+modal/sandbox/_filesystem.py and modal/_utils/sandbox_fs_utils.py send and parse (modal 1.6.4). Paths are host
+paths, as for every program of a sandbox.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from zenml_modal_nb.emulator.state.output import AllBytes, Output, Reading
-from zenml_modal_nb.emulator.state.refusals import ConflictError
+from zenml_modal_nb.emulator.state.refusals import ConflictError, NotFoundError
 
 TOOL = "/__modal/.bin/modal-sandbox-fs-tools"
 
@@ -38,8 +39,8 @@ _ERROR_KINDS = {
 class Upload:
     """The standard input of a tool: bytes of a file being written, or nothing to write to.
 
-    Reading and writing block the server's loop for a piece of a file at a time (at most 256 KiB from the SDK): a thread
-    could still be writing when the descriptor is closed and its number given to another file.
+    Reading and writing block the server's loop for a piece of a file at a time (at most 256 KiB from the SDK):
+    a thread could still be writing when the descriptor is closed and its number given to another file.
     """
 
     def __init__(self, tool: FileTool, descriptor: int | None = None) -> None:
@@ -51,8 +52,8 @@ class Upload:
     async def write(self, offset: int, data: bytes, end: bool) -> None:
         """Write `data` into the file in place, so a reader can see half of it, as it could at Modal.
 
-        What lies before the position reached is a repetition and is skipped. Raises ConflictError when the file is
-        complete, was never opened, or `offset` leaves a gap.
+        What lies before the position reached is a repetition and is skipped. Raises ConflictError when the file
+        is complete, was never opened, or `offset` leaves a gap.
         """
         if offset > self.written:
             raise ConflictError(f"The file is at byte {self.written}; writing at {offset} leaves a gap.")
@@ -82,18 +83,18 @@ class Upload:
 
 
 class Download:
-    """The standard output of a tool that reads a file: read from the disk when asked, never held in memory."""
+    """The standard output of a tool that reads a file: read from disk when asked, never held in memory."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
 
     async def chunks(self, offset: int, reading: Reading) -> AsyncIterator[tuple[int, bytes]]:
-        """Yield (position, bytes) from `offset` to the end of the file; ConflictError once it has been closed."""
+        """Yield (position, bytes) from `offset` to the end of the file; NotFoundError once it is closed."""
         while True:
             if reading.delay:
                 await asyncio.sleep(reading.delay)
             if self._descriptor is None:
-                raise ConflictError("This file was read too long ago; read it again.")
+                raise NotFoundError("This file was opened too long ago; read it again.")
             data = os.pread(self._descriptor, reading.size, offset)
             if not data:
                 return
@@ -112,28 +113,46 @@ class FileTool:
 
     def __init__(self, spool: Path) -> None:
         self.stdin = Upload(self)
-        self.stdout: Output | Download = Output(AllBytes(spool))
         self.stderr = Output(AllBytes(spool))
-        self.returncode: int | None = None
-        self._exited = asyncio.Event()
+        self._answer = Output(AllBytes(spool))
+        self._file: Download | None = None
+        self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def stdout(self) -> Output | Download:
+        """A file's content, or an answer in JSON."""
+        return self._file or self._answer
+
+    @property
+    def returncode(self) -> int | None:
+        """0, 1 with an error on standard error, or None while it reads its input."""
+        return self._code.result() if self._code.done() else None
 
     async def wait(self) -> int:
-        """The tool's exit code: 0, or 1 with an error on its standard error."""
-        await self._exited.wait()
-        assert self.returncode is not None
-        return self.returncode
+        """The exit code."""
+        return await asyncio.shield(self._code)
 
     def kill(self) -> None:
         """Stop, and close the files."""
         self.finish(1)
         self.stdin.close()
-        if isinstance(self.stdout, Download):
-            self.stdout.close()
+        if self._file:
+            self._file.close()
+
+    def discard(self) -> None:
+        """Stop, and let everything go that could still be read."""
+        self.kill()
+        self.stderr.discard()
+        self._answer.discard()
+
+    def serve(self, descriptor: int) -> None:
+        """Give an open file as standard output and finish."""
+        self._file = Download(descriptor)
+        self.finish(0)
 
     def answer(self, value: object) -> None:
         """Write `value` as JSON to standard output and finish."""
-        assert isinstance(self.stdout, Output)
-        self.stdout.append(json.dumps(value).encode())
+        self._answer.append(json.dumps(value).encode())
         self.finish(0)
 
     def fail(self, kind: str, message: str) -> None:
@@ -147,16 +166,14 @@ class FileTool:
 
     def finish(self, code: int) -> None:
         """Exit with `code`, unless it has exited already."""
-        if self.returncode is None:
-            self.returncode = code
-            if isinstance(self.stdout, Output):
-                self.stdout.end()
+        if not self._code.done():
+            self._answer.end()
             self.stderr.end()
-            self._exited.set()
+            self._code.set_result(code)
 
 
 async def run(arguments: tuple[str, ...], spool: Path) -> FileTool:
-    """Carry out the tool's one argument, e.g. `{"Stat": {"path": "/tmp/x"}}`; errors are the tool's, never raised."""
+    """Carry out the one argument, e.g. `{"Stat": {"path": "/tmp/x"}}`; errors are the tool's, never raised."""
     tool = FileTool(spool)
     try:
         ((operation, options),) = json.loads(arguments[0]).items()
@@ -168,14 +185,16 @@ async def run(arguments: tuple[str, ...], spool: Path) -> FileTool:
         await _carry_out(tool, operation, path, options)
     except OSError as error:
         tool.fail_with(error)
+    except ValueError as error:
+        # e.g. a null character in the path
+        tool.fail("InvalidPath", str(error))
     return tool
 
 
 async def _carry_out(tool: FileTool, operation: str, path: Path, options: dict[str, Any]) -> None:
     match operation:
         case "ReadFile":
-            tool.stdout = Download(await asyncio.to_thread(_open_for_reading, path))
-            tool.finish(0)
+            tool.serve(await asyncio.to_thread(_open_for_reading, path))
         case "WriteFile":
             descriptor = await asyncio.to_thread(_open_for_writing, path)
             tool.stdin = Upload(tool, descriptor)

@@ -1,8 +1,8 @@
 """The Python of a sandbox: the host's environment without the packages a real image would not have.
 
-A Modal image holds what its own commands install. Here nothing is installed, so a sandbox uses the user's own
-environment; but ZenML, this package and cloudpickle are hidden, or a program that wrongly relies on them would
-work here and fail at Modal.
+A Modal image holds what its own commands install. Here nothing is installed, so a sandbox uses the user's
+own environment; but ZenML, this package and cloudpickle are hidden, or a program that wrongly relies on them
+would work here and fail at Modal.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError
 
 MASKED = frozenset({"zenml", "zenml-modal-nb", "cloudpickle"})
 
@@ -63,7 +65,7 @@ class Interpreters:
 
     async def host(self) -> Host:
         """The interpreter's facts, asked of it once."""
-        if self._host is None:
+        if self._host is None or (self._host.done() and self._host.exception() is not None):
             self._host = asyncio.create_task(asyncio.to_thread(_probe, self._python))
         return await asyncio.shield(self._host)
 
@@ -96,7 +98,10 @@ def normalised(name: str) -> str:
 
 def _probe(python: str) -> Host:
     # -E: PYTHONPATH and the like are the user's variables and stay outside, as at Modal.
-    answer = subprocess.run([python, "-E", "-c", _PROBE], capture_output=True, text=True, check=True)
+    try:
+        answer = subprocess.run([python, "-E", "-c", _PROBE], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InvalidArgumentError(f"The Python of the local sandboxes cannot be started: {error}") from error
     facts = json.loads(answer.stdout)
     major, minor, micro = facts["version"]
     return Host(
@@ -149,7 +154,7 @@ def _link(host: Host, masked: frozenset[str], destination: Path) -> None:
 
 
 def _without_hidden(pth: Path, hidden: frozenset[str]) -> str:
-    """A .pth file's lines but for directories that would bring a hidden package back, e.g. an editable checkout."""
+    """A .pth file's lines but for directories that hold a hidden package, e.g. an editable checkout."""
 
     def reveals(line: str) -> bool:
         if line.startswith(("import ", "import\t", "#")):

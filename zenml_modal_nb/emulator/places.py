@@ -15,8 +15,8 @@ class Place:
     """`root` stands for the container's `/` where a path has to be made; removed when the sandbox ends.
 
     Sandboxes are subprocesses of the user, not containers: an absolute path that a program opens, or that the
-    filesystem API names, is a path of the host. Only the working directory, `HOME`, `TMPDIR` and files added to the image
-    are placed below `root`.
+    filesystem API names, is a path of the host. Only the working directory, `HOME`, `TMPDIR` and files added to
+    the image are placed below `root`.
     """
 
     root: Path

@@ -1,14 +1,16 @@
-"""Real subprocesses: started in a session of their own, read as they write, ended with everything they started."""
+"""Real subprocesses: each in a session of its own, read as it writes, ended with everything it started."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import psutil
 
@@ -22,6 +24,8 @@ DRAIN_SECONDS = 2.0  # how long output may go on arriving after the process and 
 
 # Set in every process of a sandbox (as at Modal), and inherited: it finds those that left the process group.
 MARKER = "MODAL_SANDBOX_ID"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Stdin(asyncio.BaseProtocol):
     async def write(self, offset: int, data: bytes, end: bool) -> None:
         """Pass `data` on; what lies before the position reached is a repetition and is skipped.
 
-        Returns once the buffer has room. Raises ConflictError when the input is closed or `offset` leaves a gap.
+        Returns once the buffer has room. Raises ConflictError when the input is closed or `offset` leaves a
+        gap.
         """
         if offset > self.written:
             raise ConflictError(
@@ -104,18 +109,20 @@ class Process(asyncio.SubprocessProtocol):
         self.stdin = Stdin()
         self.stdout = stdout
         self.stderr = stderr
-        self.returncode: int | None = None
         self.pid = 0
         self._outputs = {1: stdout, 2: stderr}
-        self._exited = asyncio.Event()
+        self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._drained = asyncio.Event()
         self._transport: asyncio.SubprocessTransport | None = None
 
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, minus the number of the signal that ended the process, or None while it runs."""
+        return self._code.result() if self._code.done() else None
+
     async def wait(self) -> int:
         """The exit code, or minus the number of the signal that ended the process."""
-        await self._exited.wait()
-        assert self.returncode is not None
-        return self.returncode
+        return await asyncio.shield(self._code)
 
     def kill(self) -> None:
         """End the process and its group at once; does nothing when it has ended."""
@@ -127,40 +134,44 @@ class Process(asyncio.SubprocessProtocol):
         try:
             await asyncio.wait_for(self._drained.wait(), DRAIN_SECONDS)
         except TimeoutError:
-            # A program that left its session and cleared its environment still holds the pipe.
-            if self._transport is not None:
-                self._transport.close()
+            log.warning("Process %s has ended but its output is still held open; it is cut off.", self.pid)
+        if self._transport is not None:
+            self._transport.close()
         self.stdout.end()
         self.stderr.end()
+
+    def discard(self) -> None:
+        """End it, and let everything go that could still be read."""
+        self.kill()
+        self.stdout.discard()
+        self.stderr.discard()
 
     def fail(self, message: str, code: int) -> None:
         """End without ever having started; `message` is the last line of standard error."""
         self.stderr.append(f"{message}\n".encode())
-        self.returncode = code
         self.stdin.ended = True
         self._drained.set()
-        self._exited.set()
+        self._code.set_result(code)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._transport = transport
-        self.pid = transport.get_pid() or 0
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self.pid = self._transport.get_pid() or 0
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self._outputs[fd].append(data)
 
     def process_exited(self) -> None:
-        assert self._transport is not None
-        self.returncode = self._transport.get_returncode()
+        code = self._transport.get_returncode() if self._transport is not None else None
         self.stdin.abandon()
-        self._exited.set()
+        # asyncio calls this once it has the code; 255 is its own answer where the system knows none.
+        self._code.set_result(255 if code is None else code)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drained.set()
 
 
 async def start(command: Command, stdout: Output, stderr: Output) -> Process:
-    """Start `command` in a new session; a command that cannot be started is a process that failed, as in a shell."""
+    """Start `command` in a new session; one that cannot be started is a process that failed, as in a shell."""
     process = Process(stdout, stderr)
     reader, writer = os.pipe()
     try:

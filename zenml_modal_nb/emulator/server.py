@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
+import weakref
+from collections.abc import Collection
 
 import grpclib.events
 import grpclib.server
+from grpclib.protocol import H2Protocol
 from modal_proto.api_grpc import ModalClientBase
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 
@@ -30,11 +33,32 @@ from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.registry import Sandboxes
 from zenml_modal_nb.emulator.state.secrets import Secrets
 
+RECORDS = "records-1"  # another number where the form of a record changes: older ones are then left alone
+
+
+class Listener(grpclib.server.Server):
+    """grpclib's server, which can also end its connections: since Python 3.12 waiting for the end waits for them."""
+
+    def __init__(self, services: Collection[Servable]) -> None:
+        super().__init__(services)
+        self._connections: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
+
+    def _protocol_factory(self) -> H2Protocol:
+        protocol = super()._protocol_factory()
+        self._connections.add(protocol)
+        return protocol
+
+    def disconnect(self) -> None:
+        """Drop every client; the calls they wait for end with an error."""
+        for protocol in list(self._connections):
+            if hasattr(protocol, "processor"):  # set once the connection is there
+                protocol.processor.close("The server is closing")
+
 
 class Server:
     """A running server; made by `serve`, closed by its lifecycle."""
 
-    def __init__(self, listener: grpclib.server.Server, sandboxes: Sandboxes, url: str, port: int) -> None:
+    def __init__(self, listener: Listener, sandboxes: Sandboxes, url: str, port: int) -> None:
         self._listener = listener
         self._sandboxes = sandboxes
         self.url = url
@@ -49,14 +73,15 @@ class Server:
         """End every sandbox with all its processes, then stop listening; nothing of them is left after."""
         await self._sandboxes.close()
         self._listener.close()
+        self._listener.disconnect()
         await self._listener.wait_closed()
 
 
 async def serve(settings: ServerSettings) -> Server:
     """Start answering on `settings.host`; port 0 takes any free one.
 
-    One server at a time may use a state directory: what it finds there of an earlier one is ended and removed.
-    Raises OSError when the port is taken.
+    One server at a time may use a state directory: what it finds there of an earlier one is ended and
+    removed. Raises OSError when the port is taken.
     """
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     bound = _bind(settings.host, settings.port)
@@ -65,13 +90,11 @@ async def serve(settings: ServerSettings) -> Server:
     url = f"http://{host}:{port}"
     credentials = Credentials(settings.token_id, settings.token_secret, time.time)
     interpreters = Interpreters(settings.python, settings.state_dir / "interpreters")
-    images = Images(Records(settings.state_dir / "images"))
+    images = Images(Records(settings.state_dir / RECORDS / "images"))
     mounts = Mounts(settings.state_dir / "files")
     sandboxes = Sandboxes(settings.state_dir, images, mounts, interpreters, settings.log_retention)
     sandboxes.sweep()
-    listener = grpclib.server.Server(
-        _services(settings, url, credentials, interpreters, images, mounts, sandboxes)
-    )
+    listener = Listener(_services(settings, url, credentials, interpreters, images, mounts, sandboxes))
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Guard(credentials).check)
     await listener.start(sock=bound)
     interpreters.prepare()
@@ -101,8 +124,8 @@ def _services(
     mounts: Mounts,
     sandboxes: Sandboxes,
 ) -> list[Servable]:
-    apps = Apps(Records(settings.state_dir / "apps"))
-    secrets = Secrets(Records(settings.state_dir / "secrets"))
+    apps = Apps(Records(settings.state_dir / RECORDS / "apps"))
+    secrets = Secrets(Records(settings.state_dir / RECORDS / "secrets"))
     reading = Reading(settings.read_size, settings.read_delay)
     v1 = SandboxCalls(1, (1,), settings, apps, sandboxes)
     v2 = SandboxCalls(2, (1, 2), settings, apps, sandboxes)  # V2's list has both kinds

@@ -15,9 +15,9 @@ class ServerSettings:
     """Everything `server.serve` needs to know; made by the lifecycle, read by the server only.
 
     `log_retention` is in bytes per output stream of a V2 sandbox: only the most recent part is kept, as at
-    Modal. `read_delay` (seconds) and `read_size` (bytes) slow down and split what a reader of an output stream
-    receives, so that tests meet the reads a real network makes. Raises ValueError for a host other machines
-    could reach: the server runs whatever it is sent.
+    Modal. `read_delay` (seconds) and `read_size` (bytes) slow down and split what a reader of an output
+    stream receives, so that tests meet the reads a real network makes. Raises ValueError for a host other
+    machines could reach: the server runs whatever it is sent.
     """
 
     state_dir: Path

@@ -30,7 +30,7 @@ class Guard:
         self._credentials = credentials
 
     async def check(self, event: RecvRequest) -> None:
-        """Refuse the call unless it carries this server's token, or one issued under it for the command router."""
+        """Refuse the call unless it carries this server's token or, for the command router, one issued here."""
         metadata = {name: str(value) for name, value in event.metadata.items()}
         try:
             if event.method_name.startswith(_ROUTER_SERVICE):
@@ -44,6 +44,8 @@ class Guard:
                     metadata.get("x-modal-token-secret", ""),
                 )
                 self._credentials.check_token(token_id, secret)
+                if issued := metadata.get("x-modal-auth-token"):
+                    self._credentials.check_issued(issued, CONTROL)
         except UnauthenticatedError as error:
             raise refusal(error) from error
 

@@ -1,4 +1,4 @@
-"""From plain methods to gRPC handlers: messages in and out, refusals as statuses, everything else UNIMPLEMENTED."""
+"""From plain methods to gRPC handlers: messages in and out, refusals as statuses, the rest UNIMPLEMENTED."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _STATUSES: dict[type[RefusedError], Status] = {
     UnsupportedError: Status.UNIMPLEMENTED,
 }
 
-# A call's method takes the request (an iterator of requests if the client streams) and returns the
-# response, or iterates over responses if the server streams. The wire's types are checked when they are encoded.
+# A call's method takes the request (an iterator of requests if the client streams) and returns the response,
+# or iterates over responses if the server streams. The wire's types are checked when they are encoded.
 Method = Callable[[Any], Any]
 
 
@@ -114,7 +114,7 @@ async def _requests(stream: Stream[Any, Any], request_type: Any) -> AsyncIterato
 
 
 async def _receive(stream: Stream[Any, Any], request_type: Any) -> Any:
-    """The next message or None; grpclib's own would read one of any announced size (up to 4 GiB) into memory."""
+    """The next message or None; grpclib's own would read any announced size (up to 4 GiB) into memory."""
     body = stream._stream
     prefix = await body.recv_data(5)
     if not prefix:

@@ -16,6 +16,11 @@ _STATUSES = {
     End.TERMINATED: api_pb2.GenericResult.GENERIC_STATUS_TERMINATED,
 }
 
+_OPEN = (
+    api_pb2.NetworkAccess.NetworkAccessType.UNSPECIFIED,
+    api_pb2.NetworkAccess.NetworkAccessType.OPEN,
+)
+
 # Parts of a definition that a subprocess cannot be given; asking for one must not pass unnoticed.
 _UNSUPPORTED = (
     "nfs_mounts",
@@ -42,6 +47,11 @@ def definition_of(
             raise UnsupportedError(
                 f"The local Modal API does not support a sandbox with {name}. Run this on Modal."
             )
+    # The SDK always sends these two, so it is their content that tells.
+    if wire.open_ports.ports:
+        raise UnsupportedError("The local Modal API has no tunnels to a sandbox's ports. Run this on Modal.")
+    if wire.network_access.network_access_type not in _OPEN:
+        raise UnsupportedError("The local Modal API cannot restrict a sandbox's network. Run this on Modal.")
     gpu = wire.resources.gpu_config
     return Definition(
         version=version,

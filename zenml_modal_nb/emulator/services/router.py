@@ -16,7 +16,7 @@ from zenml_modal_nb.emulator.state.secrets import Secrets
 
 
 class RouterService:
-    """The calls of Modal's TaskCommandRouter; a task is a sandbox, a command in it has an ID the client chose."""
+    """The calls of Modal's TaskCommandRouter; a task is a sandbox, a command in it has its client's ID."""
 
     def __init__(self, sandboxes: Sandboxes, secrets: Secrets, reading: Reading) -> None:
         self._sandboxes = sandboxes

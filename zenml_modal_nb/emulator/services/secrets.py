@@ -42,12 +42,15 @@ class SecretService:
     async def get_or_create(
         self, request: api_pb2.SecretGetOrCreateRequest
     ) -> api_pb2.SecretGetOrCreateResponse:
+        creation = _CREATIONS.get(request.object_creation_type)
+        if creation is None:
+            raise InvalidArgumentError("This way of creating a secret is unknown.")
         environment = request.environment_name or self._settings.environment
         secret = self._secrets.get_or_create(
             request.deployment_name,
             environment,
             dict(request.env_dict),
-            _CREATIONS[request.object_creation_type],
+            creation,
         )
         if missing := set(request.required_keys) - set(secret.values):
             raise InvalidArgumentError(f"Secret {secret.name!r} lacks the keys {sorted(missing)}.")

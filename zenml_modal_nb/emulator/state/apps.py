@@ -45,7 +45,7 @@ class Apps:
         return None
 
     def look_up(self, name: str, environment: str, create: bool) -> App:
-        """The app of this name, made if `create`; NotFoundError otherwise. An ID serves as a name, as at Modal."""
+        """The app of this name or, as at Modal, of this ID; made if `create`, else NotFoundError."""
         if name in self._apps:
             return self._apps[name]
         app = self.named(name, environment)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import json
-import secrets
 from collections.abc import Callable
 
 from zenml_modal_nb.emulator.state.refusals import UnauthenticatedError
@@ -19,7 +19,8 @@ class Credentials:
     def __init__(self, token_id: str, token_secret: str, clock: Callable[[], float]) -> None:
         self._token = (token_id.encode(), token_secret.encode())
         self._clock = clock
-        self._key = secrets.token_bytes(32)
+        # Derived, not random: what a client was issued stays valid when the server is started again.
+        self._key = hashlib.sha256(b"issued tokens\0" + token_secret.encode()).digest()
 
     def check_token(self, token_id: str, token_secret: str) -> None:
         """Raise UnauthenticatedError unless both halves are right; takes the same time either way."""

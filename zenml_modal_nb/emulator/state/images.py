@@ -6,6 +6,7 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.interpreters import Host, normalised
@@ -75,8 +76,8 @@ class Images:
         failure = ""
         if recipe.python and recipe.python != host.series:
             failure = (
-                f"The image asks for Python {recipe.python}, but sandboxes on this machine run Python {host.series}. "
-                f"Ask for {host.series}, or run on Modal."
+                f"The image asks for Python {recipe.python}, but sandboxes on this machine run Python "
+                f"{host.series}. Ask for {host.series}, or run on Modal."
             )
         log = _log(layer.commands, recipe.packages - base.packages, host.sites)
         return Image(image_id, recipe, builder_version, (*log, failure) if failure else log, failure)
@@ -101,9 +102,8 @@ def _stored(recipe: Recipe) -> dict[str, object]:
     return {**asdict(recipe), "packages": sorted(recipe.packages)}
 
 
-def _restored(image_id: str, value: dict[str, object]) -> Image:
+def _restored(image_id: str, value: dict[str, Any]) -> Image:
     stored = value["recipe"]
-    assert isinstance(stored, dict)
     recipe = Recipe(
         environment=tuple((name, text) for name, text in stored["environment"]),
         workdir=stored["workdir"],
@@ -112,4 +112,4 @@ def _restored(image_id: str, value: dict[str, object]) -> Image:
         entrypoint=tuple(stored["entrypoint"]),
         command=tuple(stored["command"]),
     )
-    return Image(image_id, recipe, str(value["builder_version"]), (), built=True)
+    return Image(image_id, recipe, value["builder_version"], (), built=True)

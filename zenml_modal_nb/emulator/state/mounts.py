@@ -55,7 +55,7 @@ class Mounts:
         draft.rename(self._content(digest))
 
     def create(self, name: str, files: Iterable[MountedFile]) -> Mount:
-        """Make a mount; the same content has the same ID. Raises InvalidArgumentError if a content is missing."""
+        """Make a mount, the same for the same content; InvalidArgumentError if a content is missing."""
         known = tuple(files)
         if absent := self.missing(file.sha256 for file in known):
             raise InvalidArgumentError(f"{len(absent)} files of this mount have not been uploaded.")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from zenml_modal_nb.emulator.state.refusals import NotFoundError
+
 LONGEST_CHARACTER = 4  # bytes of UTF-8
 IN_MEMORY = 1024 * 1024  # bytes of a complete stream before it moves to a file
 
@@ -25,6 +27,9 @@ class Kept(Protocol):
 
     def read(self, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset`, which is within `start` and `end`."""
+
+    def close(self) -> None:
+        """Let the bytes go."""
 
 
 class RecentBytes:
@@ -48,12 +53,15 @@ class RecentBytes:
         begin = offset - self.start
         return bytes(self._data[begin : begin + size])
 
+    def close(self) -> None:
+        self._data.clear()
+
 
 class AllBytes:
     """The whole stream, in memory while small, then in a file without a name in `directory`."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=directory)  # noqa: SIM115  closed with the object
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=directory)  # noqa: SIM115  closed by `close`
         self.start = 0
         self.end = 0
 
@@ -65,6 +73,9 @@ class AllBytes:
     def read(self, offset: int, size: int) -> bytes:
         self._file.seek(offset)
         return self._file.read(size)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 @dataclass(frozen=True)
@@ -82,16 +93,29 @@ class Output:
         self._kept = kept
         self._changed = asyncio.Event()
         self._ended = False
+        self._discarded = False
 
     def append(self, data: bytes) -> None:
         """Take the next bytes and wake the readers."""
-        self._kept.append(data)
-        self._wake()
+        if not self._discarded:
+            self._kept.append(data)
+            self._wake()
 
     def end(self) -> None:
         """Say that no more bytes will come; saying it twice is harmless."""
         self._ended = True
         self._wake()
+
+    def discard(self) -> None:
+        """Let the bytes go; whoever still reads is told."""
+        self._discarded = True
+        self._kept.close()
+        self._wake()
+
+    def _read(self, offset: int, size: int) -> bytes:
+        if self._discarded:
+            raise NotFoundError("This output is no longer kept.")
+        return self._kept.read(offset, size) if offset < self._kept.end else b""
 
     def _wake(self) -> None:
         self._changed.set()
@@ -105,7 +129,7 @@ class Output:
                 if reading.delay:
                     await asyncio.sleep(reading.delay)
                     offset = max(offset, self._kept.start)
-                data = self._kept.read(offset, reading.size)
+                data = self._read(offset, reading.size)
                 yield offset, data
                 offset += len(data)
             elif self._ended:
@@ -123,7 +147,7 @@ class Output:
         loop = asyncio.get_running_loop()
         size = max(reading.size, LONGEST_CHARACTER)
         while loop.time() < deadline:
-            data = self._kept.read(offset, size) if offset < self._kept.end else b""
+            data = self._read(offset, size)
             whole = len(data) if self._ended else len(data) - _unfinished(data)
             if whole:
                 if reading.delay:

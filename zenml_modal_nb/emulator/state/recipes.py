@@ -28,8 +28,8 @@ _STANDALONE_PYTHON = re.compile(r"python-build-standalone\.\d+\.(\d+\.\d+)")
 class Recipe:
     """The part of an image that reaches its sandboxes; `packages` are normalised distribution names.
 
-    `python` is e.g. "3.11", or None where the image does not say. `command` is the image's own, used by a sandbox
-    created without one.
+    `python` is e.g. "3.11", or None where the image does not say. `command` is the image's own, used by a
+    sandbox created without one.
     """
 
     environment: tuple[tuple[str, str], ...] = ()
@@ -52,8 +52,8 @@ class Recipe:
 def follow(base: Recipe, commands: Sequence[str], files: Mapping[str, str], mount: str) -> Recipe:
     """The recipe of `base` after these Dockerfile commands.
 
-    `files` are the text files of the build context by name (requirement lists); `mount` is the name of the context
-    mount, which tells the version of a Python that is added to a registry image.
+    `files` are the text files of the build context by name (requirement lists); `mount` is the name of the
+    context mount, which tells the version of a Python that is added to a registry image.
     """
     recipe = base
     for command in _joined(commands):

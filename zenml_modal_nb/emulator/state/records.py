@@ -13,8 +13,8 @@ from typing import Any
 class Records:
     """JSON objects by key, in files that only the user can read.
 
-    A kernel keeps identifiers of apps and images for hours; a server that ended when idle and was started again
-    still has to know them.
+    A kernel keeps identifiers of apps and images for hours; a server that ended when idle and was started
+    again still has to know them.
     """
 
     def __init__(self, directory: Path) -> None:

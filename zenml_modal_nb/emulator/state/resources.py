@@ -19,8 +19,8 @@ MOST_OF = {"A10": 4, "A10G": 4}
 # USD per GPU-second, public price list of November 2026.
 _GPU_SECOND = {
     "t4": "0.000164", "l4": "0.000222", "a10g": "0.000306", "l40s": "0.000542", "a100_40gb": "0.000583",
-    "a100_80gb": "0.000694", "rtx6000": "0.000842", "h100": "0.001097", "h200": "0.001261", "b200": "0.001736",
-    "b300": "0.001972",
+    "a100_80gb": "0.000694", "rtx6000": "0.000842", "h100": "0.001097", "h200": "0.001261",
+    "b200": "0.001736", "b300": "0.001972",
 }  # fmt: skip
 
 # What Modal's rates API answers: USD per hour, by the keys the SDK's `billing.rates()` passes on.

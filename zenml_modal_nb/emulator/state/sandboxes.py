@@ -86,6 +86,9 @@ class Job(Protocol):
     def kill(self) -> None:
         """End it at once."""
 
+    def discard(self) -> None:
+        """End it, and let everything go that could still be read."""
+
 
 class Sandbox:
     """One sandbox; made and watched by `Sandboxes`. Times are seconds since 1970."""
@@ -121,17 +124,24 @@ class Sandbox:
             self._verdict = self._verdict or End.TIMED_OUT
             self.process.kill()
             code = await self.process.wait()
+        self._verdict = self._verdict or End.EXITED
+        try:
+            await self._clean_up()
+        finally:
+            # Told in any case: whoever waits must not wait forever because a directory could not be removed.
+            self.outcome = Outcome(self._verdict, code if code >= 0 else 128 - code)
+            self._done.set()
+
+    async def _clean_up(self) -> None:
         for job in self._jobs.values():
             job.kill()
-        # What the command left running ends with it, as a container would.
+        # What the command left running ends with it, as in a container.
         if self.process.pid:
             kill_group(self.process.pid)
             await asyncio.to_thread(kill_marked, [self.id])
         await self.process.drain()
         await asyncio.gather(*self._watchers)
         await asyncio.to_thread(self.place.remove)
-        self.outcome = Outcome(self._verdict or End.EXITED, code if code >= 0 else 128 - code)
-        self._done.set()
 
     def terminate(self) -> None:
         """Kill everything; does nothing when it has ended."""
@@ -180,12 +190,12 @@ class Sandbox:
         watcher.add_done_callback(self._watchers.discard)
         finished = [key for key, kept in self._jobs.items() if kept.returncode is not None]
         for key in finished[: max(0, len(finished) - JOBS_KEPT)]:
-            self._jobs.pop(key).kill()
+            self._jobs.pop(key).discard()
 
     def forget(self) -> None:
         """Let go of files and streams; nothing can be read any more."""
-        for job in self._jobs.values():
-            job.kill()
+        for job in (self.process, *self._jobs.values()):
+            job.discard()
         self._jobs.clear()
 
 
