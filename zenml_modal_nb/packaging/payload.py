@@ -35,6 +35,11 @@ def unpack(data: bytes, namespace: dict[str, Any]) -> tuple[Mapping[str, object]
     return graph["values"], graph.get("last")
 
 
+def unpack_error(data: bytes, namespace: dict[str, Any]) -> object:
+    """Return the exception that a cell raised; raises whatever its class raises when it is rebuilt."""
+    return pickling.load(bytearray(data), namespace)
+
+
 def _blame(values: Mapping[str, object], namespace: dict[str, Any], error: Exception) -> PackagingError:
     reasons = []
     for name, value in values.items():

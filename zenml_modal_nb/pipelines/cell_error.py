@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
-import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from zenml_modal_nb.errors import RemoteCellError
@@ -13,8 +12,8 @@ from zenml_modal_nb.errors import RemoteCellError
 logger = logging.getLogger(__name__)
 
 
-def restore(fields: Mapping[str, Any]) -> Exception:
-    """Return the original exception, or a RemoteCellError that names it.
+def restore(fields: Mapping[str, Any], read: Callable[[bytes], object]) -> Exception:
+    """Return the original exception, or a RemoteCellError that names it; `read` unpickles.
 
     SystemExit and KeyboardInterrupt come as RemoteCellError too: raised here they would end the kernel's cell
     machinery rather than the cell.
@@ -22,7 +21,7 @@ def restore(fields: Mapping[str, Any]) -> Exception:
     pickled = fields.get("pickled")
     if pickled is not None:
         try:
-            error = pickle.loads(base64.b64decode(pickled))
+            error = read(base64.b64decode(pickled))
         except Exception as reason:  # noqa: BLE001 - an exception class may fail in any way when it is rebuilt
             logger.debug("Cannot restore %s: %r", fields["ename"], reason)
         else:

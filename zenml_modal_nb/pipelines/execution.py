@@ -64,11 +64,13 @@ class Execution:
         job: CellJob,
         emit: Callable[[Event], None],
         read: Callable[[bytes], Values],
+        read_error: Callable[[bytes], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.job = job
         self.emit = emit
         self._read = read  # a verified values file → objects in the notebook's namespace
+        self.read_error = read_error
         self.info: StepRunInfo | None = None
         self.log: CellLog | None = None
         self.values: Values | None = None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.packaging.module import StepModule
-from zenml_modal_nb.pipelines import active_stack, execution, stack, warmup
+from zenml_modal_nb.pipelines import execution, scope, stack, warmup
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 
 if TYPE_CHECKING:
@@ -24,13 +24,14 @@ def record(running: Execution) -> None:
     warmup.wait()
     warmup.silent.set(True)
     execution.enter(running)
-    with active_stack.using(stack.own_stack()):
+    with scope.rooted(), scope.using(stack.own_stack()):
         _run_pipeline(running.job)
 
 
 def _run_pipeline(job: CellJob) -> None:
     from zenml import pipeline, step
     from zenml.config import ResourceSettings
+    from zenml.enums import ExecutionMode
 
     from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
 
@@ -57,7 +58,8 @@ def _run_pipeline(job: CellJob) -> None:
     setattr(sys.modules[_module_name(job.module)], job.module.function, cell)
     artifacts = _save_inputs(job.inputs)
 
-    @pipeline(name=job.notebook, enable_cache=False)
+    # Fail fast: the step's own exception is raised here, not a summary of it.
+    @pipeline(name=job.notebook, enable_cache=False, execution_mode=ExecutionMode.FAIL_FAST)
     def run() -> None:
         cell(**artifacts)  # type: ignore[arg-type]  # ZenML takes saved artifacts as well
 

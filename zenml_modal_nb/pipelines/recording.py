@@ -79,7 +79,7 @@ def _body(execution: Execution) -> Any:
             # Bound on some paths only: a step's declared outputs are fixed before it runs.
             save_artifact(value, name, include_visualizations=False)
     if execution.cell_error is not None:
-        execution.raised = cell_error.restore(execution.cell_error)
+        execution.raised = cell_error.restore(execution.cell_error, execution.read_error)
         raise execution.raised
     missing = [name for name in declared if name not in values.named]
     if missing:

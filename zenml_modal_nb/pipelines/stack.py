@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,19 +19,13 @@ def own_stack() -> StackResponse:
     from zenml.exceptions import EntityExistsError
 
     client = Client()
-    try:
+    with suppress(KeyError):
         return client.get_stack(NAME, allow_name_prefix_match=False)
-    except KeyError:
-        pass
     operator_type = StackComponentType.STEP_OPERATOR
-    try:
+    with suppress(EntityExistsError):  # another kernel of this user was first
         client.create_flavor(_FLAVOR_SOURCE, operator_type)
-    except EntityExistsError:
-        pass
-    try:
+    with suppress(EntityExistsError):
         client.create_stack_component(NAME, NAME, operator_type, configuration={})
-    except EntityExistsError:
-        pass
     # The local rung of ZenML: its own default components, on this machine.
     components: dict[StackComponentType, str | object] = {
         StackComponentType.ORCHESTRATOR: "default",

@@ -95,8 +95,9 @@ def import_quietly() -> None:
 def _open_store() -> Any:
     from zenml.client import Client
 
-    from zenml_modal_nb.pipelines import stack
+    from zenml_modal_nb.pipelines import scope, stack
 
     client = Client()
     client.active_stack_model  # noqa: B018 - the first look-up creates the default stack
-    return stack.own_stack()
+    with scope.rooted():
+        return stack.own_stack()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.errors import ModalStepError
 from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Queued, Reason, Stopped
-from zenml_modal_nb.packaging.payload import unpack
+from zenml_modal_nb.packaging.payload import unpack, unpack_error
 from zenml_modal_nb.pipelines.execution import Execution, Values
 from zenml_modal_nb.pipelines.record import record
 from zenml_modal_nb.run.failure import Tracebacks
@@ -46,7 +46,9 @@ class CellRun:
         self._log: list[str] = []
         self._raised: BaseException | None = None  # what `record` raised
         self._status = "running"
-        self._execution = Execution(prepared.job, self._emit, self._read)
+        self._execution = Execution(
+            prepared.job, self._emit, self._read, lambda data: unpack_error(data, namespace)
+        )
         self._worker = threading.Thread(target=self._record, name="zenml-modal-nb-run", daemon=True)
 
     @property

@@ -40,11 +40,14 @@ class Tracebacks:
     def _with_sources(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Add the lines of other cells, which the sandbox has run without having seen their text."""
         frames = []
-        for frame in fields.get("frames", []):
+        for frame in fields["frames"]:
             label = self._name_of_cell(frame["file"])
             if label is not None:
                 text = frame["text"] or linecache.getline(frame["file"], frame["line"]).rstrip("\n")
-                frames.append({**frame, "file": label, "text": text})
-            else:
-                frames.append(frame)
-        return {**fields, "frames": frames}
+                frame = {**frame, "file": label, "text": text}
+            frames.append(frame)
+        # The runner sends a list of at most one earlier error.
+        linked = {
+            link: self._with_sources(fields[link][0]) for link in ("cause", "context") if fields.get(link)
+        }
+        return {**fields, **linked, "frames": frames}

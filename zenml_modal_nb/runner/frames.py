@@ -199,6 +199,7 @@ _result = {
     "names": _is_texts,
     "lost": _is_reasons,
     "last": _is_flag,
+    "stderr": _is_count,
 }
 _inline_result = _shape({**_result, "inline": _is_text})
 _filed_result = _shape({**_result, **_file})

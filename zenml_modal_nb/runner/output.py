@@ -20,29 +20,9 @@ StreamName = Literal["stdout", "stderr"]
 
 _READ_SIZE = 256 * 1024  # bytes
 _PIPE_SIZE = 1024 * 1024  # bytes; Linux's limit for ordinary users
-_FLUSH_AFTER = 0.05  # seconds; Jupyter too shows what `print(".", end="")` prints
-
-
-class UserText(io.TextIOWrapper):
-    """What the cell knows as `sys.stdout` or `sys.stderr`: an ordinary text file, flushed at line ends."""
-
-    def __init__(self, descriptor: int, unflushed: threading.Event) -> None:
-        raw = io.FileIO(descriptor, "w", closefd=False)
-        super().__init__(
-            io.BufferedWriter(raw),
-            encoding="utf-8",
-            errors="backslashreplace",
-            newline="",
-            line_buffering=True,
-        )
-        self.unflushed = unflushed
-
-    def write(self, text: str, /) -> int:
-        """Write, and ask for a flush where there is no line end to cause one."""
-        count = super().write(text)
-        if not text.endswith("\n"):
-            self.unflushed.set()
-        return count
+_BATCH_SIZE = 32 * 1024  # bytes
+_BATCH_AFTER = 0.003  # seconds
+_FLUSH_EVERY = 0.05  # seconds; Jupyter too shows what `print(".", end="")` prints
 
 
 class _Channel:
@@ -61,13 +41,14 @@ class _Channel:
         # The hello frame was the first of standard output.
         self.stream = Stream(self._write, nonce, position=position, sequence=1 if position else 0)
 
-    def pump(self) -> None:
-        """Take what the pipe has, up to one read's size; the caller holds the stream's lock."""
+    def pump(self) -> int:
+        """Take what the pipe has, up to one read's size, and return that; the caller holds the stream's lock."""
         try:
             data = os.read(self.source, _READ_SIZE)
         except BlockingIOError:  # another thread has just emptied it
-            return
+            return 0
         self.stream.feed(data, time.monotonic())
+        return len(data)
 
     def drain(self) -> None:
         """Take what is in the pipe at this moment; a child that goes on writing does not hold this up."""
@@ -103,14 +84,16 @@ class Output:
             text.flush()
         self._channels["stdout"] = _Channel(1, "stdout", directory, nonce, position)
         self._channels["stderr"] = _Channel(2, "stderr", directory, nonce, 0)
-        self._unflushed = threading.Event()
-        self._texts = (UserText(1, self._unflushed), UserText(2, self._unflushed))
+        self._flushing = threading.Lock()
+        self._texts = (_text(1), _text(2))
         sys.stdout, sys.stderr = self._texts
         # Libraries go back to these, e.g. after a redirection.
         vars(sys).update(__stdout__=self._texts[0], __stderr__=self._texts[1])
         threading.Thread(target=self._run, name="zenml_modal_nb output", daemon=True).start()
-        threading.Thread(target=self._flush_late, name="zenml_modal_nb flush", daemon=True).start()
-        os.register_at_fork(before=self.flush, after_in_child=self._forget)
+        threading.Thread(target=self._flush_always, name="zenml_modal_nb flush", daemon=True).start()
+        os.register_at_fork(
+            before=self._hold, after_in_parent=self._flushing.release, after_in_child=self._flushing.release
+        )
 
     @property
     def here(self) -> bool:
@@ -126,6 +109,12 @@ class Output:
         with channel.stream.lock:
             channel.drain()
             channel.stream.frame(kind, fields, time.monotonic(), last=last)
+
+    def position(self, name: StreamName) -> int:
+        """Return how many bytes the stream has had so far."""
+        stream = self._channels[name].stream
+        with stream.lock:
+            return stream.position
 
     def emit_within(self, seconds: float, kind: str, fields: dict[str, Any]) -> None:
         """Send the last frame of standard output, unless the stream is stuck for that long."""
@@ -152,29 +141,39 @@ class Output:
         selector = selectors.DefaultSelector()
         for channel in self._channels.values():
             selector.register(channel.source, selectors.EVENT_READ, channel)
+        never = threading.Event()
         while True:
             dues = [due for channel in self._channels.values() if (due := channel.stream.due()) is not None]
             timeout = max(0.0, min(dues) - time.monotonic()) if dues else None
+            taken = 0
             for key, _ in selector.select(timeout):
                 with key.data.stream.lock:
-                    key.data.pump()
+                    taken += key.data.pump()
             for channel in self._channels.values():
                 with channel.stream.lock:
                     channel.stream.tick(time.monotonic())
+            if 0 < taken < _BATCH_SIZE:
+                # Many short lines: to wake up for each would take the interpreter from the cell each time.
+                never.wait(_BATCH_AFTER)
 
-    def _flush_late(self) -> None:
+    def _flush_always(self) -> None:
         never = threading.Event()
-        while True:
-            self._unflushed.wait()
-            never.wait(_FLUSH_AFTER)
-            self._unflushed.clear()
-            self.flush()
+        while not never.wait(_FLUSH_EVERY):
+            with self._flushing:
+                self.flush()
 
-    def _forget(self) -> None:
-        # In a forked child no thread runs, and a thread of the parent may have held the event's lock.
-        self._unflushed = threading.Event()
-        for text in self._texts:
-            text.unflushed = self._unflushed
+    def _hold(self) -> None:
+        # A fork copies locked locks and unwritten text: neither may exist at that moment.
+        self._flushing.acquire()
+        self.flush()
+
+
+def _text(descriptor: int) -> io.TextIOWrapper:
+    """Make what the cell knows as `sys.stdout` or `sys.stderr`: an ordinary file, flushed at line ends."""
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", newline="", line_buffering=True
+    )
 
 
 def _enlarge(pipe: int) -> None:

@@ -59,6 +59,7 @@ def send(result: Result, outcome: Outcome, output: Output, directory: Path) -> N
         "names": list(result.names),
         "lost": result.lost,
         "last": result.last,
+        "stderr": output.position("stderr"),
     }
     if result.values.size <= _INLINE_LIMIT:
         inline = base64.b64encode(bytes(result.values)).decode()

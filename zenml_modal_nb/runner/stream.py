@@ -47,6 +47,11 @@ class Stream:
         self._shown: str | None = None  # the latest state sent of the rewritten line
         self._next_progress = 0.0
 
+    @property
+    def position(self) -> int:
+        """Bytes of the stream so far, frames included."""
+        return self._position
+
     def feed(self, data: bytes, now: float) -> None:
         """Take bytes that a process wrote."""
         if self._closed:

@@ -151,7 +151,7 @@ class _Run:
         """Read both streams until the result is there and verified."""
         self._aside(self._read())
         frame = await self._result
-        await self._finish_stderr(int(frame.fields["stderr_end"]))
+        await self._finish_stderr(frame.fields["stderr"])
         return Outcome(frame, await read_values(self._sandbox, self._directory, frame), self._error)
 
     def cancel(self) -> None:
