@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Event, Log, Reason, Recorded, Target
 from zenml_modal_nb.packaging.module import StepModule
+from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.sandboxes.connection import Connection
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.follow import Follower, Outcome
@@ -65,12 +66,14 @@ class Execution:
         emit: Callable[[Event], None],
         read: Callable[[bytes], Values],
         read_error: Callable[[bytes], object],
+        meter: Meter,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.job = job
         self.emit = emit
         self._read = read  # a verified values file → objects in the notebook's namespace
         self.read_error = read_error
+        self.meter = meter
         self.info: StepRunInfo | None = None
         self.log: CellLog | None = None
         self.values: Values | None = None
@@ -96,16 +99,10 @@ class Execution:
         """Seconds since the cell started."""
         return self._clock() - self._began
 
-    def running(self) -> float:
-        """Seconds since the sandbox existed, 0 before."""
-        if self._follower is None or self._follower.started_at is None:
-            return 0.0
-        return (self._follower.ended_at or self._clock()) - self._follower.started_at
-
     def cost(self) -> float | None:
         """Estimate in USD up to now; None when the request has no known price."""
-        rate = self.job.target.hourly_rate
-        return None if rate is None else rate * self.running() / 3600
+        usd = self.meter.usd()
+        return None if usd is None else float(usd)
 
     def observe(self, event: Event) -> None:
         """Take an event from the follower: the log goes to ZenML too."""

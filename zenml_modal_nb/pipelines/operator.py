@@ -83,7 +83,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
         publish_step_run_metadata(info.step_run_id, {self.id: _plan(execution.job, info)})
         execution.log = CellLog.open(info)
         try:
-            execution.follow(Follower(self._launch(info, execution.job), execution.observe))
+            execution.follow(Follower(self._launch(info, execution.job), execution.observe, execution.meter))
             sandbox_id = execution.follower.created()
         except SandboxError as error:
             execution.ended = error  # `wait` records it: an error here would be taken for ZenML's own

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from threading import Event as Flag
 from typing import Any
 
 from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started, Stream, Waiting
+from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import launch as launching
 from zenml_modal_nb.sandboxes.channel import Channel, Text
@@ -43,16 +43,15 @@ class Outcome:
 class Follower:
     """One sandbox's life: `begin` starts it, `created` and `outcome` wait for it, `stop` ends it."""
 
-    def __init__(self, launch: Launch, emit: Callable[[Event], None]) -> None:
+    def __init__(self, launch: Launch, emit: Callable[[Event], None], meter: Meter) -> None:
         self._launch = launch
         self._emit = emit
+        self._meter = meter  # runs while the sandbox exists
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
         self._gone = Flag()
         self._task: Future[None] | None = None
         self._stop_reason: Reason | None = None
-        self.started_at: float | None = None  # time.monotonic() when the sandbox existed: billing began
-        self.ended_at: float | None = None  # and when it was gone
 
     def begin(self) -> None:
         """Create the sandbox and follow it, in the background."""
@@ -85,7 +84,7 @@ class Follower:
                 sandbox = await launching.create(self._launch)
             except Exception as error:
                 raise why_not_created(error) from error
-            self.started_at = time.monotonic()
+            self._meter.start()
             self._created.set_result(sandbox.object_id)
             self._outcome.set_result(await self._follow(sandbox))
         except asyncio.CancelledError:
@@ -117,7 +116,7 @@ class Follower:
                     sandbox.object_id,
                     error,
                 )
-        self.ended_at = time.monotonic()
+        self._meter.stop()
         self._gone.set()
 
     async def _follow(self, sandbox: Any) -> Outcome:
