@@ -47,7 +47,7 @@ class CellRun:
         self._raised: BaseException | None = None  # what `record` raised
         self._status = "running"
         self._execution = Execution(
-            prepared.job, self._emit, self._read, lambda data: unpack_error(data, namespace)
+            prepared.job, self._emit, self._read, lambda data: unpack_error(data, namespace), prepared.meter
         )
         self._worker = threading.Thread(target=self._record, name="zenml-modal-nb-run", daemon=True)
 
@@ -137,7 +137,7 @@ class CellRun:
         try:
             event = self._events.get(timeout=_TICK)
         except queue.Empty:
-            event = Cost(self.cost, self._execution.running())
+            event = Cost(self.cost, self._execution.meter.elapsed())
         if event is None:
             return True
         self._renderer.show(event)

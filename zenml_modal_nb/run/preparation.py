@@ -16,7 +16,8 @@ from zenml_modal_nb.packaging.archive import runner_archive
 from zenml_modal_nb.packaging.module import write_module
 from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.pipelines.execution import CellJob
-from zenml_modal_nb.pricing import meter, rates
+from zenml_modal_nb.pricing import rates
+from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec
@@ -41,6 +42,7 @@ class Prepared:
     """A job, and what the notebook must do itself when it is done."""
 
     job: CellJob
+    meter: Meter
     cell: Cell
     deleted: tuple[str, ...]
     imported: tuple[Import, ...]
@@ -70,9 +72,10 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         "outputs": [*analyzed.outputs, *analyzed.optional_outputs],
         "grace": min(_GRACE, request.timeout),
     }
+    target, meter = _target(request, name, connection, values.size)
     job = CellJob(
         nonce=secrets.token_hex(16),
-        target=_target(request, name, connection, values.size),
+        target=target,
         connection=connection,
         image=ImageSpec(request.image, request.apt, _requirements(request, analyzed)),
         module=write_module(
@@ -98,15 +101,17 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         gpu_count=request.gpu_count,
         notebook=cell.notebook,
     )
-    return Prepared(job, cell, analyzed.names.deleted, analyzed.imported_names)
+    return Prepared(job, meter, cell, analyzed.names.deleted, analyzed.imported_names)
 
 
-def _target(request: StepRequest, name: str, connection: Connection, input_bytes: int) -> Target:
+def _target(
+    request: StepRequest, name: str, connection: Connection, input_bytes: int
+) -> tuple[Target, Meter]:
     cpu = request.cpu or DEFAULT_CPU
     memory = request.memory_mib or max(DEFAULT_MEMORY_MIB, 3 * input_bytes // _MIB)
     prices = rates.snapshot()
-    hourly = meter.hourly(request.modal_gpu, cpu, memory, request.region, prices)
-    return Target(
+    meter = Meter(request.modal_gpu, cpu, memory, request.region, prices)
+    target = Target(
         step_name=name,
         place=connection.label,
         billed=connection.billed,
@@ -116,9 +121,10 @@ def _target(request: StepRequest, name: str, connection: Connection, input_bytes
         region=request.region,
         cloud=request.cloud,
         timeout=request.timeout,
-        hourly_rate=None if hourly is None else float(hourly),
+        hourly_rate=None if meter.hourly is None else float(meter.hourly),
         rate_source=prices.source,
     )
+    return target, meter
 
 
 def _requirements(request: StepRequest, analyzed: AnalyzedCell) -> tuple[str, ...]:
