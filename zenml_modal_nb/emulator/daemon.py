@@ -20,6 +20,8 @@ from zenml_modal_nb.emulator.options import ServeOptions
 from zenml_modal_nb.emulator.record import ServerRecord
 
 if TYPE_CHECKING:
+    from grpclib.events import RecvRequest
+
     from zenml_modal_nb.emulator.server import Server
 
 CLOSE_SECONDS = 20.0
@@ -50,7 +52,10 @@ async def _serve(options: ServeOptions, announce: Callable[[ServerRecord], None]
         loop.add_signal_handler(number, stop.set)
     settings = options.settings(f"ak-{secrets.token_urlsafe(12)}", f"as-{secrets.token_urlsafe(32)}")
 
-    from zenml_modal_nb.emulator.server import serve  # heavy: only once the state directory is ours
+    # Heavy, so only once the state directory is ours.
+    from grpclib.events import RecvRequest, listen
+
+    from zenml_modal_nb.emulator.server import serve
 
     server = await serve(settings)
     try:
@@ -67,14 +72,17 @@ async def _serve(options: ServeOptions, announce: Callable[[ServerRecord], None]
             python_chosen=options.chosen_python is not None,
             active=server.active,
         )
+        watch = _Watch(options, server, stop, present, options.directory.lock_path.stat(), time.monotonic())
+        loop.add_signal_handler(signal.SIGUSR1, watch.retire)
+        # Listeners are called in order: the server's own, which refuses a call without the token, is first.
+        listen(server._listener, RecvRequest, watch.note_request)
         record.write(options.directory.record_path, present)
-        loop.add_signal_handler(signal.SIGUSR1, _retire, server, stop)
         log.info("version %s answers at %s, process %d", present.version, present.url, present.pid)
         announce(present)
-        await _Watch(options, server, stop, present, options.directory.lock_path.stat()).run()
+        await watch.run()
     finally:
         # First the record, so that nobody finds a server that is about to go.
-        options.directory.record_path.unlink(missing_ok=True)
+        _withdraw(options)
         ended = await _close(server)
     return 0 if ended else 1
 
@@ -85,10 +93,11 @@ def _let_go(stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _retire(server: Server, stop: asyncio.Event) -> None:
-    if not server.active:
-        log.info("asked to make room for another server: ending")
-        stop.set()
+def _withdraw(options: ServeOptions) -> None:
+    # A directory that was removed may have been made again by another server, whose record it is then.
+    found = record.read(options.directory.record_path)
+    if found and found.pid == os.getpid():
+        options.directory.record_path.unlink(missing_ok=True)
 
 
 async def _close(server: Server) -> bool:
@@ -110,19 +119,30 @@ class _Watch:
     stop: asyncio.Event
     present: ServerRecord
     lock: os.stat_result
+    last_use: float
+
+    async def note_request(self, _: RecvRequest) -> None:
+        """Count a request with the right token as use."""
+        self.last_use = time.monotonic()
+
+    def retire(self) -> None:
+        """End if no sandbox runs; else say in the record that one does, which is what the asker looks at."""
+        if self.server.active:
+            self._keep_record_true()
+        else:
+            log.info("asked to make room for another server: ending")
+            self.stop.set()
 
     async def run(self) -> None:
         """Return when the server shall end."""
         timeout = self.options.idle_timeout
         interval = min(LOOK_SECONDS, timeout / 4) if timeout else LOOK_SECONDS
-        last_busy = time.monotonic()
         while not self.stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), interval)
             if self.server.active:
-                last_busy = time.monotonic()
-            last_use = max(last_busy, getattr(self.server, "last_request", 0.0))
-            if timeout and time.monotonic() - last_use >= timeout:
+                self.last_use = time.monotonic()
+            if timeout and time.monotonic() - self.last_use >= timeout:
                 log.info("idle for %.0f s: ending", timeout)
                 self.stop.set()
             elif self._directory_is_lost():

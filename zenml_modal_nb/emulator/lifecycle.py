@@ -57,7 +57,7 @@ def start(options: ServeOptions) -> Running:
             if _fits(found, options):
                 return _joined(found, options)
             difference = _difference(found, options)
-            if not _retire(found):
+            if not _retire(found, options.directory):
                 return Running(found, False, f"{difference}; it is used, since sandboxes run in it.")
             notice = f"{difference}; it was replaced."
         process = launch(options)
@@ -162,7 +162,7 @@ def _difference(found: ServerRecord, options: ServeOptions) -> str:
     return f"The local Modal API at {found.url} runs sandboxes with {found.python}, not with {options.python}"
 
 
-def _retire(found: ServerRecord) -> bool:
+def _retire(found: ServerRecord, directory: StateDirectory) -> bool:
     """Ask `found` to end; False if it has sandboxes to look after."""
     import psutil
 
@@ -174,7 +174,13 @@ def _retire(found: ServerRecord) -> bool:
         process.send_signal(signal.SIGUSR1)
     except psutil.NoSuchProcess:
         return True
-    return _wait(process, RETIRE_SECONDS)
+    deadline = time.monotonic() + RETIRE_SECONDS
+    while time.monotonic() < deadline:
+        if _wait(process, 0.1):
+            return True
+        if (present := directory.find()) and present.active:  # how it says no
+            return False
+    return False
 
 
 def _wait(process: psutil.Process, seconds: float) -> bool:

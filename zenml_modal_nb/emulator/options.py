@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,7 +37,7 @@ class ServeOptions:
         # `not >=` rather than `<`, since nan is neither.
         if not self.idle_timeout >= 0 or not (self.read_delay or 0) >= 0:
             raise LifecycleError("Times are numbers of seconds and at least 0.")
-        if self.chosen_python is not None and shutil.which(self.chosen_python) is None:
+        if self.chosen_python is not None and _located(self.chosen_python) is None:
             raise LifecycleError(
                 f"{self.chosen_python} is not a program that can be run; name a Python interpreter."
             )
@@ -48,7 +47,7 @@ class ServeOptions:
         """The interpreter of sandboxes; links are not followed, since one makes a virtual environment."""
         if self.chosen_python is None:
             return sys.executable
-        return os.path.abspath(shutil.which(self.chosen_python) or self.chosen_python)
+        return os.path.abspath(_located(self.chosen_python) or self.chosen_python)
 
     @property
     def tuned(self) -> bool:
@@ -74,3 +73,9 @@ class ServeOptions:
             return ServerSettings(self.directory.path, token_id, token_secret, python=self.python, **said)
         except ValueError as error:
             raise LifecycleError(str(error)) from error
+
+
+def _located(program: str) -> str | None:
+    from shutil import which
+
+    return which(program)

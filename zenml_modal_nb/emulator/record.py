@@ -79,7 +79,7 @@ def read(path: Path) -> ServerRecord | None:
             if state.st_uid != os.getuid() or state.st_mode & 0o077:
                 return None
             fields: Any = json.loads(file.read(MAX_RECORD_BYTES))
-    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+    except (OSError, ValueError):  # whatever the reason, nobody can use it
         return None
     return _parse(fields)
 
