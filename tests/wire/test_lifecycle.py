@@ -324,9 +324,11 @@ def test_a_private_server_ends_with_the_process_that_started_it() -> None:
 import os
 from zenml_modal_nb import emulator
 with emulator.running() as server:
-    print(server.pid, flush=True)
+    print(server.pid, server.state_dir, flush=True)
     os.abort()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGABRT, done.stderr
-    wait_for_end(int(done.stdout))
+    pid, state_dir = done.stdout.split(maxsplit=1)
+    wait_for_end(int(pid))
+    assert not Path(state_dir.rstrip("\n")).exists()

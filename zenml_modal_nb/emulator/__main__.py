@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m zenml
             case "start":
                 return _start(_options(directory, said), as_json=said.json)
             case "serve":
-                return _serve(_options(directory, said), said.ready_fd, lifeline=said.lifeline)
+                return _serve(_options(directory, said), said)
             case "status":
                 return _status(directory, as_json=said.json)
             case _:
@@ -75,8 +75,10 @@ def _stop(directory: StateDirectory) -> int:
     return 0
 
 
-def _serve(options: ServeOptions, ready_fd: int | None, *, lifeline: bool) -> int:
+def _serve(options: ServeOptions, said: argparse.Namespace) -> int:
     from zenml_modal_nb.emulator import daemon
+
+    ready_fd: int | None = said.ready_fd
 
     def announce(present: ServerRecord) -> None:
         if ready_fd is None:
@@ -86,7 +88,7 @@ def _serve(options: ServeOptions, ready_fd: int | None, *, lifeline: bool) -> in
             _tell(ready_fd, lifecycle.READY)
 
     try:
-        return daemon.run(options, announce, lifeline=lifeline)
+        return daemon.run(options, announce, lifeline=said.lifeline, temporary=said.temporary)
     except HeldError as held:
         if ready_fd is None or held.holder is None:
             raise
@@ -149,6 +151,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", parents=[place, tuning], help="run it in the foreground")
     serve.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     serve.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
+    serve.add_argument("--temporary", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 

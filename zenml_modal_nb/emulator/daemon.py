@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import secrets
+import shutil
 import signal
 import sys
 import time
@@ -30,19 +31,28 @@ LOOK_SECONDS = 1.0  # between two looks at what is active
 log = logging.getLogger(__name__)
 
 
-def run(options: ServeOptions, announce: Callable[[ServerRecord], None], *, lifeline: bool = False) -> int:
+def run(
+    options: ServeOptions,
+    announce: Callable[[ServerRecord], None],
+    *,
+    lifeline: bool = False,
+    temporary: bool = False,
+) -> int:
     """Serve until SIGTERM, SIGINT or idleness, and return the exit code.
 
     `announce` is called once the port answers. With `lifeline` the server also ends when its standard input
-    does, that is, with the process that holds the other end. SIGUSR1 ends it only if no sandbox runs. Raises
-    `directory.HeldError` when another server has the state directory.
+    does, that is, with the process that holds the other end; with `temporary` it removes its state directory.
+    SIGUSR1 ends it only if no sandbox runs. Raises `directory.HeldError` when another server has the directory.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
     options.directory.prepare()
     with options.directory.claim():
         # With the lock ours, a record found here is that of a server that was killed.
         options.directory.record_path.unlink(missing_ok=True)
-        return asyncio.run(_serve(options, announce, lifeline))
+        code = asyncio.run(_serve(options, announce, lifeline))
+        if temporary:
+            shutil.rmtree(options.directory.path)
+        return code
 
 
 async def _serve(options: ServeOptions, announce: Callable[[ServerRecord], None], lifeline: bool) -> int:

@@ -88,12 +88,14 @@ def stop(directory: StateDirectory) -> ServerRecord | None:
     return None
 
 
-def launch(options: ServeOptions, *, lifeline: bool = False) -> subprocess.Popen[bytes]:
+def launch(
+    options: ServeOptions, *, lifeline: bool = False, temporary: bool = False
+) -> subprocess.Popen[bytes]:
     """Start a server's process in a session of its own and return when it answers.
 
-    With `lifeline` it ends with the standard input it is given, the returned process's `stdin`. The token is
-    made by the new process and reaches others through its record only. Raises LifecycleError with the end of
-    the log.
+    With `lifeline` it ends with the standard input it is given, the returned process's `stdin`; with
+    `temporary` it removes its state directory at the end. The token is made by the new process and reaches
+    others through its record only. Raises LifecycleError with the end of the log.
     """
     import selectors
     import subprocess
@@ -105,7 +107,8 @@ def launch(options: ServeOptions, *, lifeline: bool = False) -> subprocess.Popen
             # -P: with the state directory as its working directory, nothing in there can pose as a module.
             [sys.executable, "-P", "-m", "zenml_modal_nb.emulator", "serve", *options.arguments()]
             + ["--ready-fd", str(child_end)]
-            + (["--lifeline"] if lifeline else []),
+            + (["--lifeline"] if lifeline else [])
+            + (["--temporary"] if temporary else []),
             stdin=subprocess.PIPE if lifeline else subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -52,7 +52,8 @@ def running(
             read_delay,
             read_size,
         )
-        process = lifecycle.launch(options, lifeline=True)
+        # The server removes a temporary directory too, for when this process is killed.
+        process = lifecycle.launch(options, lifeline=True, temporary=state_dir is None)
         try:
             found = directory.find()
             if found is None or found.pid != process.pid:
