@@ -56,12 +56,22 @@ class Interpreters:
         self._python = python
         self._directory = directory
         self._host: asyncio.Task[Host] | None = None
+        self._preparing: asyncio.Task[Path] | None = None
         self._making: dict[str, asyncio.Task[Path]] = {}
 
     def prepare(self) -> None:
         """Begin to make the environment most sandboxes use, so that the first one need not wait for it."""
         self._preparing = asyncio.create_task(self.bin(frozenset()))
         self._preparing.add_done_callback(_told_when_used)
+
+    async def settle(self) -> None:
+        """Wait for what is being made, so that nothing is written after the server has closed."""
+        tasks: list[asyncio.Task[Path]] = list(self._making.values())
+        if self._preparing is not None:
+            tasks.append(self._preparing)
+        if tasks:
+            # A failure has been told to whoever wanted the environment.
+            await asyncio.wait(tasks)
 
     async def host(self) -> Host:
         """The interpreter's facts, asked of it once."""

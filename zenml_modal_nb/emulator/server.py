@@ -58,9 +58,12 @@ class Listener(grpclib.server.Server):
 class Server:
     """A running server; made by `serve`, closed by its lifecycle."""
 
-    def __init__(self, listener: Listener, sandboxes: Sandboxes, url: str, port: int) -> None:
+    def __init__(
+        self, listener: Listener, sandboxes: Sandboxes, interpreters: Interpreters, url: str, port: int
+    ) -> None:
         self._listener = listener
         self._sandboxes = sandboxes
+        self._interpreters = interpreters
         self.url = url
         self.port = port
 
@@ -72,6 +75,7 @@ class Server:
     async def close(self) -> None:
         """End every sandbox with all its processes, then stop listening; nothing of them is left after."""
         await self._sandboxes.close()
+        await self._interpreters.settle()
         self._listener.close()
         self._listener.disconnect()
         await self._listener.wait_closed()
@@ -98,7 +102,7 @@ async def serve(settings: ServerSettings) -> Server:
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Guard(credentials).check)
     await listener.start(sock=bound)
     interpreters.prepare()
-    return Server(listener, sandboxes, url, port)
+    return Server(listener, sandboxes, interpreters, url, port)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,0 +1,132 @@
+"""What the SDK does only when a connection breaks: it resumes streams and repeats input. Sent as it sends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import grpclib.client
+import pytest
+from conftest import TOKEN, Local
+from grpclib import GRPCError, Status
+from modal_proto import api_pb2
+from modal_proto import task_command_router_pb2 as pb2
+from modal_proto.api_grpc import ModalClientStub
+from modal_proto.task_command_router_grpc import TaskCommandRouterStub
+
+METADATA = {"x-modal-token-id": TOKEN[0], "x-modal-token-secret": TOKEN[1]}
+
+
+@dataclass(frozen=True)
+class Stubs:
+    """Both services as the SDK's own channel reaches them, with the router's token for one sandbox."""
+
+    control: ModalClientStub
+    router: TaskCommandRouterStub
+    task_id: str
+    bearer: dict[str, str]
+
+
+def converse(local: Local, sandbox_id: str, talk: Callable[[Stubs], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with grpclib.client.Channel("127.0.0.1", local.server.port) as channel:
+            control = ModalClientStub(channel)
+            asked = api_pb2.SandboxGetTaskIdRequest(sandbox_id=sandbox_id)
+            task = await control.SandboxGetTaskIdV2(asked, metadata=METADATA)
+            access = await control.SandboxGetCommandRouterAccess(
+                api_pb2.SandboxGetCommandRouterAccessRequest(sandbox_id=sandbox_id), metadata=METADATA
+            )
+            bearer = {"authorization": f"Bearer {access.jwt}"}
+            await talk(Stubs(control, TaskCommandRouterStub(channel), task.task_id, bearer))
+
+    asyncio.run(run())
+
+
+def test_a_v1_log_goes_on_after_the_last_entry_read(local: Local) -> None:
+    sandbox = local.create("sh", "-c", "echo first; read line; echo second", gpu="T4")
+
+    async def read(stubs: Stubs, entry: str) -> tuple[list[str], str, bool]:
+        request = api_pb2.SandboxGetLogsRequest(
+            sandbox_id=sandbox.object_id,
+            file_descriptor=api_pb2.FILE_DESCRIPTOR_STDOUT,
+            timeout=0.2 if not entry else 20,
+            last_entry_id=entry,
+        )
+        batches = await stubs.control.SandboxGetLogs(request, metadata=METADATA)
+        texts = [item.data for batch in batches for item in batch.items]
+        return texts, batches[-1].entry_id, batches[-1].eof
+
+    async def talk(stubs: Stubs) -> None:
+        # The command waits for input, so the first call ends at its own timeout, without an end of the log.
+        texts, entry, ended = await read(stubs, "")
+        assert (texts, ended) == (["first\n"], False)
+        for _ in range(2):  # the same message twice, as after a lost answer
+            write = api_pb2.SandboxStdinWriteRequest(sandbox_id=sandbox.object_id, index=1, input=b"go\n")
+            await stubs.control.SandboxStdinWrite(write, metadata=METADATA)
+        texts, _, ended = await read(stubs, entry)
+        assert (texts, ended) == (["second\n"], True)
+        gap = api_pb2.SandboxStdinWriteRequest(sandbox_id=sandbox.object_id, index=5, input=b"x")
+        with pytest.raises(GRPCError) as caught:
+            await stubs.control.SandboxStdinWrite(gap, metadata=METADATA)
+        assert caught.value.status is Status.FAILED_PRECONDITION
+
+    converse(local, sandbox.object_id, talk)
+
+
+def test_v2_output_and_input_go_on_at_a_byte(local: Local) -> None:
+    sandbox = local.create("cat")
+
+    async def write(stubs: Stubs, offset: int, data: bytes, eof: bool = False) -> None:
+        request = pb2.SandboxStdinWriteV2Request(task_id=stubs.task_id, offset=offset, data=data, eof=eof)
+        await stubs.router.SandboxStdinWriteV2(request, metadata=stubs.bearer)
+
+    async def talk(stubs: Stubs) -> None:
+        await write(stubs, 0, b"0123")
+        await write(stubs, 2, b"234567")  # the first two bytes again, as after a lost answer
+        with pytest.raises(GRPCError) as caught:
+            await write(stubs, 100, b"x")
+        assert caught.value.status is Status.FAILED_PRECONDITION
+        await write(stubs, 8, b"", eof=True)
+        await write(stubs, 8, b"", eof=True)  # a second end is ignored
+        request = pb2.SandboxStdioReadV2Request(task_id=stubs.task_id, offset=5)
+        pieces = await stubs.router.SandboxStdioReadV2(request, metadata=stubs.bearer)
+        assert pieces[0].starting_offset == 5
+        assert b"".join(piece.data for piece in pieces) == b"567"
+
+    converse(local, sandbox.object_id, talk)
+
+
+def test_a_command_started_twice_under_one_id_runs_once(local: Local) -> None:
+    sandbox = local.create("sleep", "60")
+
+    async def talk(stubs: Stubs) -> None:
+        start = pb2.TaskExecStartRequest(
+            task_id=stubs.task_id,
+            exec_id="chosen-by-the-client",
+            command_args=["sh", "-c", "echo x >> made; cat made"],
+            stdout_config=pb2.TASK_EXEC_STDOUT_CONFIG_PIPE,
+        )
+        for _ in range(2):
+            await stubs.router.TaskExecStart(start, metadata=stubs.bearer)
+        request = pb2.TaskExecStdioReadRequest(task_id=stubs.task_id, exec_id=start.exec_id)
+        pieces = await stubs.router.TaskExecStdioRead(request, metadata=stubs.bearer)
+        assert b"".join(piece.data for piece in pieces) == b"x\n"
+        wait = pb2.TaskExecWaitRequest(task_id=stubs.task_id, exec_id=start.exec_id)
+        assert (await stubs.router.TaskExecWait(wait, metadata=stubs.bearer)).code == 0
+
+    converse(local, sandbox.object_id, talk)
+
+
+def test_waiting_holds_for_as_long_as_asked_and_no_longer(local: Local) -> None:
+    sandbox = local.create("cat")
+
+    async def talk(stubs: Stubs) -> None:
+        clock = asyncio.get_running_loop().time
+        begin = clock()
+        request = api_pb2.SandboxWaitRequest(sandbox_id=sandbox.object_id, timeout=0.3)
+        response = await stubs.control.SandboxWaitV2(request, metadata=METADATA)
+        assert response.result.status == api_pb2.GenericResult.GENERIC_STATUS_UNSPECIFIED
+        assert 0.3 <= clock() - begin < 5
+
+    converse(local, sandbox.object_id, talk)
