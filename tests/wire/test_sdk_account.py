@@ -21,6 +21,8 @@ from grpclib import GRPCError, Status
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
+from zenml_modal_nb.emulator.places import HOME
+
 
 @pytest.mark.parametrize("token", [("ak-tests", "wrong"), ("wrong", "as-tests"), ("é", "ü")])
 def test_another_token_is_refused(local: Local, token: tuple[str, str]) -> None:
@@ -112,7 +114,7 @@ def test_every_kind_of_image_gives_a_sandbox(local: Local, tmp_path: Path) -> No
         modal.Image.debian_slim(version).apt_install("ffmpeg").uv_pip_install("numpy"),
         modal.Image.from_registry("ubuntu:24.04", add_python=version).entrypoint([]),
         modal.Image.debian_slim().pip_install_from_requirements(str(tmp_path / "requirements.txt")),
-        modal.Image.debian_slim().add_local_file(str(tmp_path / "module.py"), "/root/module.py"),
+        modal.Image.debian_slim().add_local_file(str(tmp_path / "module.py"), str(HOME / "module.py")),
         modal.Image.debian_slim().dockerfile_commands("RUN pip install \\\n  cloudpickle", "ENV OLD style"),
     ]
     program = (

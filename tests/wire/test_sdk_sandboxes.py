@@ -15,6 +15,8 @@ import psutil
 import pytest
 from conftest import TOKEN, Local, StartLocal
 
+from zenml_modal_nb.emulator.places import HOME
+
 ENVIRONMENT = "import json, os; print(json.dumps([os.getcwd(), dict(os.environ)]))"
 
 
@@ -137,7 +139,7 @@ def test_the_environment_is_clean(
     python, *path = environment.pop("PATH").split(":")
     assert python.startswith(str(local.state_dir))
     assert path == ["/extra", "$PATH"]  # the SDK quotes the value, so a real build keeps it as it is, too
-    place = environment.pop("HOME").removesuffix("/root")
+    place = environment.pop("HOME").removesuffix(str(HOME))
     assert place.startswith(str(local.state_dir))
     assert environment == {
         "GIVEN": "1",
@@ -158,11 +160,11 @@ def test_the_working_directory_is_private_whatever_it_is_called(
     program = f"{ENVIRONMENT}; open('made', 'w')"
     inherited = local.create("python", "-c", program, image=image, **backend)
     assert json.loads(inherited.stdout.read())[0].endswith("/my work")
-    given = local.create("python", "-c", program, image=image, workdir="/root", **backend)
+    given = local.create("python", "-c", program, image=image, workdir=str(HOME), **backend)
     directory, environment = json.loads(given.stdout.read())
     assert directory == environment["HOME"]
     given.wait()
-    assert not Path("/root/made").exists()
+    assert not Path(HOME, "made").exists()
 
 
 def test_packages_a_real_image_would_not_have_cannot_be_imported(local: Local) -> None:

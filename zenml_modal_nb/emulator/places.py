@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-HOME = PurePosixPath("/root")  # Modal's default working directory
+HOME = PurePosixPath("/", "root")  # of the container: Modal's default working directory
 TMP = PurePosixPath("/tmp")  # noqa: S108  a path inside the sandbox's own directory
 
 
