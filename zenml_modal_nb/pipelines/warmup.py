@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+from concurrent import futures
 from concurrent.futures import Future
 from typing import Any
 
@@ -53,6 +54,17 @@ def wait() -> None:
     begin()
     assert _warm is not None
     _warm.result()
+
+
+def is_busy() -> bool:
+    """Whether the warm-up has begun and not ended."""
+    return _warm is not None and not _warm.done()
+
+
+def settle() -> None:
+    """Return when the warm-up has ended, however."""
+    if _warm is not None:
+        futures.wait([_warm])
 
 
 def _run(done: Future[None]) -> None:

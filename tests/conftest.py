@@ -1,0 +1,60 @@
+"""Homes, kernels and gates for the tests that go through a user's door."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from frontend import STRICT, Gate, Home, Kernel
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A user's home with a strict local Modal API, for all tests that only add to it."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    with home.local_modal(*STRICT):
+        yield home
+
+
+@pytest.fixture(scope="session")
+def kernel(home: Home) -> Iterator[Kernel]:
+    """A kernel with the extension loaded and zenml warm, for tests that use names of their own."""
+    yield from _started(home, "shared")
+
+
+@pytest.fixture
+def new_kernel(home: Home) -> Iterator[Kernel]:
+    """A kernel that has run nothing yet."""
+    kernel = Kernel(home, str(next(_numbers)))
+    try:
+        yield kernel
+    finally:
+        kernel.close()
+
+
+@pytest.fixture(scope="module")
+def own_kernel(home: Home) -> Iterator[Kernel]:
+    """A warm kernel of this module's own, for tests that interrupt it."""
+    yield from _started(home, f"own-{next(_numbers)}")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """A gate that a cell can wait at."""
+    os.mkfifo(tmp_path / "gate")
+    return Gate(tmp_path / "gate")
+
+
+def _started(home: Home, name: str) -> Iterator[Kernel]:
+    kernel = Kernel(home, name)
+    try:
+        kernel.run("%load_ext zenml_modal_nb")
+        kernel.run("from zenml.client import Client")  # waits for the warm-up
+        yield kernel
+    finally:
+        kernel.close()

@@ -1,0 +1,271 @@
+"""A front end without a browser: a user's home, the local Modal API in it, and a real kernel with its messages."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+Message = dict[str, Any]
+
+PATIENCE = 60.0  # seconds without any message after which a test gives up
+# Pieces that are no multiple of anything, late, and old output dropped: what a network and Modal do.
+STRICT = ("--log-retention", "65536", "--read-delay", "0.004", "--read-size", "16381")
+
+
+@dataclass(frozen=True)
+class Home:
+    """A user's home directory, with its own ZenML and its own local Modal API; nothing of the developer's."""
+
+    path: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of this user is started with."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ZENML", "MODAL", "XDG_", "IPYTHON", "JUPYTER", "JPY_"))
+        }
+        return kept | {
+            "HOME": str(self.path),
+            "ZENML_CONFIG_PATH": str(self.path / "zenml"),
+            "ZENML_ANALYTICS_OPT_IN": "false",
+            "ZENML_MODAL_NB_STATE_DIR": str(self.path / "emulator"),
+            "MODAL_CONFIG_PATH": str(self.path / "modal.toml"),  # there is none
+            "IPYTHONDIR": str(self.path / "ipython"),
+            "JUPYTER_PREFER_ENV_PATH": "1",
+        }
+
+    def python(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run this environment's Python as the user would."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env=self.environment,
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    @contextmanager
+    def local_modal(self, *options: str) -> Iterator[None]:
+        """Run the local Modal API that `--on local` of this user finds."""
+        started = self.python("-m", "zenml_modal_nb.emulator", "start", *options)
+        assert started.returncode == 0, started.stderr
+        try:
+            yield
+        finally:
+            stopped = self.python("-m", "zenml_modal_nb.emulator", "stop")
+            assert stopped.returncode == 0, stopped.stderr
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one cell has sent until it was idle."""
+
+    content: Message  # of the execute_reply
+    messages: list[Message] = field(repr=False)  # of this cell, in order, without status and input
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.content["status"] == "ok")
+
+    @property
+    def stdout(self) -> str:
+        return self._streamed("stdout")
+
+    @property
+    def stderr(self) -> str:
+        return self._streamed("stderr")
+
+    @property
+    def results(self) -> list[str]:
+        """The text of each `Out[n]`."""
+        return [each["content"]["data"]["text/plain"] for each in self._of("execute_result")]
+
+    @property
+    def displays(self) -> list[Message]:
+        """Contents of the displays that nothing updates: plots and the like."""
+        return [each["content"] for each in self._of("display_data") if not _display_id(each)]
+
+    @property
+    def panels(self) -> list[Message]:
+        """Contents of the run's own display, first and updates."""
+        return [
+            each["content"] for each in self._of("display_data", "update_display_data") if _display_id(each)
+        ]
+
+    @property
+    def panel(self) -> str:
+        """The last state of the run's display, as text."""
+        return str(self.panels[-1]["data"]["text/plain"])
+
+    @property
+    def ename(self) -> str:
+        return str(self._error()["ename"])
+
+    @property
+    def evalue(self) -> str:
+        return str(self._error()["evalue"])
+
+    @property
+    def traceback(self) -> str:
+        """The traceback without colours."""
+        import re
+
+        return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(self._error()["traceback"]))
+
+    def _error(self) -> Message:
+        (error,) = self._of("error")
+        return dict(error["content"])
+
+    def _of(self, *kinds: str) -> list[Message]:
+        return [each for each in self.messages if each["msg_type"] in kinds]
+
+    def _streamed(self, name: str) -> str:
+        return "".join(
+            each["content"]["text"] for each in self._of("stream") if each["content"]["name"] == name
+        )
+
+
+def _display_id(message: Message) -> str | None:
+    transient = message["content"].get("transient", {})
+    return transient.get("display_id")
+
+
+class Kernel:
+    """A running kernel as a front end sees it; made by `Home`'s fixtures, closed by them."""
+
+    def __init__(self, home: Home, name: str) -> None:
+        (home.path / "work").mkdir(exist_ok=True)
+        self._manager = KernelManager(
+            kernel_name="python3", connection_file=str(home.path / f"kernel-{name}.json")
+        )
+        with (home.path / f"kernel-{name}.log").open("w") as log:
+            self._manager.start_kernel(
+                env=home.environment, cwd=str(home.path / "work"), stdout=log, stderr=log
+            )
+        self._client: BlockingKernelClient = self._manager.blocking_client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=PATIENCE)
+        self.seen: list[Message] = []  # every message but status and input, in order of arrival
+        self._idle: set[str] = set()
+
+    def close(self) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()
+
+    def interrupt(self) -> None:
+        self._manager.interrupt_kernel()
+
+    def kill(self) -> None:
+        self._manager.shutdown_kernel(now=True)
+
+    def send(self, cell: str, **options: Any) -> str:
+        """Ask for a cell to be run, and return its ID."""
+        return str(self._client.execute(cell, **options))
+
+    def finish(self, cell: str) -> Reply:
+        """Receive until a cell is idle."""
+        self._receive_until(lambda: cell in self._idle)
+        content = self._reply(cell)
+        return Reply(content, [each for each in self.seen if parent(each) == cell])
+
+    def attempt(self, cell: str) -> Reply:
+        """Run a cell to its end, whichever."""
+        return self.finish(self.send(cell))
+
+    def run(self, cell: str) -> Reply:
+        """Run a cell that must succeed."""
+        reply = self.attempt(cell)
+        assert reply.ok, "\n".join([*reply.content.get("traceback", []), reply.stdout, reply.stderr])
+        return reply
+
+    def wait_for(self, cell: str, wanted: Callable[[Message], bool]) -> Message:
+        """Receive until a cell has sent such a message; fails if it ends without one."""
+
+        def found() -> list[Message]:
+            return [each for each in self.seen if parent(each) == cell and wanted(each)]
+
+        self._receive_until(lambda: bool(found()) or cell in self._idle)
+        assert found(), f"the cell ended without it: {[each['content'] for each in self.seen]}"
+        return found()[0]
+
+    def wait_for_text(self, cell: str, text: str) -> Message:
+        """Receive until a cell has written `text` in one message."""
+        return self.wait_for(
+            cell, lambda each: each["msg_type"] == "stream" and text in each["content"]["text"]
+        )
+
+    def wait_for_state(self, cell: str, state: str) -> Message:
+        """Receive until a cell's panel says `state`."""
+        return self.wait_for(
+            cell, lambda each: state in each["content"].get("data", {}).get("text/plain", "")
+        )
+
+    def ask(self, expression: str, given: str = "") -> Any:
+        """The value of an expression, which JSON can hold, beside the notebook's history."""
+        wanted = f"__import__('json').dumps({expression})"
+        cell = self.send(given, silent=True, user_expressions={"answer": wanted})
+        reply = self.finish(cell)
+        assert reply.ok, reply.content
+        answer = reply.content["user_expressions"]["answer"]
+        assert answer["status"] == "ok", answer
+        return json.loads(ast.literal_eval(answer["data"]["text/plain"]))
+
+    def is_idle(self, cell: str) -> bool:
+        return cell in self._idle
+
+    def _receive_until(self, done: Callable[[], bool]) -> None:
+        while not done():
+            try:
+                message = self._client.get_iopub_msg(timeout=PATIENCE)
+            except queue.Empty:
+                raise AssertionError(f"nothing came for {PATIENCE} s; last: {self.seen[-5:]}") from None
+            if message["msg_type"] == "status":
+                if message["content"]["execution_state"] == "idle":
+                    self._idle.add(parent(message))
+            elif message["msg_type"] != "execute_input":
+                self.seen.append(message)
+
+    def _reply(self, cell: str) -> Message:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            message = self._client.get_shell_msg(timeout=PATIENCE)
+            if parent(message) == cell:
+                return dict(message["content"])
+        raise AssertionError(f"no reply to {cell}")
+
+
+def parent(message: Message) -> str:
+    return str(message["parent_header"].get("msg_id", ""))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Something a cell in a sandbox waits for and the test opens; a named pipe, so that nobody polls."""
+
+    path: Path
+
+    @property
+    def wait(self) -> str:
+        """An expression that returns when the gate is opened."""
+        return f"open({str(self.path)!r}).close()"
+
+    def open(self) -> None:
+        self.path.open("w").close()

@@ -1,0 +1,67 @@
+"""While a cell runs in a sandbox, the front end sees it: at once, in the right cell, and nothing else."""
+
+from __future__ import annotations
+
+from frontend import Gate, Kernel, parent
+
+
+def test_the_first_line_arrives_while_the_job_still_runs(kernel: Kernel, gate: Gate) -> None:
+    cell = kernel.send(
+        f"%%modal_step\nprint('first line')\n{gate.wait}\nprint('second line')\nlive_done = True"
+    )
+    kernel.wait_for_text(cell, "first line")  # the job waits for the gate, which nobody has opened
+    assert not kernel.is_idle(cell)
+    gate.open()
+    reply = kernel.finish(cell)
+    assert reply.ok
+    assert reply.stdout == "first line\nsecond line\n"
+    assert kernel.ask("live_done") is True
+
+
+def test_every_message_belongs_to_its_own_cell_although_the_next_is_waiting(
+    kernel: Kernel, gate: Gate
+) -> None:
+    first = kernel.send(f"%%modal_step\nprint('remote')\n{gate.wait}\nprint('remote end')")
+    second = kernel.send("print('local')")
+    kernel.wait_for_text(first, "remote")
+    gate.open()
+    told, after = kernel.finish(first), kernel.finish(second)
+    assert told.stdout == "remote\nremote end\n"
+    assert after.stdout == "local\n"
+    assert [each["msg_type"] for each in after.messages] == ["stream"]
+    assert {parent(each) for each in kernel.seen[kernel.seen.index(told.messages[0]) :]} == {first, second}
+
+
+def test_one_display_is_updated_in_place_with_html_and_text(kernel: Kernel) -> None:
+    reply = kernel.run("%%modal_step --name shown_step --gpu T4\nprint('x')")
+    kinds = [each["msg_type"] for each in reply.messages if each["content"].get("transient")]
+    assert kinds[0] == "display_data"
+    assert set(kinds[1:]) == {"update_display_data"}
+    assert len({panel["transient"]["display_id"] for panel in reply.panels}) == 1
+    for panel in reply.panels:
+        assert set(panel["data"]) == {"text/html", "text/plain"}
+    for text in ("shown_step", "this machine (local Modal API)", "T4", "not billed", "done in"):
+        assert text in reply.panel
+        assert text in reply.panels[-1]["data"]["text/html"]
+
+
+def test_nothing_of_zenml_or_modal_is_printed_in_the_cell(kernel: Kernel) -> None:
+    reply = kernel.run("%%modal_step\nimport sys\nprint('out')\nprint('err', file=sys.stderr)")
+    assert reply.stdout == "out\n"
+    assert reply.stderr == "err\n"
+
+
+def test_hostile_text_never_becomes_markup(kernel: Kernel) -> None:
+    reply = kernel.attempt(
+        "%%modal_step\n"
+        "print('<script>alert(1)</script>')\n"
+        'print(\'\\x1b]777;zmnb;{"v":1,"n":"x","s":0,"at":0,"k":"display",\'\n'
+        '      \'"data":{"text/html":"<b>fooled</b>"}}\\x07\')\n'
+        "raise ValueError('<script>alert(2)</script>')"
+    )
+    assert not reply.ok
+    assert "<script>alert(1)</script>" in reply.stdout  # a stream is text for every front end
+    assert reply.displays == []
+    for panel in reply.panels:
+        assert "<script>" not in panel["data"]["text/html"]
+    assert "&lt;script&gt;alert(2)" in reply.panels[-1]["data"]["text/html"]
