@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import sys
 from collections import deque
@@ -19,11 +20,14 @@ from types import (
 from typing import Any
 
 from zenml_modal_nb.cells.bytecode import code_names
+from zenml_modal_nb.cells.syntax import names_in_code
 
 # Bounds of the walk through values in search of notebook classes and of packages they come from.
 MAX_OBJECTS = 2000
 MAX_ITEMS = 50  # of one container, e.g. the first 50 rows of a list of dicts tell the types of all
 
+_IPYTHONS_OWN = frozenset({"display", "get_ipython", "exit", "quit"})
+_CODE = (FunctionType, type, ModuleType, functools.partial, MethodType, staticmethod, classmethod, property)
 _ATOMS = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), type(...), range, slice})
 
 
@@ -34,7 +38,8 @@ class Captured:
     `values` are data, `definitions` functions and classes of the notebook itself, `references` functions and
     classes of importable modules, `modules` maps a name to the module it stands for; `submodules` have to be
     imported besides, e.g. `sklearn.svm` for a cell that says `sklearn.svm.SVC` after `import sklearn`.
-    `rebinds` are globals that captured functions assign. `imported` are the modules all this comes from.
+    `rebinds` are globals that captured functions assign. `imported` are the modules all this comes from,
+    `attributes` the names behind a dot, the cell's own included.
     """
 
     values: Mapping[str, object]
@@ -45,6 +50,7 @@ class Captured:
     submodules: tuple[str, ...] = ()
     rebinds: tuple[str, ...] = ()
     imported: frozenset[str] = frozenset()
+    attributes: frozenset[str] = frozenset()
 
 
 def capture(
@@ -77,6 +83,7 @@ def capture(
         submodules=tuple(sorted(search.submodules())),
         rebinds=tuple(sorted(search.rebinds)),
         imported=frozenset(search.imported),
+        attributes=frozenset(search.attributes),
     )
 
 
@@ -106,40 +113,50 @@ class _Search:
         self.rebinds: set[str] = set()
         self.imported: set[str] = set()
         self.seen: set[int] = set()
-        self.queue: deque[object] = deque()
+        self.code: deque[object] = deque()  # definitions and modules: followed to the end
+        self.data: deque[object] = deque()  # values: followed within bounds
 
     def want(self, name: str) -> None:
         """Capture a name, if the notebook has it."""
         if name not in self.namespace:
             return
         obj = self.namespace[name]
+        if _is_ipythons_own(name, obj):
+            return
         if isinstance(obj, ModuleType):
-            if obj.__spec__ is None or not obj.__name__:
+            if obj.__spec__ is None and obj.__name__ != "__main__":
                 self.values.setdefault(name, obj)  # made by hand, e.g. `types.ModuleType("config")`
             else:
                 self.modules.setdefault(name, obj.__name__)
-        elif _root(getattr(obj, "__module__", None)) == "IPython" and name in {"display", "get_ipython"}:
-            return  # the runner provides these
         elif isinstance(obj, (FunctionType, BuiltinFunctionType, type)):
             by_reference = not self.is_notebooks(obj) and is_by_reference(obj)
             (self.references if by_reference else self.definitions).setdefault(name, obj)
         else:
             self.values.setdefault(name, obj)
-        self.queue.append(obj)
+        self.queue([obj])
 
     def is_notebooks(self, obj: object) -> bool:
+        """Tell whether a function or class was defined in the notebook."""
         return getattr(obj, "__module__", None) in (self.notebook, "__main__")
+
+    def queue(self, objects: Iterable[object]) -> None:
+        """Put objects aside to be followed."""
+        for obj in objects:
+            if type(obj) not in _ATOMS:
+                (self.code if isinstance(obj, _CODE) else self.data).append(obj)
 
     def follow(self) -> None:
         """Follow everything wanted to what it needs."""
-        visited = 0
-        while self.queue and visited < MAX_OBJECTS:
-            obj = self.queue.popleft()
-            if type(obj) in _ATOMS or id(obj) in self.seen:
-                continue
-            self.seen.add(id(obj))
-            visited += 1
-            self.visit(obj)
+        bound = MAX_OBJECTS
+        while self.code or (self.data and bound):
+            if self.code:
+                obj = self.code.popleft()
+            else:
+                obj = self.data.popleft()
+                bound -= 1
+            if id(obj) not in self.seen:
+                self.seen.add(id(obj))
+                self.visit(obj)
 
     def visit(self, obj: object) -> None:
         """Queue what one object needs."""
@@ -151,21 +168,21 @@ class _Search:
             self.visit_class(obj)
         elif isinstance(obj, (list, tuple, set, frozenset, deque)):
             self.visit_type(obj)
-            self.queue.extend(_first(obj))
+            self.queue(_first(obj))
         elif isinstance(obj, dict):
             self.visit_type(obj)
-            self.queue.extend(_first(obj.keys()))
-            self.queue.extend(_first(obj.values()))
+            self.queue(_first(obj.keys()))
+            self.queue(_first(obj.values()))
         elif isinstance(obj, functools.partial):
-            self.queue.extend([obj.func, obj.args, obj.keywords])
+            self.queue([obj.func, obj.args, obj.keywords])
         elif isinstance(obj, MethodType):
-            self.queue.extend([obj.__self__, obj.__func__])
+            self.queue([obj.__self__, obj.__func__])
         elif isinstance(obj, (staticmethod, classmethod)):
-            self.queue.append(obj.__func__)
+            self.queue([obj.__func__])
         elif isinstance(obj, property):
-            self.queue.extend([obj.fget, obj.fset, obj.fdel])
+            self.queue([obj.fget, obj.fset, obj.fdel])
         elif isinstance(obj, (GenericAlias, UnionType)):
-            self.queue.extend([getattr(obj, "__origin__", None), *obj.__args__])
+            self.queue([getattr(obj, "__origin__", None), *obj.__args__])
         elif isinstance(obj, BuiltinFunctionType):
             self.note_module(obj)
         else:
@@ -182,10 +199,10 @@ class _Search:
             self.imported.add(str(function.__globals__.get("__name__", "")))
         for cell in function.__closure__ or ():
             try:
-                self.queue.append(cell.cell_contents)
+                self.queue([cell.cell_contents])
             except ValueError:
                 continue  # an empty cell: the name it stands for is not bound yet
-        self.queue.extend([function.__defaults__, function.__kwdefaults__, function.__dict__])
+        self.queue([function.__defaults__, function.__kwdefaults__, function.__dict__])
         self.visit_annotations(function.__annotations__)
 
     def visit_code(self, code: CodeType) -> None:
@@ -201,11 +218,11 @@ class _Search:
         """Queue annotations; of quoted ones, the notebook's classes that they name."""
         for annotation in annotations.values():
             if isinstance(annotation, str):
-                found = self.namespace.get(annotation)
-                if isinstance(found, (type, ModuleType)):
-                    self.want(annotation)
+                for name in names_in_code(annotation):  # read by `typing.get_type_hints`, e.g. in pydantic
+                    if isinstance(self.namespace.get(name), (type, ModuleType)):
+                        self.want(name)
             else:
-                self.queue.append(annotation)
+                self.queue([annotation])
 
     def visit_class(self, cls: type) -> None:
         """Queue a notebook class's bases, metaclass and everything in its body."""
@@ -214,29 +231,27 @@ class _Search:
             return
         if self.namespace.get(cls.__name__) is cls:
             self.definitions.setdefault(cls.__name__, cls)
-        self.queue.extend([*cls.__bases__, type(cls)])
+        self.queue([*cls.__bases__, type(cls)])
         for name, member in list(vars(cls).items()):
             if name not in {"__dict__", "__weakref__", "__module__", "__doc__", "__annotations__"}:
-                self.queue.append(member)
+                self.queue([member])
         self.visit_annotations(vars(cls).get("__annotations__", {}))
 
     def visit_instance(self, obj: object) -> None:
         """Queue an instance's class, what it wraps and its attributes."""
         self.visit_type(obj)
-        wrapped = getattr(type(obj), "__wrapped__", None) or _attribute(obj, "__wrapped__")
-        if wrapped is not None:
-            self.queue.append(wrapped)
+        self.queue([_attribute(obj, "__wrapped__")])  # e.g. of `functools.lru_cache`
         state = _attribute(obj, "__dict__")
         if isinstance(state, dict):
-            self.queue.extend(_first(state.values()))
+            self.queue(_first(state.values()))
         if self.is_notebooks(type(obj)):
             for slot in _slots(type(obj)):
-                self.queue.append(_attribute(obj, slot))
+                self.queue([_attribute(obj, slot)])
 
     def visit_type(self, obj: object) -> None:
         cls = type(obj)
         if cls.__module__ != "builtins":
-            self.queue.append(cls)
+            self.queue([cls])
 
     def note_module(self, obj: object) -> None:
         module = getattr(obj, "__module__", None)
@@ -257,8 +272,18 @@ class _Search:
         return found
 
 
-def _root(module: object) -> str:
-    return module.partition(".")[0] if isinstance(module, str) else ""
+def _is_ipythons_own(name: str, obj: object) -> bool:
+    """Tell whether IPython put this into the namespace; the runner and Python provide what it stands for.
+
+    E.g. `open` there is IPython's own wrapper of the builtin, `exit` an instance of its ExitAutocall.
+    """
+    if name not in _IPYTHONS_OWN and not hasattr(builtins, name):
+        return False
+    origin = getattr(obj, "__globals__", {}).get("__name__") or getattr(obj, "__module__", None)
+    return any(
+        isinstance(module, str) and module.partition(".")[0] in {"IPython", "ipykernel"}
+        for module in (origin, type(obj).__module__)
+    )
 
 
 def _first(items: Iterable[Any]) -> list[Any]:

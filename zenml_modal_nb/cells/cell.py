@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ast
-import builtins
-import difflib
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from zenml_modal_nb.cells.capture import Captured, capture
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.cells.names import Names, is_ipythons, names_in
+from zenml_modal_nb.cells.refusals import Refusals
 from zenml_modal_nb.cells.requirements import Requirements, find_requirements
-from zenml_modal_nb.cells.source import CellSource, read_source
-from zenml_modal_nb.errors import CellError
+from zenml_modal_nb.cells.source import CellSource, parsed, read_source
 
 MAX_NAME_LENGTH = 40
 
@@ -47,23 +45,27 @@ def analyze(
     inputs: tuple[str, ...] | None = None,
     outputs: tuple[str, ...] | None = None,
     gpu: bool = False,
+    first_line: int = 1,
 ) -> AnalyzedCell:
     """Analyze a cell's text in a notebook's namespace; `inputs` and `outputs` replace what would be found.
 
+    `first_line` is the number that the body's first line has for the user, e.g. 2 below a magic line.
     Errors: CellError.
     """
-    source = read_source(body)
-    tree = ast.parse(source.text)
+    source = read_source(body, first_line=first_line)
+    tree = parsed(source.text)
+    assert isinstance(tree, ast.Module)
     names = names_in(tree)
-    _refuse_input(tree, names, namespace)
-    captured = _captured(tree, names, namespace, inputs)
+    refusals = Refusals(tree, names, namespace, first_line)
+    refusals.refuse_input()
+    captured = _captured(names, namespace, inputs, refusals)
     imported = {entry.name: entry for entry in names.definite_imports}
     if outputs is None:
         bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n))
         maybe = [n for n in (*names.maybe_bound, *captured.rebinds) if not is_ipythons(n)]
         maybe_bound = tuple(dict.fromkeys(n for n in maybe if n not in bound))
     else:
-        _refuse_unbound(outputs, names, captured)
+        refusals.refuse_unbound(outputs, captured)
         bound = tuple(n for n in outputs if n in names.bound)
         maybe_bound = tuple(n for n in outputs if n not in names.bound)
         imported = {name: entry for name, entry in imported.items() if name not in outputs}
@@ -72,10 +74,10 @@ def analyze(
         source=source,
         names=names,
         captured=captured,
-        requirements=find_requirements(modules | captured.imported, gpu=gpu, attributes=names.attributes),
+        requirements=find_requirements(modules | captured.imported, gpu=gpu, attributes=captured.attributes),
         outputs=bound,
         optional_outputs=maybe_bound,
-        imported_names=tuple(imported.values()),
+        imported_names=(*imported.values(), *(e for e in names.imports if e.attribute == "*")),
         deleted=names.deleted,
         has_last_expression=_has_last_expression(tree, source.text),
         default_name=_default_name(tree, bound),
@@ -83,73 +85,30 @@ def analyze(
 
 
 def _captured(
-    tree: ast.Module, names: Names, namespace: Mapping[str, object], inputs: tuple[str, ...] | None
+    names: Names, namespace: Mapping[str, object], inputs: tuple[str, ...] | None, refusals: Refusals
 ) -> Captured:
     own_builtins = {name for name in names.builtins if name in namespace}  # e.g. the notebook's own `sum`
-    captured = capture(names.required, names.optional | own_builtins, namespace, names.attributes)
-    if inputs is not None:
-        absent = [name for name in inputs if name not in namespace]
-        if absent:
-            raise CellError(_absent_inputs(absent, namespace))
-        # Code the cell calls is needed whatever the data is: `--in` chooses among values alone.
-        chosen = capture(inputs, (), namespace, names.attributes)
-        kept = {n: v for n, v in captured.values.items() if n not in names.required | names.optional}
-        captured = replace(
-            captured,
-            values={**kept, **chosen.values},
-            definitions={**captured.definitions, **chosen.definitions},
-            references={**captured.references, **chosen.references},
-            modules={**captured.modules, **chosen.modules},
-            imported=captured.imported | chosen.imported,
-        )
-    if captured.missing:
-        raise CellError(_undefined(tree, captured.missing, {*namespace, *names.bound, *names.maybe_bound}))
-    return captured
-
-
-def _undefined(tree: ast.Module, missing: Iterable[str], known: set[str]) -> str:
-    lines: dict[str, int] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in set(missing):
-            lines[node.id] = min(node.lineno, lines.get(node.id, node.lineno))
-    parts = [
-        f"line {line}: '{name}' is not defined.{_did_you_mean(name, known)}"
-        for name, line in sorted(lines.items(), key=lambda item: (item[1], item[0]))
-    ]
-    return "\n".join([*parts, "Run the cell that defines it, or correct the name; nothing was created."])
-
-
-def _absent_inputs(absent: list[str], namespace: Mapping[str, object]) -> str:
-    parts = [f"--in {name}: the notebook has no '{name}'.{_did_you_mean(name, namespace)}" for name in absent]
-    return "\n".join([*parts, "Name variables that exist, or leave --in away; nothing was created."])
-
-
-def _refuse_unbound(outputs: tuple[str, ...], names: Names, captured: Captured) -> None:
-    known = {*names.bound, *names.maybe_bound, *captured.rebinds, *captured.values}
-    absent = [name for name in outputs if name not in known]
-    if absent:
-        parts = [
-            f"--out {name}: the cell never binds '{name}'.{_did_you_mean(name, known)}" for name in absent
-        ]
-        binds = ", ".join(names.bound + names.maybe_bound) or "no name"
-        raise CellError("\n".join([*parts, f"It binds {binds}; nothing was created."]))
-
-
-def _refuse_input(tree: ast.Module, names: Names, namespace: Mapping[str, object]) -> None:
-    if "input" not in names.builtins or "input" in namespace:
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "input":
-            raise CellError(
-                f"line {node.lineno}: input() cannot ask anybody in a sandbox. Call it in a cell of its own and "
-                "use the variable here; nothing was created."
-            )
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    candidates = [n for n in known if not n.startswith("_")] + [n for n in dir(builtins) if n.islower()]
-    close = difflib.get_close_matches(name, candidates, n=1)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    found = capture(names.required, names.optional | own_builtins, namespace, names.attributes)
+    refusals.refuse_undefined(found.missing)
+    if inputs is None:
+        return found
+    refusals.refuse_absent(inputs)
+    refusals.refuse_left_out(name for name in found.values if name in names.required and name not in inputs)
+    # Code the cell calls, and what that code reads, is needed whatever the data: `--in` chooses among the
+    # values the cell names itself, and may add some it does not name.
+    named = names.required | names.optional
+    chosen = capture(inputs, (), namespace, names.attributes)
+    return replace(
+        found,
+        values={**{n: v for n, v in found.values.items() if n not in named or n in inputs}, **chosen.values},
+        definitions={**found.definitions, **chosen.definitions},
+        references={**found.references, **chosen.references},
+        modules={**found.modules, **chosen.modules},
+        submodules=tuple(sorted({*found.submodules, *chosen.submodules})),
+        rebinds=tuple(sorted({*found.rebinds, *chosen.rebinds})),
+        imported=found.imported | chosen.imported,
+        attributes=found.attributes | chosen.attributes,
+    )
 
 
 def _has_last_expression(tree: ast.Module, text: str) -> bool:

@@ -1,7 +1,7 @@
 """The cell's statements followed along every path: which names are read before the cell has bound them.
 
-Neither pyflakes nor `symtable` answers that: both see scopes, not paths, so `df = df.dropna()` or `if c: q
-= 1` then `print(q)` are lost on one or the other; the tests hold this module against both.
+Neither pyflakes nor `symtable` answers that: both see scopes, not paths, so `df = df.dropna()` is lost on one
+and `if c: q = 1` followed by `print(q)` on the other; the tests hold this module against both.
 """
 
 # ruff: noqa: N802, N815 - `visit_<NodeType>` is how a handler finds its node, as in `ast.NodeVisitor`
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections.abc import Iterable
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from zenml_modal_nb.cells.imports import Import, imports_of
-from zenml_modal_nb.cells.paths import BOUND, DELETED, UNTOUCHED, Paths, join
+from zenml_modal_nb.cells.imports import imports_of
+from zenml_modal_nb.cells.ledger import Ledger, interrupted
+from zenml_modal_nb.cells.paths import Paths, join
 from zenml_modal_nb.cells.scopes import (
     Body,
     class_bodies,
@@ -25,16 +25,18 @@ from zenml_modal_nb.cells.scopes import (
 )
 from zenml_modal_nb.cells.syntax import (
     Comprehension,
-    Visitor,
+    always_matches,
     annotations_of,
     asks_namespace,
+    called_name,
     catches_name_error,
+    names_in_code,
+    postpones_annotations,
     strings_as_names,
+    swallows,
+    swallows_name_error,
     type_parameters_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Code in a string that is evaluated among the caller's names, e.g. `df.query("x > @limit")`, `eval("x + 1")`
 # or the formula of `smf.ols("y ~ np.log(x)", df)`.
@@ -42,115 +44,15 @@ _QUERY_NAME = re.compile(r"@([A-Za-z_]\w*)")
 _FORMULA_NAME = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*[.(]")
 
 
-class Flow(Visitor):
+class Flow(Ledger):
     """Runs a module symbolically, statement by statement; made and read by `cells.names`."""
 
     def __init__(self, tree: ast.Module) -> None:
-        super().__init__(_postpones_annotations(tree), set())
-        self.now = Paths()
-        self.required: set[str] = set()
-        self.optional: set[str] = set()
-        self.pending: set[str] = set()  # read by code that may run later than it is mentioned
-        self.first_bound: dict[str, None] = {}  # in order
-        self.imports: dict[Import, None] = {}  # at top level, in order
-        self.inner_imports: dict[Import, None] = {}  # inside functions that may run
-        self.star = False
-        self.guarded = 0  # depth of constructs around us in which a missing name does no harm
-        self.breaks: list[list[Paths]] = []
+        super().__init__(postpones_annotations(tree))
+        self.breaks: list[list[Paths]] = []  # of the loops around us: the ways that `break` takes
         self.continues: list[list[Paths]] = []
-        self.journals: list[list[tuple[str, int]]] = []  # marks set inside the `try` blocks around us
         self.visit_all(tree.body)
-        for name in self.pending:
-            later = name in self.first_bound or self.star
-            (self.optional if later else self.required).add(name)
-        self.optional -= self.required
-
-    # -- names -----------------------------------------------------------------------------------------------
-
-    def need(self, name: str, *, later: bool = False) -> None:
-        """Note that a name is needed; `later`: by code that may run later than now."""
-        mark = self.now.mark(name)
-        if not mark & UNTOUCHED:
-            return
-        if self.guarded or not self.now.alive or mark & BOUND or self.star:
-            self.optional.add(name)
-        elif later:
-            self.pending.add(name)
-        else:
-            self.required.add(name)
-
-    def mention(self, name: str, active: frozenset[str] = frozenset()) -> None:
-        """Note that a name is read; if it is a function of this cell, it may be called from now on."""
-        self.need(name)
-        for body in self.now.bodies.get(name, ()):
-            self.refer(body, active | {name})
-
-    def refer(self, body: Body, active: frozenset[str] = frozenset()) -> None:
-        """Note that code may run from now on."""
-        for name in body.reads:
-            self.need(name, later=True)
-        with self.forgiving():
-            for name in body.tries:
-                self.need(name)
-        for name in body.reads | body.tries:
-            if name not in active:
-                for inner in self.now.bodies.get(name, ()):
-                    self.refer(inner, active | {name})
-        self.may_bind(body.binds)
-        self.inner_imports.update(dict.fromkeys(body.imports))
-
-    def run(self, body: Body, active: frozenset[str] = frozenset()) -> None:
-        """Run code symbolically, here and now."""
-        if body.lazy:
-            self.refer(body, active)
-            return
-        for name in body.reads:
-            self.need(name)
-            if name not in active:
-                for inner in self.now.bodies.get(name, ()):
-                    (self.run if name in body.calls else self.refer)(inner, active | {name})
-        with self.forgiving():
-            for name in body.tries:
-                self.mention(name, active)
-        self.may_bind(body.binds)
-        self.inner_imports.update(dict.fromkeys(body.imports))
-
-    def bind(self, name: str, bodies: tuple[Body, ...] = (), imports: tuple[Import, ...] = ()) -> None:
-        self.first_bound.setdefault(name)
-        self.now.bind(name, bodies, imports)
-        self.note(name, BOUND)
-
-    def may_bind(self, names: Iterable[str]) -> None:
-        """Bind names on some ways only, e.g. those a function declares global."""
-        for name in sorted(names):
-            self.first_bound.setdefault(name)
-            self.now.marks[name] = self.now.mark(name) | BOUND
-            self.now.imports.pop(name, None)
-            self.note(name, BOUND)
-
-    def delete(self, name: str) -> None:
-        self.now.bind(name)
-        self.now.marks[name] = DELETED
-        self.note(name, DELETED)
-
-    def note(self, name: str, mark: int) -> None:
-        for journal in self.journals:
-            journal.append((name, mark))
-
-    @contextmanager
-    def forgiving(self, really: bool = True) -> Iterator[None]:
-        """Within this, a missing name does no harm."""
-        self.guarded += really
-        yield
-        self.guarded -= really
-
-    def interrupted(self, before: Paths, journal: list[tuple[str, int]]) -> Paths:
-        """Return the ways out of a block that an exception left at any point."""
-        result = before.copy()
-        for name, mark in journal:
-            result.marks[name] = result.mark(name) | mark
-            result.imports.pop(name, None)
-        return result
+        self.close()
 
     # -- expressions -----------------------------------------------------------------------------------------
 
@@ -171,11 +73,10 @@ class Flow(Visitor):
         self.visit_all([*node.args, *(keyword.value for keyword in node.keywords)])
         self.read_code_in_strings(node)
         if isinstance(node.func, ast.Name):
-            for body in self.now.bodies.get(node.func.id, ()):
-                self.run(body, frozenset({node.func.id}))
+            self.call(node.func.id)
 
     def read_code_in_strings(self, node: ast.Call) -> None:
-        called = _called_name(node)
+        called = called_name(node)
         names: set[str] = set()
         for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
             text = argument.value if isinstance(argument, ast.Constant) else None
@@ -184,7 +85,7 @@ class Flow(Visitor):
             if called in {"query", "eval"} and "@" in text:
                 names.update(_QUERY_NAME.findall(text))
             elif called in {"eval", "exec"}:
-                names.update(_names_in(text))
+                names.update(names_in_code(text))
             elif "~" in text:
                 names.update(_FORMULA_NAME.findall(text))
         with self.forgiving():
@@ -246,11 +147,11 @@ class Flow(Visitor):
         self.visit(node.target)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self.annotation(node.annotation)
         if node.value:
             self.visit(node.value)
         if node.value or not isinstance(node.target, ast.Name):
             self.visit(node.target)
+        self.annotation(node.annotation)  # Python assigns first
 
     def annotation(self, node: ast.expr, hidden: frozenset[str] = frozenset()) -> None:
         with self.forgiving(self.postponed or bool(hidden)):
@@ -302,9 +203,10 @@ class Flow(Visitor):
             self.annotation(annotation, parameters)
         body = function_body(node, self)
         if node.decorator_list:  # the decorator gets the function, and may call it or wrap it
-            self.refer(body)
-            body = Body(body.reads, body.tries, body.calls, body.binds, body.imports, lazy=True)
+            body = replace(body, lazy=True)
         self.define(node.name, body)
+        if node.decorator_list:
+            self.refer(body)
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
@@ -312,13 +214,12 @@ class Flow(Visitor):
         self.visit_all(node.decorator_list)
         with self.forgiving(bool(type_parameters_of(node))):
             self.visit_all([*node.bases, *(keyword.value for keyword in node.keywords)])
-        now, later = class_bodies(node, self)
+        now, perhaps, later = class_bodies(node, self)
         self.run(now)
-        if (
-            node.decorator_list or node.bases or node.keywords
-        ):  # e.g. a base's `__init_subclass__` uses methods
-            self.refer(later)
+        self.refer(perhaps)
         self.define(node.name, later)
+        if node.decorator_list or node.bases or node.keywords:
+            self.refer(later)  # e.g. a base's `__init_subclass__` uses methods
 
     def visit_TypeAlias(self, node: Any) -> None:
         with self.forgiving():  # evaluated when somebody asks for it
@@ -362,9 +263,12 @@ class Flow(Visitor):
     ) -> None:
         self.breaks.append([])
         self.continues.append([])
+        self.journals.append([])
         self.visit_all(body)
+        journal = self.journals.pop()
         ended = join([*ways, *self.continues.pop(), self.now])
-        broken = self.breaks.pop()
+        # A `break` may be reached in a later round, when the rest of the body has run before it.
+        broken = [interrupted(way, journal) for way in self.breaks.pop()]
         self.now = ended
         self.now.alive = ended.alive and not endless  # `while True` is left by `break` alone
         self.visit_all(orelse)
@@ -372,15 +276,15 @@ class Flow(Visitor):
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
         before = self.now.copy()
-        swallows = any(_swallows(item.context_expr) for item in node.items)
+        goes_on = any(swallows(item.context_expr) for item in node.items)
         self.journals.append([])
         for item in node.items:
             self.visit_all([item.context_expr, item.optional_vars])
-        with self.forgiving(any(_swallows_name_error(item.context_expr) for item in node.items)):
+        with self.forgiving(any(swallows_name_error(item.context_expr) for item in node.items)):
             self.visit_all(node.body)
         journal = self.journals.pop()
-        if swallows:
-            self.now = join([self.interrupted(before, journal), self.now])
+        if goes_on:
+            self.now = join([interrupted(before, journal), self.now])
 
     visit_AsyncWith = visit_With
 
@@ -389,7 +293,7 @@ class Flow(Visitor):
         self.journals.append([])
         with self.forgiving(catches_name_error(node)):
             self.visit_all(node.body)
-        failed = self.interrupted(before, self.journals.pop())
+        failed = interrupted(before, self.journals.pop())
         self.visit_all(node.orelse)
         ways = [self.now]
         for handler in node.handlers:
@@ -414,11 +318,11 @@ class Flow(Visitor):
         for case in node.cases:
             missed = self.now.copy()
             self.visit(case.pattern)
-            sure = case.guard is None and _always_matches(case.pattern)
+            sure = case.guard is None and always_matches(case.pattern)
             tried = self.now.copy()  # a pattern that fails may have bound names already
             self.visit_all([case.guard, *case.body])
             ways.append(self.now)
-            self.now = join([missed, tried])
+            self.now = tried if always_matches(case.pattern) else join([missed, tried])
             self.now.alive = missed.alive and not sure
         self.now = join([*ways, self.now])
 
@@ -433,43 +337,3 @@ class Flow(Visitor):
         self.visit_children(node)
         if node.rest:
             self.bind(node.rest)
-
-
-def _postpones_annotations(tree: ast.Module) -> bool:
-    if sys.version_info >= (3, 14):
-        return True  # PEP 649
-    return any(
-        isinstance(node, ast.ImportFrom)
-        and node.module == "__future__"
-        and any(alias.name == "annotations" for alias in node.names)
-        for node in tree.body
-    )
-
-
-def _names_in(code: str) -> set[str]:
-    try:
-        tree = ast.parse(code.strip())
-    except SyntaxError:
-        return set()  # the cell's own `eval` will say so
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-def _called_name(node: ast.expr) -> str:
-    function = node.func if isinstance(node, ast.Call) else node
-    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-
-
-def _swallows(node: ast.expr) -> bool:
-    return _called_name(node) in {"suppress", "raises", "assertRaises"}
-
-
-def _swallows_name_error(node: ast.expr) -> bool:
-    if not (isinstance(node, ast.Call) and _swallows(node)):
-        return False
-    return any(_called_name(arg) in {"NameError", "Exception", "BaseException"} for arg in node.args)
-
-
-def _always_matches(pattern: ast.pattern) -> bool:
-    if isinstance(pattern, ast.MatchOr):
-        return any(_always_matches(part) for part in pattern.patterns)
-    return isinstance(pattern, ast.MatchAs) and (pattern.pattern is None or _always_matches(pattern.pattern))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import shlex
 from typing import Any
 
 from zenml_modal_nb.cells import clocks, shell
+from zenml_modal_nb.cells.syntax import is_expression
 from zenml_modal_nb.errors import CellError
 
 # These set up the notebook's own display and mean nothing elsewhere; the runner collects plots by itself.
@@ -18,8 +18,9 @@ _SCRIPTS = frozenset({"bash", "sh"})
 class CellRewriter:
     """Rewrites one cell; made and read by `cells.source`. `pip` collects requirements on the way."""
 
-    def __init__(self, body: str) -> None:
+    def __init__(self, body: str, first_line: int) -> None:
         self.body = body
+        self.first_line = first_line
         self.pip: tuple[str, ...] = ()
 
     def rewrite(self) -> str:
@@ -106,7 +107,7 @@ class CellRewriter:
             found = shell.pip_requirements(words)
         except shell.NotARequirement as error:
             raise CellError(
-                f"line {row + 1}: pip install {error} cannot become part of the image. Name the packages "
+                f"line {row + self.first_line}: pip install {error} cannot become part of the image. Name the packages "
                 'themselves, here or with --pip "name==version"; nothing was created.'
             ) from error
         if found is None:
@@ -139,11 +140,7 @@ class CellRewriter:
 
     def timed(self, code: str) -> str:
         """Rewrite `%time code`."""
-        try:
-            ast.parse(code, mode="eval")
-        except SyntaxError:
-            return clocks.timed_statement(code)  # if it is no statement either, Python will say so
-        return clocks.timed_expression(code)
+        return clocks.timed_expression(code) if is_expression(code) else clocks.timed_statement(code)
 
     def environment(self, rest: str) -> str:
         """Rewrite `%env NAME=value`, `%env NAME value` and `%env NAME`."""
@@ -173,15 +170,15 @@ class CellRewriter:
 
     def refuse_help(self, row: int, text: str) -> None:
         raise CellError(
-            f"line {row + 1}: {text} asks IPython for help, which a sandbox does not have. Run it in a cell of "
-            "its own; nothing was created."
+            f"line {row + self.first_line}: {text} asks IPython for help, which a sandbox does not have. "
+            "Run it in a cell of its own; nothing was created."
         )
 
     def refusal(self, row: int, magic: str) -> CellError:
         """Return the error for a magic that has no meaning in a sandbox."""
         return CellError(
-            f"line {row + 1}: the magic {magic} does not work in a sandbox. Move it to a cell of its own, or write "
-            f"it as Python; what works: {_known()}. Nothing was created."
+            f"line {row + self.first_line}: the magic {magic} does not work in a sandbox. Move it to a "
+            f"cell of its own, or write it as Python; what works: {_known()}. Nothing was created."
         )
 
 

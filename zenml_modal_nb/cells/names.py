@@ -13,12 +13,14 @@ from zenml_modal_nb.cells.paths import BOUND, DELETED, UNTOUCHED
 
 __all__ = ["Import", "Names", "find_names", "is_ipythons", "names_in"]
 
-# Every module has these; the runner provides `display` and `get_ipython`.
-_PROVIDED = frozenset(dir(builtins)) | {
+# The runner provides the first two; the others are there in a notebook, and in Python by `site`.
+_RUNNERS = frozenset({"display", "get_ipython", "exit", "quit"})
+_BUILTINS = frozenset(dir(builtins)) | _RUNNERS
+# Every module has these.
+_MODULES = frozenset({
     "__name__", "__file__", "__doc__", "__builtins__", "__spec__", "__loader__", "__package__",
     "__annotations__",
-    "display", "get_ipython", "exit", "quit",
-}  # fmt: skip
+})  # fmt: skip
 
 # e.g. `_`, `___`, `_3`, `_i`, `_ii`, `_i12`, `_oh`; kept by IPython itself in the notebook's namespace
 _IPYTHONS = re.compile(r"_{1,3}|_\d+|_i{1,3}|_i\d+|_[iod]h|In|Out|exit|quit|get_ipython")
@@ -70,7 +72,7 @@ def names_in(tree: ast.Module) -> Names:
     # Whether such a name is gone afterwards depends on the path, so the notebook's own value has to be there.
     undecided = {name for name in deleted if end.mark(name) & UNTOUCHED}
     read = flow.required | flow.optional
-    provided = read & _PROVIDED
+    provided = read & (_BUILTINS | _MODULES)
     ipythons = {name for name in read - provided if is_ipythons(name)}
     required = flow.required - provided - ipythons
     optional = ((flow.optional | undecided) - provided - required) | ipythons
@@ -83,7 +85,7 @@ def names_in(tree: ast.Module) -> Names:
         deleted=deleted,
         imports=tuple(flow.imports),
         star=flow.star,
-        builtins=frozenset(provided & frozenset(dir(builtins))),
+        builtins=frozenset(provided & _BUILTINS - _MODULES),
         definite_imports=tuple(entries[0] for entries in definite if len(entries) == 1),
         inner_imports=tuple(flow.inner_imports),
         attributes=frozenset(flow.attributes),

@@ -61,7 +61,12 @@ def join(ways: Iterable[Paths]) -> Paths:
         for name, bodies in way.bodies.items():
             known = result.bodies.get(name, ())
             result.bodies[name] = known + tuple(body for body in bodies if body not in known)
-        for name, imports in way.imports.items():
-            seen = result.imports.get(name, ())
-            result.imports[name] = seen + tuple(entry for entry in imports if entry not in seen)
+    for name in {name for way in going for name in way.imports}:
+        binding = [way for way in going if way.mark(name) & BOUND]
+        if all(name in way.imports for way in binding):
+            result.imports[name] = tuple(
+                dict.fromkeys(entry for way in binding for entry in way.imports[name])
+            )
+        else:  # e.g. `try: import torch` / `except ImportError: torch = None`: not always a module
+            result.imports.pop(name, None)
     return result

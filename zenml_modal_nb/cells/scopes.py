@@ -68,6 +68,8 @@ class _ScopeReader(Visitor):
         self.binds: set[str] = set()
         self.calls: set[str] = set()
         self.imports: list[Import] = []
+        self.mentioned: set[str] = set()  # by lambdas in the body of a class, which may run at once
+        self.methods: set[str] = set()
         self.generator = False
 
     # -- names -----------------------------------------------------------------------------------------------
@@ -139,12 +141,12 @@ class _ScopeReader(Visitor):
         self.visit(node.target)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if self.stack[-1].kind == "class":
-            self.annotation(node.annotation)
         if node.value:
             self.visit(node.value)
         if node.value or self.stack[-1].kind == "function":
             self.visit(node.target)  # in a function, `x: int` makes x local even without a value
+        if self.stack[-1].kind == "class":
+            self.annotation(node.annotation)
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)
@@ -257,11 +259,20 @@ class _ScopeReader(Visitor):
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         self.visit_all([*node.args.defaults, *node.args.kw_defaults])
+        before = set(self.stack[-1].inner_reads)
         self.function(node)
+        if not self.in_function():
+            targets = {name for scope in self.stack if scope.kind == "comprehension" for name in scope.bound}
+            self.mentioned |= self.stack[-1].inner_reads - before - targets
+
+    def in_function(self) -> bool:
+        return any(scope.kind == "function" for scope in self.stack)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self.visit_all([*node.decorator_list, *node.args.defaults, *node.args.kw_defaults])
         self.bind(node.name)
+        if not self.in_function():
+            self.methods.add(node.name)
         self.enter("comprehension", (parameter.name for parameter in type_parameters_of(node)))
         for annotation in annotations_of(node):
             self.annotation(annotation)
@@ -317,13 +328,16 @@ def function_body(node: FunctionNode, outer: Visitor) -> Body:
     return reader.body(inner=True, lazy=lazy)
 
 
-def class_bodies(node: ast.ClassDef, outer: Visitor) -> tuple[Body, Body]:
-    """Return what defining this class does at once, and what its methods may do later."""
+def class_bodies(node: ast.ClassDef, outer: Visitor) -> tuple[Body, Body, Body]:
+    """Return what defining this class does at once, what it may do at once, and what its methods may do later."""
     reader = _ScopeReader(outer)
     reader.enter("comprehension", (parameter.name for parameter in type_parameters_of(node)))
     reader.class_body(node)
     reader.leave()
-    return reader.body(inner=False), reader.body(inner=True, lazy=True)
+    later = reader.body(inner=True, lazy=True)
+    calls_itself = reader.methods & reader.calls  # e.g. `def make(): ...` then `made = make()`
+    perhaps = later if calls_itself else Body(frozenset(reader.mentioned), lazy=True)
+    return reader.body(inner=False), perhaps, later
 
 
 def comprehension_bodies(node: Comprehension, outer: Visitor) -> tuple[Body, Body]:

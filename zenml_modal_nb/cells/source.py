@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 
 from zenml_modal_nb.cells.magics import CellRewriter
 from zenml_modal_nb.errors import CellError
@@ -22,39 +23,40 @@ class CellSource:
     pip: tuple[str, ...]
 
 
-def read_source(body: str) -> CellSource:
-    """Turn a cell's text into plain Python.
+def read_source(body: str, *, first_line: int = 1) -> CellSource:
+    """Turn a cell's text into plain Python; `first_line` is the number of its first line in messages.
 
     Errors: CellError, naming the line and what to do.
     """
-    error = _syntax_error(body)
-    if error is None:
+    if not isinstance(parsed(body), SyntaxError):
         return CellSource(body, ())
-    rewriter = CellRewriter(body)
+    rewriter = CellRewriter(body, first_line)
     text = rewriter.rewrite()
-    if text != body:
-        error = _syntax_error(text)
-    if error is not None:
-        raise CellError(_explained(error, body))
+    tree = parsed(text)
+    if isinstance(tree, SyntaxError):
+        raise CellError(_explained(tree, body, first_line))
     return CellSource(text, rewriter.pip)
 
 
-def _syntax_error(text: str) -> SyntaxError | None:
+@lru_cache(maxsize=16)
+def parsed(text: str) -> ast.Module | SyntaxError:
+    """Return the syntax tree of code that compiles in a notebook; top-level `await` does, `return` does not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the cell warns when it runs, e.g. of `"\d"`
         try:
-            compile(text, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            tree = ast.parse(text)
+            compile(tree, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         except SyntaxError as error:
             return error
         except ValueError as error:  # a null byte, before Python 3.12
             return SyntaxError(str(error))
-    return None
+    return tree
 
 
-def _explained(error: SyntaxError, body: str) -> str:
+def _explained(error: SyntaxError, body: str, first_line: int) -> str:
     line = error.lineno or 1
     lines = body.splitlines()
-    parts = [f"line {line}: {error.msg}."]
+    parts = [f"line {line - 1 + first_line}: {error.msg}."]
     if 0 < line <= len(lines):
         shown = lines[line - 1]
         parts.append(f"    {shown}")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -51,6 +52,15 @@ class Visitor:
 
     def visit_Constant(self, node: ast.Constant) -> None:
         """A constant reads nothing."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        """Visit operands in order; a loop, since `a + b + …` of a thousand terms is a thousand levels deep."""
+        operands: list[ast.expr] = []
+        left: ast.expr = node
+        while isinstance(left, ast.BinOp):
+            operands.append(left.right)
+            left = left.left
+        self.visit_all([left, *reversed(operands)])
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         """`a.b` reads a."""
@@ -115,3 +125,58 @@ def strings_as_names(annotation: ast.expr) -> set[str]:
                 continue  # a plain string, e.g. `Literal["not code"]`: it names nothing
             names.update(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
     return names
+
+
+def postpones_annotations(tree: ast.Module) -> bool:
+    """Tell whether annotations are kept unevaluated."""
+    if sys.version_info >= (3, 14):
+        return True  # PEP 649
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and node.module == "__future__"
+        and any(alias.name == "annotations" for alias in node.names)
+        for node in tree.body
+    )
+
+
+def is_expression(code: str) -> bool:
+    """Tell whether code is one expression rather than a statement."""
+    try:
+        ast.parse(code.strip(), mode="eval")
+    except SyntaxError:
+        return False
+    return True
+
+
+def names_in_code(code: str) -> set[str]:
+    """Return the names in code given as a string, e.g. to `eval`."""
+    try:
+        tree = ast.parse(code.strip())
+    except SyntaxError:
+        return set()  # the cell's own `eval` will say so
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def called_name(node: ast.expr) -> str:
+    """Return the last part of what is called, e.g. `suppress` for `contextlib.suppress(KeyError)`."""
+    function = node.func if isinstance(node, ast.Call) else node
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+
+
+def swallows(node: ast.expr) -> bool:
+    """Tell whether a `with` of this goes on after an exception."""
+    return called_name(node) in {"suppress", "raises", "assertRaises"}
+
+
+def swallows_name_error(node: ast.expr) -> bool:
+    """Tell whether a missing name does no harm inside a `with` of this."""
+    if not (isinstance(node, ast.Call) and swallows(node)):
+        return False
+    return any(called_name(arg) in {"NameError", "Exception", "BaseException"} for arg in node.args)
+
+
+def always_matches(pattern: ast.pattern) -> bool:
+    """Tell whether a `case` takes everything."""
+    if isinstance(pattern, ast.MatchOr):
+        return any(always_matches(part) for part in pattern.patterns)
+    return isinstance(pattern, ast.MatchAs) and (pattern.pattern is None or always_matches(pattern.pattern))

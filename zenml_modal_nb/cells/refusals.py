@@ -1,0 +1,111 @@
+"""Why a cell cannot run elsewhere, said before anything is created: every reason with its line."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import difflib
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from zenml_modal_nb.cells.capture import Captured
+from zenml_modal_nb.cells.names import Names
+from zenml_modal_nb.errors import CellError
+
+# What people call these modules, so that a forgotten import is named as such.
+_USUAL_IMPORTS = {
+    "np": "import numpy as np", "pd": "import pandas as pd", "plt": "import matplotlib.pyplot as plt",
+    "sns": "import seaborn as sns", "tf": "import tensorflow as tf", "torch": "import torch",
+    "nn": "from torch import nn", "jnp": "import jax.numpy as jnp", "pl": "import polars as pl",
+    "tqdm": "from tqdm.auto import tqdm", "Path": "from pathlib import Path",
+    "datetime": "from datetime import datetime",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Checks one cell against its notebook; made and called by `cells.cell`. Every check raises CellError."""
+
+    tree: ast.Module
+    names: Names
+    namespace: Mapping[str, object]
+    first_line: int
+
+    def refuse_input(self) -> None:
+        """Refuse `input()`, unless the notebook has its own."""
+        if "input" not in self.names.builtins or "input" in self.namespace:
+            return
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "input":
+                raise CellError(
+                    f"line {self.line(node)}: input() cannot ask anybody in a sandbox. Call it in a cell of its "
+                    "own and use the variable here; nothing was created."
+                )
+
+    def refuse_undefined(self, missing: Iterable[str]) -> None:
+        """Refuse names that neither the cell nor the notebook defines."""
+        lines = self.reading_lines(missing)
+        if not lines:
+            return
+        known = {*self.namespace, *self.names.bound, *self.names.maybe_bound} - set(lines)
+        parts = [f"line {line}: '{name}' is not defined.{_hint(name, known)}" for name, line in lines.items()]
+        raise CellError(
+            "\n".join([*parts, "Run the cell that defines it, or correct the name; nothing was created."])
+        )
+
+    def refuse_absent(self, inputs: Iterable[str]) -> None:
+        """Refuse `--in` names that the notebook does not have."""
+        absent = [name for name in inputs if name not in self.namespace]
+        if absent:
+            parts = [
+                f"--in {name}: the notebook has no '{name}'.{_hint(name, self.namespace)}" for name in absent
+            ]
+            raise CellError("\n".join([*parts, "Name variables that exist; nothing was created."]))
+
+    def refuse_left_out(self, names: Iterable[str]) -> None:
+        """Refuse an `--in` without a name that the cell reads on every path."""
+        lines = self.reading_lines(names)
+        if lines:
+            parts = [
+                f"line {line}: the cell reads '{name}', which --in leaves out."
+                for name, line in lines.items()
+            ]
+            raise CellError("\n".join([*parts, f"Add it: --in …,{','.join(lines)}; nothing was created."]))
+
+    def refuse_unbound(self, outputs: Iterable[str], captured: Captured) -> None:
+        """Refuse `--out` names that the cell neither binds nor takes, so that it cannot change them."""
+        binds = [*self.names.bound, *self.names.maybe_bound]
+        known = {*binds, *captured.rebinds, *captured.values}
+        absent = [name for name in outputs if name not in known]
+        if absent:
+            parts = [f"--out {name}: the cell never binds '{name}'.{_hint(name, known)}" for name in absent]
+            raise CellError(
+                "\n".join([*parts, f"It binds {', '.join(binds) or 'no name'}; nothing was created."])
+            )
+
+    def reading_lines(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the first line that uses each name, in the order of lines."""
+        wanted = set(names)
+        if not wanted:
+            return {}
+        lines = dict.fromkeys(wanted, self.first_line)
+        uses = [node for node in ast.walk(self.tree) if isinstance(node, ast.Name) and node.id in wanted]
+        # Later uses first, so that the earliest wins; plain reads win over others, e.g. a parameter's default.
+        for node in sorted(uses, key=lambda node: (isinstance(node.ctx, ast.Load), -node.lineno)):
+            lines[node.id] = self.line(node)
+        return dict(sorted(lines.items(), key=lambda item: (item[1], item[0])))
+
+    def line(self, node: ast.expr) -> int:
+        """Return the number that a node's line has for the user."""
+        return node.lineno - 1 + self.first_line
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    if name in _USUAL_IMPORTS:
+        return f" Is `{_USUAL_IMPORTS[name]}` missing?"
+    if name in sys.stdlib_module_names:
+        return f" Is `import {name}` missing?"
+    candidates = [n for n in known if not n.startswith("_")] + [n for n in dir(builtins) if n.islower()]
+    close = difflib.get_close_matches(name, candidates, n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""
