@@ -6,30 +6,15 @@ The record in ZenML, connected runs and an export use this text; a detached run 
 from __future__ import annotations
 
 import ast
-import hashlib
 import inspect
 import io
 import textwrap
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from zenml_modal_nb.pipelines.step_module import StepModule
 
 _IMPORTS = "from typing import Annotated, Any\n"
-
-
-@dataclass(frozen=True, slots=True)
-class StepModule:
-    """Module text and the name of its step function; made here, read by `pipelines`."""
-
-    text: str
-    function: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-    @property
-    def digest(self) -> str:
-        """Hex SHA-1 of the text, as ZenML names its extracted notebook code."""
-        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
 def write_module(

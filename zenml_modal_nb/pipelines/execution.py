@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Event, Log, Reason, Recorded, Target
-from zenml_modal_nb.packaging.module import StepModule
+from zenml_modal_nb.pipelines.step_module import StepModule
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.sandboxes.connection import Connection
 from zenml_modal_nb.sandboxes.ending import RunEndedError

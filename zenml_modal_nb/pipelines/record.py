@@ -8,9 +8,9 @@ import types
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from zenml_modal_nb.packaging.module import StepModule
 from zenml_modal_nb.pipelines import execution, scope, stack, warmup
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
+from zenml_modal_nb.pipelines.step_module import StepModule
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse
@@ -24,7 +24,7 @@ def record(running: Execution) -> None:
     warmup.wait()
     warmup.silent.set(True)
     execution.enter(running)
-    with scope.rooted(), scope.using(stack.own_stack()):
+    with scope.using(stack.own_stack()):
         _run_pipeline(running.job)
 
 

@@ -109,7 +109,7 @@ def _open_store() -> Any:
 
     from zenml_modal_nb.pipelines import scope, stack
 
+    scope.root_here()
     client = Client()
     client.active_stack_model  # noqa: B018 - the first look-up creates the default stack
-    with scope.rooted():
-        return stack.own_stack()
+    return stack.own_stack()

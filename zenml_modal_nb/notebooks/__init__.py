@@ -1,0 +1,1 @@
+"""Notebooks as files: executed headless, written as notebook and page."""
