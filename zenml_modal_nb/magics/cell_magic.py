@@ -35,11 +35,14 @@ class ModalStepMagics(Magics):
         from zenml_modal_nb.rendering.choice import choose
         from zenml_modal_nb.run.cell_run import CellRun
         from zenml_modal_nb.run.failure import Tracebacks
+        from zenml_modal_nb.run.plan import Plan
         from zenml_modal_nb.run.preparation import prepare
 
         request = arguments.parse(line, self._step_defaults)
         here = self._cell(cell)
         prepared = prepare(request, here, self.shell.user_ns)
+        if request.dry_run:
+            return Plan(prepared)
         renderer = choose(self.shell, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
         tracebacks = Tracebacks(
             here, [f"%%modal_step {line}".rstrip(), *cell.splitlines()], self._name_of_cell

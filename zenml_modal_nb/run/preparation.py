@@ -25,6 +25,7 @@ from zenml_modal_nb.sandboxes.launch import Part
 
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
+_MAGIC_LINE = "#\n"  # stands for it, so that every line number is the notebook's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,11 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         ModalStepError: the request, the cell or one of its values makes the run impossible.
     """
     analyzed = analyze(
-        cell.body, namespace, inputs=request.inputs, outputs=request.outputs, gpu=request.gpu is not None
+        _MAGIC_LINE + cell.body,
+        namespace,
+        inputs=request.inputs,
+        outputs=request.outputs,
+        gpu=request.gpu is not None,
     )
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
@@ -65,8 +70,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
     name = request.name or analyzed.default_name
     run = {
-        # Line 1 of the cell is the magic line, so that the sandbox counts lines as the notebook does.
-        "source": "\n" + analyzed.source.text,
+        "source": analyzed.source.text,
         "filename": cell.filename,
         "step": name,
         "outputs": [*analyzed.outputs, *analyzed.optional_outputs],
@@ -79,7 +83,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         connection=connection,
         image=ImageSpec(request.image, request.apt, _requirements(request, analyzed)),
         module=write_module(
-            analyzed.source.text,
+            analyzed.source.text.removeprefix(_MAGIC_LINE),
             name=name,
             inputs=tuple(captured.values),
             outputs=analyzed.outputs,

@@ -61,7 +61,9 @@ class AllBytes:
     """The whole stream, in memory while small, then in a file without a name in `directory`."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=directory)  # noqa: SIM115  closed by `close`
+        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115  closed by `close`
+            IN_MEMORY, dir=str(directory)
+        )
         self.start = 0
         self.end = 0
 
@@ -72,7 +74,8 @@ class AllBytes:
 
     def read(self, offset: int, size: int) -> bytes:
         self._file.seek(offset)
-        return self._file.read(size)
+        data: bytes = self._file.read(size)
+        return data
 
     def close(self) -> None:
         self._file.close()
