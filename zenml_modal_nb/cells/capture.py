@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import itertools
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -17,14 +18,17 @@ from types import (
     ModuleType,
     UnionType,
 )
-from typing import Any
 
 from zenml_modal_nb.cells.bytecode import code_names
 from zenml_modal_nb.cells.syntax import names_in_code
 
 # Bounds of the walk through values in search of notebook classes and of packages they come from.
 MAX_OBJECTS = 2000
-MAX_ITEMS = 50  # of one container, e.g. the first 50 rows of a list of dicts tell the types of all
+MAX_ITEMS = (
+    50,
+    20,
+    5,
+)  # of one container, of one inside it, of one further in: the first tell the types of all
 
 _IPYTHONS_OWN = frozenset({"display", "get_ipython", "exit", "quit"})
 _CODE = (FunctionType, type, ModuleType, functools.partial, MethodType, staticmethod, classmethod, property)
@@ -114,7 +118,8 @@ class _Search:
         self.imported: set[str] = set()
         self.seen: set[int] = set()
         self.code: deque[object] = deque()  # definitions and modules: followed to the end
-        self.data: deque[object] = deque()  # values: followed within bounds
+        self.data: deque[tuple[int, object]] = deque()  # values, and how deep inside others: within bounds
+        self.depth = 0
 
     def want(self, name: str) -> None:
         """Capture a name, if the notebook has it."""
@@ -143,16 +148,20 @@ class _Search:
         """Put objects aside to be followed."""
         for obj in objects:
             if type(obj) not in _ATOMS:
-                (self.code if isinstance(obj, _CODE) else self.data).append(obj)
+                if isinstance(obj, _CODE):
+                    self.code.append(obj)
+                else:
+                    self.data.append((self.depth, obj))
 
     def follow(self) -> None:
         """Follow everything wanted to what it needs."""
         bound = MAX_OBJECTS
         while self.code or (self.data and bound):
             if self.code:
-                obj = self.code.popleft()
+                obj, self.depth = self.code.popleft(), 0
             else:
-                obj = self.data.popleft()
+                self.depth, obj = self.data.popleft()
+                self.depth += 1
                 bound -= 1
             if id(obj) not in self.seen:
                 self.seen.add(id(obj))
@@ -168,11 +177,11 @@ class _Search:
             self.visit_class(obj)
         elif isinstance(obj, (list, tuple, set, frozenset, deque)):
             self.visit_type(obj)
-            self.queue(_first(obj))
+            self.queue(self.first(obj))
         elif isinstance(obj, dict):
             self.visit_type(obj)
-            self.queue(_first(obj.keys()))
-            self.queue(_first(obj.values()))
+            self.queue(self.first(obj.keys()))
+            self.queue(self.first(obj.values()))
         elif isinstance(obj, functools.partial):
             self.queue([obj.func, obj.args, obj.keywords])
         elif isinstance(obj, MethodType):
@@ -193,6 +202,8 @@ class _Search:
         if is_by_reference(function) and not self.is_notebooks(function):
             self.note_module(function)
             return
+        if self.namespace.get(function.__name__) is function:
+            self.definitions.setdefault(function.__name__, function)
         if function.__globals__.get("__name__") in (self.notebook, "__main__"):
             self.visit_code(function.__code__)
         else:  # made elsewhere, e.g. the wrapper of a library's decorator
@@ -243,7 +254,7 @@ class _Search:
         self.queue([_attribute(obj, "__wrapped__")])  # e.g. of `functools.lru_cache`
         state = _attribute(obj, "__dict__")
         if isinstance(state, dict):
-            self.queue(_first(state.values()))
+            self.queue(self.first(state.values()))
         if self.is_notebooks(type(obj)):
             for slot in _slots(type(obj)):
                 self.queue([_attribute(obj, slot)])
@@ -252,6 +263,10 @@ class _Search:
         cls = type(obj)
         if cls.__module__ != "builtins":
             self.queue([cls])
+
+    def first(self, items: Iterable[object]) -> list[object]:
+        """Return as many items of a container as are followed."""
+        return list(itertools.islice(items, MAX_ITEMS[min(self.depth, len(MAX_ITEMS)) - 1]))
 
     def note_module(self, obj: object) -> None:
         module = getattr(obj, "__module__", None)
@@ -284,15 +299,6 @@ def _is_ipythons_own(name: str, obj: object) -> bool:
         isinstance(module, str) and module.partition(".")[0] in {"IPython", "ipykernel"}
         for module in (origin, type(obj).__module__)
     )
-
-
-def _first(items: Iterable[Any]) -> list[Any]:
-    result: list[Any] = []
-    for item in items:
-        if len(result) == MAX_ITEMS:
-            break
-        result.append(item)
-    return result
 
 
 def _slots(cls: type) -> list[str]:

@@ -15,7 +15,7 @@ def _report(start: str) -> str:
 
 def timed_expression(code: str) -> str:
     """Return an expression that evaluates `code`, prints how long it took and has its value."""
-    return f"(lambda start: lambda value: {_report('start')} or value)({_NOW})({code})"
+    return f"(lambda start: lambda value: {_report('start')} or value)({_NOW})(({code}))"
 
 
 def timed_statement(code: str) -> str:
@@ -39,8 +39,8 @@ def timed_cell(lines: list[str]) -> list[str]:
         return [start, *lines[1:-1], ending, f"if {report}: pass\n"]
     result = [line.encode() for line in lines]  # the syntax tree counts columns in bytes
     row, column = last.end_lineno - 1, last.end_col_offset
-    result[row] = result[row][:column] + b")" + result[row][column:]
+    result[row] = result[row][:column] + b"))" + result[row][column:]
     row, column = last.lineno - 1, last.col_offset
-    opening = f"(lambda value: {report} or value)(".encode()
+    opening = f"(lambda value: {report} or value)((".encode()  # twice: `1, 2` is one value
     result[row] = result[row][:column] + opening + result[row][column:]
     return [start, *(line.decode() for line in result[1:])]
