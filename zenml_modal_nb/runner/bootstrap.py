@@ -14,7 +14,8 @@ for name in "in", "out", "log":
     os.mkdir(os.path.join(directory, name))
 hello = {"v": 1, "n": nonce, "s": 0, "at": 0, "k": "hello", "python": sys.version.split()[0],
          "directory": directory, "pid": os.getpid()}
-hello = ("\33]777;zmnb;" + json.dumps(hello) + "\7\n").encode()
+hello = "\33]777;zmnb;" + json.dumps(hello)[:-1]
+hello = (hello + ',"e":"%015d"}\7\n' % (len(hello) + 25)).encode()
 os.write(1, hello)
 def pull(size):
     data = b""

@@ -13,8 +13,9 @@ SUFFIX = "\x07"
 LINE_LIMIT = 16 * 1024  # bytes of a frame's line, the newline included
 TEXT_LIMIT = 8 * 1024  # bytes of text that a plain line or one piece of a line may have
 
+_TAIL_SIZE = len(',"e":"000000000000000"}') + len(SUFFIX) + 1
 _SURROGATE = "\\ud"  # how half a character starts in JSON
-_RESERVED = frozenset({"v", "n", "s", "at", "k"})
+_RESERVED = frozenset({"v", "n", "s", "at", "k", "e"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,18 @@ def encode(nonce: str, kind: str, sequence: int, at: int, fields: Mapping[str, A
     if _SURROGATE in text.lower() and _has_surrogates(payload):
         whole = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
         text = json.dumps(json.loads(whole), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    line = f"{PREFIX}{text}{SUFFIX}\n".encode("ascii")
+    line = seal(PREFIX + text[:-1], at)
     if len(line) > LINE_LIMIT:
         raise FrameTooLongError(f"a {kind} frame of {len(line)} bytes is over the limit of {LINE_LIMIT}")
     return line
+
+
+def seal(head: str, at: int) -> bytes:
+    """Complete the line of a frame at byte `at`, `head` without the closing brace: it ends with where it ends.
+
+    A server that drops old output may leave the head of a frame and the tail of the same or another one on one line.
+    """
+    return f'{head},"e":"{at + len(head) + _TAIL_SIZE:015d}"}}{SUFFIX}\n'.encode("ascii")
 
 
 def fits(text: str) -> bool:
@@ -75,6 +84,8 @@ def decode(line: str | bytes, nonce: str) -> Frame | None:
     if not isinstance(kind, str) or sequence is None or at is None:
         return None
     if not _is_count(sequence) or not _is_count(at):
+        return None
+    if payload.get("e") != f"{at + len(text) + 1:015d}":
         return None
     check = KINDS.get(kind)
     fields = {key: value for key, value in payload.items() if key not in _RESERVED}

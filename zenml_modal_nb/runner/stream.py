@@ -33,7 +33,7 @@ class Stream:
         self._write = write
         self._nonce = nonce
         # What `frames.encode` would make of a mark, only quicker: a flood has thousands a second.
-        self._mark = f'{frames.PREFIX}{{"v":{frames.VERSION},"n":"{nonce}","s":%d,"at":%d,"k":"mark"}}\x07\n'
+        self._mark = f'{frames.PREFIX}{{"v":{frames.VERSION},"n":"{nonce}","s":%d,"at":%d,"k":"mark"'
         self._position = position  # bytes, of what is written and of `_ready`
         self._sequence = sequence
         self._unmarked = 0  # bytes of plain text since the latest frame
@@ -192,7 +192,7 @@ class Stream:
                 self._append_mark()
 
     def _append_mark(self) -> None:
-        mark = (self._mark % (self._sequence, self._position)).encode()
+        mark = frames.seal(self._mark % (self._sequence, self._position), self._position)
         self._sequence += 1
         self._unmarked = 0
         self._append(mark)

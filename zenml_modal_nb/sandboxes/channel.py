@@ -36,6 +36,8 @@ class Gap:
 # Line feeds alone end a line; str.splitlines knows eight more characters that a log may hold.
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
+INCOMPLETE = "\n[the lines above are incomplete; the output is repeated in full]\n"
+
 Item: TypeAlias = Text | Gap | frames.Frame
 
 
@@ -45,20 +47,19 @@ class Channel:
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce
         self._held: list[str] = []  # text that no frame has verified yet
-        self._shown: list[str] = []  # the part of it that has been shown all the same
-        self._verified: int | None = None  # byte position behind the last frame, None before the first
-        self._position = 0  # bytes counted since then, added to it
-        self.base: int | None = None  # where the runner's own copy begins: its `begin` frame
+        self._shown: list[str] = []  # what was given out all the same, from the last verified frame on
+        self._again = ""  # the end of it that a stream read again has still to repeat
+        self._position = 0  # bytes counted in this reading of the stream
+        self._placed = True  # what is held begins at the verified position
+        self.verified = 0  # byte position up to which everything is known to be read
+        self.base = (
+            0  # where the runner's own copy begins: behind the `hello`, for standard error at the start
+        )
 
     @property
     def holding(self) -> bool:
         """Whether text waits for a frame that verifies it."""
         return bool(self._held)
-
-    @property
-    def verified(self) -> int:
-        """Byte position up to which everything is known to be read."""
-        return self._verified or 0
 
     def feed(self, line: str) -> list[Item]:
         """Take one line as the SDK delivered it, its line feed included."""
@@ -68,40 +69,70 @@ class Channel:
             self._held.append(line)
             self._position += size
             return []
-        items: list[Item] = []
-        if self._verified is not None and frame.at < self._verified:
+        if frame.at < self.verified:
             # A replay: this was read before the connection broke.
             self._held.clear()
             self._position = frame.at + size
+            self._placed = self._position == self.verified
             return []
-        if self._verified is None or frame.at == self._position:
-            items += self.release()
+        items: list[Item] = []
+        # The first frame is at 0 whatever an image has printed before it.
+        if frame.at == 0 or (self._placed and frame.at == self._position):
+            items += [*self.release(), *self._corrected()]
         else:
-            items.append(Gap(self._verified, frame.at, "".join(self._shown)))
-            self._held.clear()
-        self._shown.clear()
-        self._verified = self._position = frame.at + size
-        if frame.kind == "begin":
-            self.base = frame.at
+            items.append(Gap(self.verified, frame.at, "".join(self._shown)))
+        self._stand_at(frame.at + size)
+        if frame.kind == "hello":
+            self.base = self.verified
         items.append(frame)
         return items
 
     def release(self) -> list[Item]:
         """Give out the held text without waiting for a frame: nothing more has come for a while."""
-        if not self._held:
+        if not self._held or not self._placed:
             return []
         text = "".join(self._held)
-        self._shown.append(text)
         self._held.clear()
-        return [Text(text)]
+        again, self._again = self._again, ""
+        if again.startswith(text):
+            self._again = again[len(text) :]
+            return []
+        if text.startswith(again):
+            text = text[len(again) :]
+            self._shown.append(text)
+            return [Text(text)]
+        # The part that was shown had lines joined, e.g. around output that the server no longer had.
+        self._shown = ["".join(self._shown).removesuffix(again) + text]
+        return [Text(INCOMPLETE), Text(self._shown[0])]
 
     def skip_to(self, position: int) -> list[Item]:
         """Give up on the stream up to byte `position`: one gap, to be read from the sandbox's own copy."""
         gap = Gap(self.verified, position, "".join(self._shown))
+        self._stand_at(position)
+        self._placed = False  # the stream is still where it was
+        return [gap]
+
+    def reconnect(self) -> None:
+        """Forget unverified text: the stream is about to be read again by a fresh handle, from an unknown place."""
+        self._held.clear()
+        self._again = "".join(self._shown)
+        self._position = 0
+        self._placed = self.verified == 0
+
+    def _stand_at(self, position: int) -> None:
+        """Everything up to `position` is read, and the stream goes on there."""
         self._held.clear()
         self._shown.clear()
-        self._verified = self._position = position
-        return [gap]
+        self._again = ""
+        self.verified = self._position = position
+        self._placed = True
+
+    def _corrected(self) -> list[Text]:
+        """Take back what was shown and, as the next frame says, is not in the stream."""
+        if not self._again:
+            return []
+        rest = "".join(self._shown).removesuffix(self._again)
+        return [Text(INCOMPLETE), *([Text(rest)] if rest else [])]
 
     def recover(self, gap: Gap, data: bytes) -> list[Text | frames.Frame]:
         """Turn the bytes of a gap, read from the sandbox's own copy, into the items they hold."""
@@ -111,7 +142,7 @@ class Channel:
             if text.startswith(gap.shown):
                 text = text[len(gap.shown) :]
             else:
-                items.append(Text("\n[the lines above are incomplete; the output is repeated in full]\n"))
+                items.append(Text(INCOMPLETE))
         plain: list[str] = []
         for line in _LINE.findall(text):
             frame = frames.decode(line, self._nonce)
@@ -125,10 +156,3 @@ class Channel:
         if plain:
             items.append(Text("".join(plain)))
         return items
-
-    def reconnect(self) -> None:
-        """Forget unverified text: the stream is about to be read again by a fresh handle, from an unknown place."""
-        self._held.clear()
-        if self._verified is not None:
-            # Equal to no frame's `at`, so the next new frame reports a gap, unless a replayed one is met before.
-            self._position = -(1 << 62)
