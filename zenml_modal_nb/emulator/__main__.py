@@ -1,4 +1,4 @@
-"""The command line of the local Modal API: `python -m zenml_modal_nb.emulator start|status|stop|serve`."""
+"""The command line of the local Modal API: `python -m zenml_modal_nb.emulator start|status|stop|serve|…`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ NOT_RUNNING = 3  # the exit code init scripts give `status` of a program that is
 def main(arguments: Sequence[str] | None = None, program: str = "python -m zenml_modal_nb.emulator") -> int:
     """Run one command and return its exit code; `arguments` default to those of this process."""
     said = _parser(program).parse_args(arguments)
+    if said.command == "coverage":
+        return _coverage(check=said.check)
     try:
         directory = StateDirectory(Path(os.path.abspath(said.state_dir or default_path())))
         match said.command:
@@ -72,6 +74,19 @@ def _stop(directory: StateDirectory) -> int:
         if ended
         else f"No local Modal API runs for {directory.path}."
     )
+    return 0
+
+
+def _coverage(*, check: bool) -> int:
+    from zenml_modal_nb.emulator import coverage
+
+    report = coverage.report()
+    if not check:
+        coverage.PATH.write_text(report, encoding="utf-8")
+        print(f"Written: {coverage.PATH}")
+    elif not coverage.PATH.exists() or coverage.PATH.read_text(encoding="utf-8") != report:
+        print(f"{coverage.PATH} is out of date; write it again with `coverage`.", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -148,6 +163,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "status", parents=[place, answer], help=f"say what runs; exit code {NOT_RUNNING}: nothing"
     )
     commands.add_parser("stop", parents=[place], help="end it and its sandboxes")
+    coverage = commands.add_parser("coverage", help="write COVERAGE.md: which of Modal's calls are here")
+    coverage.add_argument("--check", action="store_true", help="write nothing; exit code 1: out of date")
     serve = commands.add_parser("serve", parents=[place, tuning], help="run it in the foreground")
     serve.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     serve.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)

@@ -41,6 +41,7 @@ class Listener(grpclib.server.Server):
 
     def __init__(self, services: Collection[Servable]) -> None:
         super().__init__(services)
+        self.services = services
         self._connections: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
 
     def _protocol_factory(self) -> H2Protocol:
@@ -66,6 +67,11 @@ class Server:
         self._interpreters = interpreters
         self.url = url
         self.port = port
+
+    @property
+    def services(self) -> Collection[Servable]:
+        """Both of Modal's services, with what answers each of their calls."""
+        return self._listener.services
 
     @property
     def active(self) -> int:

@@ -78,6 +78,7 @@ class AuthService:
     async def find_environment(
         self, request: api_pb2.EnvironmentGetOrCreateRequest
     ) -> api_pb2.EnvironmentGetOrCreateResponse:
+        """Differs: any name is an environment."""
         # Any name is an environment here: a user's profile may name one that exists at Modal only.
         name = request.deployment_name or self._settings.environment
         return api_pb2.EnvironmentGetOrCreateResponse(
@@ -91,6 +92,7 @@ class AuthService:
         )
 
     async def list_environments(self, _: Empty) -> api_pb2.EnvironmentListResponse:
+        """Differs: there is one environment."""
         name = self._settings.environment
         item = api_pb2.EnvironmentListItem(
             name=name,
@@ -111,5 +113,6 @@ class AuthService:
         )
 
     async def price(self, _: api_pb2.WorkspaceBillingRatesRequest) -> api_pb2.WorkspaceBillingRatesResponse:
+        """Differs: prices are a snapshot of November 2026; only what sandboxes use is priced."""
         formatted = "\n".join(f"{name}: {rate}" for name, rate in RATES.items())
         return api_pb2.WorkspaceBillingRatesResponse(rates=RATES, formatted=formatted)

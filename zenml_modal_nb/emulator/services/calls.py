@@ -48,10 +48,14 @@ class Service(Protocol):
 
 
 class Servable:
-    """What grpclib serves: a handler for every call of one gRPC service."""
+    """What grpclib serves: a handler for every call of one gRPC service.
 
-    def __init__(self, mapping: Mapping[str, Handler]) -> None:
+    `methods` are those of the services by the path of their call, None where no service has the call.
+    """
+
+    def __init__(self, mapping: Mapping[str, Handler], methods: Mapping[str, Method | None]) -> None:
         self._mapping = mapping
+        self.methods = methods
 
     def __mapping__(self) -> Mapping[str, Handler]:
         return self._mapping
@@ -63,13 +67,15 @@ def assemble(base: type, services: Sequence[Service]) -> Servable:
     # A subclass with every abstract method filled gives the calls' types, which only instances can tell.
     blank: Any = type("Blank", (base,), dict.fromkeys(getattr(base, "__abstractmethods__"), None))  # noqa: B009  mypy
     mapping: dict[str, Handler] = {}
+    served: dict[str, Method | None] = {}
     for path, handler in blank().__mapping__().items():
         name = path.rpartition("/")[2]
-        method = methods.pop(name, None) or _unimplemented(name)
+        served[path] = methods.pop(name, None)
+        method = served[path] or _unimplemented(name)
         mapping[path] = handler._replace(func=_adapter(method, handler.cardinality, handler.request_type))
     if methods:
         raise LookupError(f"{base.__name__} has no calls {sorted(methods)}")
-    return Servable(mapping)
+    return Servable(mapping, served)
 
 
 def refusal(error: RefusedError) -> GRPCError:

@@ -34,6 +34,9 @@ class ImageService:
     async def get_or_create(
         self, request: api_pb2.ImageGetOrCreateRequest
     ) -> api_pb2.ImageGetOrCreateResponse:
+        """Differs: nothing is built: the sandbox runs in this machine's Python environment; build
+        functions are refused.
+        """
         if request.build_function_id:
             raise UnsupportedError("Image.run_function needs Modal: nothing is built on this machine.")
         definition = request.image
@@ -58,6 +61,7 @@ class ImageService:
     async def join(
         self, request: api_pb2.ImageJoinStreamingRequest
     ) -> AsyncIterator[api_pb2.ImageJoinStreamingResponse]:
+        """Differs: the log lists the commands and the packages this machine lacks."""
         image = self._images.get(request.image_id)
         if not image.built or request.include_logs_for_finished:
             lines = [
@@ -81,6 +85,7 @@ class ImageService:
         return api_pb2.MountBatchedCheckExistenceResponse(missing_sha256_hex_hashes=missing)
 
     async def put_file(self, request: api_pb2.MountPutFileRequest) -> api_pb2.MountPutFileResponse:
+        """Differs: files of up to 4 MiB; larger ones, which need a blob, are refused."""
         if request.data_blob_id:
             raise UnsupportedError("The local Modal API takes files of up to 4 MiB only.")
         # Asked first without the content, whether the file is there already.

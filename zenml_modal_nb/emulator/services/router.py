@@ -51,6 +51,7 @@ class RouterService:
         return pb2.SandboxStdinWriteV2Response()
 
     async def start(self, request: pb2.TaskExecStartRequest) -> pb2.TaskExecStartResponse:
+        """Differs: pseudo-terminals and sidecars are refused; a command sees the host's absolute paths."""
         if request.HasField("pty_info"):
             raise UnsupportedError("The local Modal API has no pseudo-terminals. Run this on Modal.")
         if request.container_id:

@@ -50,6 +50,9 @@ class SandboxServiceV1:
         }
 
     async def create(self, request: api_pb2.SandboxCreateRequest) -> api_pb2.SandboxCreateResponse:
+        """Differs: GPU, CPU, memory, region and cloud are checked or recorded, not provided; volumes,
+        buckets, tunnels, pseudo-terminals, probes and network restrictions are refused.
+        """
         app = self._apps.get(request.app_id)
         definition = definition_of(1, app.id, request.definition, (), request.tags, self._secrets)
         # Shielded: a client that gives up half way leaves a whole sandbox, which its tags still find.
@@ -57,6 +60,7 @@ class SandboxServiceV1:
         return api_pb2.SandboxCreateResponse(sandbox_id=sandbox.id, metadata=metadata_of(sandbox))
 
     async def read_log(self, request: api_pb2.SandboxGetLogsRequest) -> AsyncIterator[api_pb2.TaskLogsBatch]:
+        """Differs: entries have no timestamps."""
         process = self._sandboxes.get(request.sandbox_id).process
         streams = {
             api_pb2.FILE_DESCRIPTOR_STDOUT: process.stdout,

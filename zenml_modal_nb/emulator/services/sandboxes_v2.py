@@ -45,6 +45,9 @@ class SandboxServiceV2:
         }
 
     async def create(self, request: api_pb2.SandboxCreateV2Request) -> api_pb2.SandboxCreateV2Response:
+        """Differs: CPU, memory, region and cloud are recorded, not provided; volumes, buckets, tunnels,
+        probes and network restrictions are refused.
+        """
         app = self._apps.get(request.app_id)
         definition = definition_of(
             2, app.id, request.definition, request.secret_sources, request.tags, self._secrets

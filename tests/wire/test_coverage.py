@@ -1,0 +1,49 @@
+"""COVERAGE.md says what the code does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from zenml_modal_nb.emulator import coverage
+
+
+def test_the_published_coverage_is_that_of_the_code() -> None:
+    command = [sys.executable, "-m", "zenml_modal_nb.emulator", "coverage", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stderr} Run `python -m zenml_modal_nb.emulator coverage`."
+
+
+def test_every_call_of_both_services_is_listed_once() -> None:
+    from modal_proto.api_pb2 import DESCRIPTOR as CONTROL
+    from modal_proto.task_command_router_pb2 import DESCRIPTOR as ROUTER
+
+    services = [*CONTROL.services_by_name.values(), *ROUTER.services_by_name.values()]
+    names = [method.name for service in services for method in service.methods]
+    text = coverage.PATH.read_text(encoding="utf-8")
+    # A call of the first service may have the name of one of the second.
+    assert [name for name in names if text.count(f"`{name}`") != names.count(name)] == []
+    for service in services:
+        assert f"## {service.full_name}\n\n{len(service.methods)} calls" in text
+
+
+def test_a_difference_is_told_in_one_line() -> None:
+    calls = {
+        "/a.Service/Present": lambda request: None,
+        "/a.Service/Absent": None,
+        "/a.Service/Half": _half,
+    }
+    found = {call.name: (call.status, call.difference) for call in coverage.calls_of(calls)}
+    assert found == {
+        "Absent": ("not there", ""),
+        "Half": ("partly", "it does half of it."),
+        "Present": ("supported", ""),
+    }
+
+
+async def _half(_: object) -> None:
+    """Do what can be done.
+
+    Differs: it does
+    half of it.
+    """
