@@ -6,6 +6,8 @@ Nothing of ours is in an image, so editing the runner never rebuilds one.
 from __future__ import annotations
 
 import io
+import py_compile
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -38,3 +40,16 @@ def _members() -> Iterator[tuple[str, bytes]]:
         for path in root.rglob("*.py"):
             inside = "/".join([*package.__name__.split("."), *path.relative_to(root).parts])
             yield inside, path.read_bytes()
+            yield inside + "c", _compiled(path, inside)
+
+
+def _compiled(path: Path, name: str) -> bytes:
+    """Bytecode for the sandbox's Python, which is the notebook's: a zip's sources are compiled at every import.
+
+    Another interpreter's import system takes it for what it is and compiles the source.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        target = Path(directory) / "module.pyc"
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(path), str(target), name, doraise=True, invalidation_mode=mode)
+        return target.read_bytes()

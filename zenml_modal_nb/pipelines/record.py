@@ -52,6 +52,8 @@ def _run_pipeline(job: CellJob) -> None:
     as_step = step(
         step_operator=stack.NAME,
         enable_cache=False,
+        # Drawing a histogram of every array for a dashboard takes 0.2 s each, and detached runs have none at hand.
+        enable_artifact_visualization=False,
         settings={"step_operator": settings, "resources": resources},
     )
     cell = as_step(_load(job.module))

@@ -1,9 +1,10 @@
-"""What ZenML takes for granted process-wide and a kernel does not have: a stack for one thread, a source root.
+"""Where ZenML's process-wide ways do not suit a kernel: a stack for one thread, a source root, quick look-ups.
 
 ZenML looks the active stack up in the repository, the global configuration or an environment variable; the one place
 they meet is the property `Client.active_stack_model`, where a context variable is asked first. It looks the source root
 up in the repository or beside the main module's file; a kernel has no such file, so without `zenml init` no stack
 can be loaded in it, ours included. Where `source_utils.get_source_root` would fail, the working directory serves.
+It reads the metadata of every installed package anew for each artifact, 0.1 s each: what it found is remembered.
 tests/unit/pipelines/test_scope.py fails when these places move.
 """
 
@@ -65,3 +66,21 @@ def root_here() -> None:
             return str(Path.cwd())
 
     source_utils.get_source_root = get_source_root
+
+
+@cache
+def remember_packages() -> None:
+    """Look the distribution of a module up once; what is not found is looked for again, it may be installed yet."""
+    from zenml.utils import source_utils
+
+    look_up = source_utils._get_package_for_module
+    found: dict[str, str] = {}
+
+    def get_package_for_module(module_name: str) -> str | None:
+        top_level = module_name.partition(".")[0]
+        package = found.get(top_level) or look_up(module_name)
+        if package is not None:
+            found[top_level] = package
+        return package
+
+    source_utils._get_package_for_module = get_package_for_module

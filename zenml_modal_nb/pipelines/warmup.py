@@ -110,6 +110,7 @@ def _open_store() -> Any:
     from zenml_modal_nb.pipelines import scope, stack
 
     scope.root_here()
+    scope.remember_packages()
     client = Client()
     client.active_stack_model  # noqa: B018 - the first look-up creates the default stack
     return stack.own_stack()
