@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zenml_modal_nb.runner.graph import Namespace
+from zenml_modal_nb.runner.functions import Namespace
 
 _FUTURES = 0
 for _name in __future__.all_feature_names:

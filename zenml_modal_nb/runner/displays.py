@@ -5,13 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
 import json
 import sys
+import traceback
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zenml_modal_nb.runner import rich
+from zenml_modal_nb.runner.imports import AfterImport, StandIn
 from zenml_modal_nb.runner.output import Output
 
 _INLINE_LIMIT = 6 * 1024  # bytes of JSON; larger ones are files
@@ -44,11 +49,16 @@ class Displays:
     def __init__(self, output: Output, directory: Path) -> None:
         self._output = output
         self._directory = directory
-        self._number = 0
+        self._numbers = itertools.count(1)
 
     def show(
-        self, *objects: Any, metadata: dict[str, Any] | None = None, raw: bool = False, **_: Any
-    ) -> None:
+        self,
+        *objects: Any,
+        metadata: dict[str, Any] | None = None,
+        raw: bool = False,
+        display_id: object = None,
+        **_: Any,
+    ) -> DisplayHandle | None:
         """Show objects as `IPython.display.display` does; `raw` means that they are MIME bundles already."""
         for thing in objects:
             own = None if raw or isinstance(thing, type) else getattr(thing, "_ipython_display_", None)
@@ -57,6 +67,7 @@ class Displays:
                 continue
             made = Bundle(dict(thing), {}) if raw else bundle(thing)
             self.send(Bundle(_jsonable(made.data), _jsonable({**made.metadata, **(metadata or {})})))
+        return DisplayHandle(self, display_id) if display_id else None
 
     def send(self, made: Bundle) -> None:
         """Send one bundle, through a file if it is large; in a forked process its text is printed instead."""
@@ -66,11 +77,16 @@ class Displays:
         fields: dict[str, Any] = {"data": made.data, "metadata": made.metadata}
         content = json.dumps(fields).encode("ascii")
         if len(content) > _INLINE_LIMIT:
-            self._number += 1
-            name = f"out/display-{self._number:06d}.json"
+            name = f"out/display-{next(self._numbers):06d}.json"
             (self._directory / name).write_bytes(content)
             fields = {"file": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         self._output.emit("display", fields)
+
+    def show_last(self, value: Any) -> None:
+        """Show a last expression's value that stays here; an open figure is shown with the others."""
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is None or not any(pyplot.figure(number) is value for number in pyplot.get_fignums()):
+            self.show(value)
 
     def show_figures(self) -> None:
         """Show the figures that matplotlib has open, and close them, as a notebook does after each cell."""
@@ -80,6 +96,50 @@ class Displays:
         for number in pyplot.get_fignums():
             self.show(pyplot.figure(number))
         pyplot.close("all")
+
+    def take_over(self, imports: AfterImport) -> None:
+        """Become what matplotlib and IPython show things with, wherever the cell imports them."""
+
+        def show(*_: Any, **__: Any) -> None:
+            # A function, since pyplot sets attributes on it.
+            self.show_figures()
+
+        imports.add("matplotlib.pyplot", lambda pyplot: vars(pyplot).update(show=show))
+        # An installed IPython that has no shell prints instead.
+        imports.add("IPython.core.display_functions", lambda found: vars(found).update(self._functions()))
+        StandIn(rich.modules(self._functions()))
+
+    def _functions(self) -> dict[str, Any]:
+        def update_display(thing: Any, *, display_id: object, **options: Any) -> None:
+            self.show(thing, **options)
+
+        def publish_display_data(data: Any, metadata: Any = None, **_: Any) -> None:
+            self.send(Bundle(_jsonable(data), _jsonable(metadata or {})))
+
+        def clear_output(wait: bool = False) -> None:
+            """Do nothing: what a sandbox has shown is sent, and its log is kept whole."""
+
+        return {
+            "display": self.show,
+            "update_display": update_display,
+            "publish_display_data": publish_display_data,
+            "clear_output": clear_output,
+            "DisplayHandle": DisplayHandle,
+        }
+
+
+class DisplayHandle:
+    """What `display(…, display_id=True)` returns; an update is shown below what was shown before."""
+
+    def __init__(self, displays: Displays, display_id: object) -> None:
+        self._displays = displays
+        self.display_id = display_id if isinstance(display_id, str) else uuid.uuid4().hex
+
+    def display(self, thing: Any, **options: Any) -> None:
+        """Show an object."""
+        self._displays.show(thing, **options)
+
+    update = display
 
 
 def bundle(thing: Any) -> Bundle:
@@ -131,8 +191,8 @@ def _call(thing: Any, name: str, **arguments: Any) -> Any:
         return method(**arguments)
     except NotImplementedError:  # how an object says that it has no such representation just now
         return None
-    except Exception as error:  # noqa: BLE001  # a representation is the user's or a library's code
-        sys.stderr.write(f"{name} of {type(thing).__name__} failed: {type(error).__name__}: {error}\n")
+    except Exception:  # noqa: BLE001  # a representation is the user's or a library's code
+        traceback.print_exc()
         return None
 
 
@@ -148,7 +208,11 @@ def _figure(thing: Any) -> dict[str, Any]:
     if figures is None or not isinstance(thing, figures.Figure):
         return {}
     file = io.BytesIO()
-    thing.savefig(file, format="png", bbox_inches="tight")
+    try:
+        thing.savefig(file, format="png", bbox_inches="tight")
+    except Exception:  # noqa: BLE001  # e.g. a formula that cannot be drawn: the text below is still shown
+        traceback.print_exc()
+        return {}
     width, height = thing.get_size_inches() * thing.dpi
     text = f"<Figure size {width:.0f}x{height:.0f} with {len(thing.axes)} Axes>"
     return {"image/png": file.getvalue(), "text/plain": text}
@@ -162,7 +226,9 @@ def _jsonable(value: Any) -> Any:
         return {str(key): _jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_jsonable(item) for item in value]
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # half characters cannot travel
+    if value is None or isinstance(value, int):
         return value
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None

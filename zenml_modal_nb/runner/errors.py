@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from zenml_modal_nb.runner import pickling
-from zenml_modal_nb.runner.graph import Namespace
+from zenml_modal_nb.runner.functions import Namespace
 
 _PICKLE_LIMIT = 4096  # bytes
 _OURS = os.path.dirname(os.path.abspath(__file__))

@@ -10,55 +10,20 @@ import functools
 import pickle
 import re
 import sys
-import threading
 import types
-import uuid
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from collections import ChainMap
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Protocol
 
 import cloudpickle
 from cloudpickle import cloudpickle as reducers
 
-Namespace = dict[str, Any]
+from zenml_modal_nb.runner import functions
+from zenml_modal_nb.runner.functions import EMPTY, IDENTITIES, Namespace, current_namespace
 
 # What IPython keeps among the user's variables: it belongs to that process.
 _SHELL_NAMES = re.compile(r"get_ipython|exit|quit|In|Out|_+|_i{1,3}|_i?\d+|_[iod]h|__builtins__|__name__")
-
-
-class _Identities:
-    """Names for objects that exist on both sides, so that what comes back is the object that was sent."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-        self._objects: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-
-    def name(self, thing: Any) -> str:
-        with self._lock:
-            name = self._names.get(thing)
-            if name is None:
-                name = uuid.uuid4().hex
-                self._names[thing] = name
-                self._objects[name] = thing
-            return name
-
-    def find_or_make(self, name: str, make: Callable[[], Any]) -> Any:
-        with self._lock:
-            thing = self._objects.get(name)
-            if thing is None:
-                thing = make()
-                self._names[thing] = name
-                self._objects[name] = thing
-            return thing
-
-
-_identities = _Identities()
-
-
-def current_namespace() -> Namespace:
-    """Return the namespace of `__main__`; an `Unpickler` puts its own namespace in this function's place."""
-    return vars(sys.modules["__main__"])
 
 
 class _NamespaceReference:
@@ -82,56 +47,21 @@ class _FunctionReference:
         self._arguments = arguments
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return make_function, self._arguments
+        return functions.make_function, self._arguments
 
 
-class _Empty:
-    """Stands for the content of a cell that has none yet."""
-
-    def __reduce__(self) -> str:
-        return "EMPTY"
+def _reduce_weak(mapping: Any) -> tuple[Any, ...]:
+    # e.g. the cache inside a functools.singledispatch function
+    return type(mapping), (dict(mapping),)
 
 
-EMPTY = _Empty()
-
-
-def make_function(
-    identity: str,
-    code: types.CodeType,
-    namespace: Namespace,
-    name: str,
-    closure: tuple[types.CellType, ...] | None,
-) -> types.FunctionType:
-    """Return the function of that identity, made if this process does not have it."""
-    function: types.FunctionType = _identities.find_or_make(
-        identity, lambda: types.FunctionType(code, namespace, name, None, closure)
-    )
-    return function
-
-
-def set_function_state(function: types.FunctionType, state: tuple[Any, ...]) -> None:
-    """Complete a function: attributes, slots, the globals it reads, and what its closure holds."""
-    # Submodules are imported by being read, e.g. for a function that uses concurrent.futures by `concurrent`.
-    attributes, slots, definitions, contents, _submodules = state
-    function.__dict__.update(attributes)
-    for name, value in definitions.items():
-        # Never overwrite: in one graph both are the same object, and a value that was sent by name wins.
-        function.__globals__.setdefault(name, value)
-    for cell, content in zip(function.__closure__ or (), contents, strict=True):
-        if content is not EMPTY:
-            cell.cell_contents = content
-    for name, value in slots.items():
-        setattr(function, name, value)
-
-
-def make_cached(identity: str, function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
-    """Return the `functools.lru_cache` of that identity, made, empty, if this process does not have it."""
-    return _identities.find_or_make(identity, lambda: functools.lru_cache(maxsize, typed)(function))
-
-
-def set_cached_state(cached: Any, state: tuple[Any, Mapping[str, Any]]) -> None:
-    """Complete a cached function; the function itself was completed when the state was read."""
-    cached.__dict__.update(state[1])
+def _with_slots(slotted: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    # cloudpickle sets __slots__ on a finished class, which does nothing: instances there would have a __dict__,
+    # and those that come back would not fit the notebook's class. Empty ones may stay so: NamedTuple refuses them.
+    make, (metaclass, name, bases, keywords, identity, extra), (attributes, slots), *rest = reduced
+    keywords = {**keywords, "__slots__": slotted.__slots__}  # type: ignore[attr-defined]  # the caller has looked
+    attributes = {name: value for name, value in attributes.items() if name != "__slots__"}
+    return make, (metaclass, name, bases, keywords, identity, extra), (attributes, slots), *rest
 
 
 class _Sink(Protocol):
@@ -140,6 +70,11 @@ class _Sink(Protocol):
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """cloudpickle's pickler with the namespace rule; `definitions` adds the globals functions refer to."""
+
+    dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap(
+        {weakref.WeakKeyDictionary: _reduce_weak, weakref.WeakValueDictionary: _reduce_weak},
+        cloudpickle.Pickler.dispatch_table,
+    )
 
     def __init__(
         self,
@@ -169,7 +104,22 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             return getattr, (sys, "stdout")
         elif obj is sys.stderr:
             return getattr, (sys, "stderr")
-        return super().reducer_override(obj)
+        reduced = super().reducer_override(obj)
+        if kind is types.FunctionType and isinstance(reduced, tuple):
+            _make, arguments, *rest = reduced
+            return (
+                functions.make_foreign_function,
+                (IDENTITIES.name(obj), *arguments),
+                *rest[:-1],
+                functions.set_foreign_function_state,
+            )
+        if (
+            isinstance(reduced, tuple)
+            and reduced[0] is reducers._make_skeleton_class
+            and vars(obj).get("__slots__")
+        ):
+            return _with_slots(obj, reduced)
+        return reduced
 
     def _reduce_function(self, function: types.FunctionType) -> tuple[Any, ...]:
         attributes, slots = reducers._function_getstate(function)
@@ -186,12 +136,19 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             tuple(_content(cell) for cell in cells),
             submodules,
         )
-        return make_function, self._arguments(function), state, None, None, set_function_state
+        return (
+            functions.make_function,
+            self._arguments(function),
+            state,
+            None,
+            None,
+            functions.set_function_state,
+        )
 
     def _arguments(self, function: types.FunctionType) -> tuple[Any, ...]:
         cells = function.__closure__
         closure = None if cells is None else tuple(self._cell(cell) for cell in cells)
-        return _identities.name(function), function.__code__, self._reference, function.__name__, closure
+        return IDENTITIES.name(function), function.__code__, self._reference, function.__name__, closure
 
     def _cell(self, cell: types.CellType) -> _CellReference:
         # One reference per cell, so that functions which share a variable share it after.
@@ -200,13 +157,20 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     def _reduce_cached(self, cached: Any, function: types.FunctionType) -> tuple[Any, ...]:
         parameters = cached.cache_parameters()
         arguments = (
-            _identities.name(cached),
+            IDENTITIES.name(cached),
             _FunctionReference(self._arguments(function)),
             parameters["maxsize"],
             parameters["typed"],
         )
         attributes = {name: value for name, value in cached.__dict__.items() if name != "__wrapped__"}
-        return make_cached, arguments, (function, attributes), None, None, set_cached_state
+        return (
+            functions.make_cached,
+            arguments,
+            (function, attributes),
+            None,
+            None,
+            functions.set_cached_state,
+        )
 
 
 class Unpickler(pickle.Unpickler):
@@ -218,7 +182,7 @@ class Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Find a global of the pickle; the reference to the namespace means this unpickler's."""
-        if name == current_namespace.__name__ and module == __name__:
+        if name == current_namespace.__name__ and module == functions.__name__:
             return lambda: self._namespace
         return super().find_class(module, name)
 

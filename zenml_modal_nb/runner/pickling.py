@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from zenml_modal_nb.runner.graph import Namespace, Pickler, Unpickler
+from zenml_modal_nb.runner.functions import Namespace
+from zenml_modal_nb.runner.graph import Pickler, Unpickler
 
 MAGIC = b"ZMNB1\n"
 ALIGNMENT = 64  # bytes; what numpy and Arrow like best

@@ -10,19 +10,23 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import cloudpickle
 
 from zenml_modal_nb.runner import cell, displays, errors, frames, pickling, results
-from zenml_modal_nb.runner.graph import Namespace
+from zenml_modal_nb.runner.children import hand_on_definitions
+from zenml_modal_nb.runner.functions import Namespace
+from zenml_modal_nb.runner.imports import AfterImport
 from zenml_modal_nb.runner.liveness import Liveness
 from zenml_modal_nb.runner.output import Output
 
 PAYLOAD = "payload.zmnb"
+BROKEN = 70  # the exit code when the runner itself fails: EX_SOFTWARE of sysexits.h
 _ERROR_ROOM = frames.LINE_LIMIT - 400  # bytes; the rest is the frame around it
 
 
@@ -34,14 +38,25 @@ def main(directory: str, nonce: str, header: Mapping[str, Any]) -> NoReturn:
     """Run the cell that the header describes and end the process; exit code 0 means acknowledged."""
     place = Path(directory)
     run = cell.Run.of_header(header)
-    os.environ.setdefault("MPLBACKEND", "Agg")
+    _choose_backend()
     output = Output(place, nonce, header["position"])
+    try:
+        _serve(run, output, place)
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is said, and the process ends
+        if output.here:
+            traceback.print_exception(error)
+            output.emit("end", {}, "stderr", last=True)
+        os._exit(BROKEN)
+    os._exit(0)
+
+
+def _serve(run: cell.Run, output: Output, place: Path) -> None:
     output.emit("begin", {"gpu": None, "cloudpickle": cloudpickle.__version__})
     output.emit("begin", {"cloudpickle": cloudpickle.__version__}, "stderr")
     threading.Thread(target=_report_gpu, args=(output,), name="zenml_modal_nb gpu", daemon=True).start()
     liveness = Liveness(place, run.grace, lambda: output.emit_within(2.0, "abandoned", {}))
     shown = displays.Displays(output, place)
-    namespace = _make_main(shown)
+    namespace = _make_main(shown, place)
     cell.show_sources(run)
     _catch_signals()
     outcome = _run(run, place, namespace)
@@ -51,7 +66,6 @@ def main(directory: str, nonce: str, header: Mapping[str, Any]) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)  # from here on there is nothing to interrupt
     _report(run, outcome, namespace, output, shown, place)
     liveness.wait_for_acknowledgement()
-    os._exit(0)
 
 
 def _run(run: cell.Run, place: Path, namespace: Namespace) -> cell.Outcome:
@@ -74,20 +88,40 @@ def _report(
     place: Path,
 ) -> None:
     last = outcome.last
-    shown.show_figures()
     if last is not None and not displays.comes_back(last):
-        shown.show(last)
+        _show(lambda: shown.show_last(outcome.last))
         last = None
-    result = results.collect(namespace, run.outputs, last)
+    _show(shown.show_figures)
+    try:
+        result = results.collect(namespace, run.outputs, last)
+        stored = results.store(result, place)
+    except Exception as error:  # noqa: BLE001  # e.g. no memory, no space on the disk
+        error.add_note("while the cell's results were saved; the cell itself had ended")
+        outcome = cell.Outcome(outcome.seconds, error=outcome.error or error)
+        result = results.collect({}, (), None)
+        stored = results.store(result, place)
     if last is not None and not result.last:
-        shown.show(last)
+        _show(lambda: shown.show(last))
     if outcome.error is not None:
         output.emit("error", errors.record(outcome.error, run.filename, namespace, _ERROR_ROOM))
     output.emit("end", {}, "stderr", last=True)
-    results.send(result, outcome, output, place)
+    results.send(result, stored, outcome, output, place)
 
 
-def _make_main(shown: displays.Displays) -> Namespace:
+def _show(show: Callable[[], object]) -> None:
+    try:
+        show()
+    except Exception:  # noqa: BLE001  # what an object does to show itself must not cost the cell its results
+        traceback.print_exc()
+
+
+def _choose_backend() -> None:
+    # A notebook's own backend needs its kernel; figures are shown by `displays`.
+    if os.environ.get("MPLBACKEND", "module://").startswith("module://"):
+        os.environ["MPLBACKEND"] = "Agg"
+
+
+def _make_main(shown: displays.Displays, place: Path) -> Namespace:
     """Make the module `__main__` whose variables are the cell's, as in a notebook's kernel."""
     module = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = builtins
@@ -95,6 +129,9 @@ def _make_main(shown: displays.Displays) -> Namespace:
     builtins.__dict__["display"] = shown.show
     builtins.input = _refuse_input
     getpass.getpass = _refuse_input
+    imports = AfterImport()
+    shown.take_over(imports)
+    imports.add("multiprocessing.spawn", lambda spawn: hand_on_definitions(spawn, module.__dict__, place))
     return module.__dict__
 
 

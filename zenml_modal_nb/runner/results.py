@@ -12,7 +12,7 @@ from typing import Any
 
 from zenml_modal_nb.runner import frames, pickling
 from zenml_modal_nb.runner.cell import Outcome
-from zenml_modal_nb.runner.graph import Namespace
+from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.output import Output
 from zenml_modal_nb.runner.pickling import Values
 
@@ -31,12 +31,14 @@ class Result:
     last: bool  # the values hold the last expression's
 
 
-def collect(namespace: Namespace, outputs: tuple[str, ...], last: Any) -> Result:
+def collect(
+    namespace: Namespace, outputs: tuple[str, ...], last: Any, *, definitions: bool = False
+) -> Result:
     """Pickle the outputs that are bound, together with the last value unless that is None."""
     bound = {name: namespace[name] for name in outputs if name in namespace}
     wanted = {} if last is None else {"last": last}
     try:
-        values = pickling.dump({"values": bound, **wanted}, namespace)
+        values = pickling.dump({"values": bound, **wanted}, namespace, definitions=definitions)
         return Result(values, tuple(bound), {}, last is not None)
     except Exception:  # noqa: BLE001, S110  # pickling runs the objects' own code; below, each says its own reason
         pass
@@ -48,11 +50,19 @@ def collect(namespace: Namespace, outputs: tuple[str, ...], last: Any) -> Result
     if last is not None and _reason(last, "", namespace) is not None:
         wanted = {}
     kept = {name: value for name, value in bound.items() if name not in lost}
-    return Result(pickling.dump({"values": kept, **wanted}, namespace), tuple(kept), lost, bool(wanted))
+    values = pickling.dump({"values": kept, **wanted}, namespace, definitions=definitions)
+    return Result(values, tuple(kept), lost, bool(wanted))
 
 
-def send(result: Result, outcome: Outcome, output: Output, directory: Path) -> None:
-    """Send the result frame, the values inline or as a file that is safely on the disk first."""
+def store(result: Result, directory: Path) -> dict[str, Any]:
+    """Put large values on the disk, safely; returns the fields that say where they are. Raises OSError."""
+    if result.values.size <= _INLINE_LIMIT:
+        return {"inline": base64.b64encode(bytes(result.values)).decode()}
+    return _stored(result.values, directory)
+
+
+def send(result: Result, place: dict[str, Any], outcome: Outcome, output: Output, directory: Path) -> None:
+    """Send the last frame of the run; `place` comes from `store`. Raises OSError."""
     fields: dict[str, Any] = {
         "ok": outcome.error is None,
         "seconds": round(outcome.seconds, 6),
@@ -61,23 +71,20 @@ def send(result: Result, outcome: Outcome, output: Output, directory: Path) -> N
         "last": result.last,
         "stderr": output.position("stderr"),
     }
-    if result.values.size <= _INLINE_LIMIT:
-        inline = base64.b64encode(bytes(result.values)).decode()
-        try:
-            output.emit("result", {**fields, "inline": inline}, last=True)
-            return
-        except frames.FrameTooLongError:  # many names: the values take the other way
-            pass
+    try:
+        output.emit("result", {**fields, **place}, last=True)
+    except frames.FrameTooLongError:  # a file holds the names too, and the first reasons tell enough
+        few = {name[:80]: reason[:80] for name, reason in list(result.lost.items())[:40]}
+        place = place if "file" in place else _stored(result.values, directory)
+        output.emit("result", {**fields, "names": [], "lost": few, **place}, last=True)
+
+
+def _stored(values: Values, directory: Path) -> dict[str, Any]:
     with (directory / _FILE).open("wb") as file:
-        result.values.write(file)
+        values.write(file)
         file.flush()
         os.fsync(file.fileno())
-    fields |= {"file": _FILE, "size": result.values.size, "sha256": result.values.sha256}
-    try:
-        output.emit("result", fields, last=True)
-    except frames.FrameTooLongError:  # the file holds the names too, and the first reasons tell enough
-        few = {name[:80]: reason[:80] for name, reason in list(result.lost.items())[:40]}
-        output.emit("result", {**fields, "names": [], "lost": few}, last=True)
+    return {"file": _FILE, "size": values.size, "sha256": values.sha256}
 
 
 def _reason(value: Any, name: str, namespace: Namespace) -> str | None:

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 import zipfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import cloudpickle
@@ -40,54 +39,73 @@ def runner_zip():
 ZIP = runner_zip()
 
 
-@dataclass
 class Text:
     """A stream as a user would see it: open lines grow by pieces and are replaced by progress."""
 
-    shown: str = ""
-    progress: str | None = None
-    states: list = field(default_factory=list)
+    def __init__(self):
+        self._pieces = []
+        self.states = []  # every progress state
+
+    @property
+    def shown(self):
+        return "".join(self._pieces)
 
     def add(self, text):
-        self.progress = None
-        self.shown += text
+        self._pieces.append(text)
 
     def rewrite(self, state):
-        self.shown = self.shown[: self.shown.rfind("\n") + 1]
-        self.progress = state
+        shown = self.shown
+        self._pieces = [shown[: shown.rfind("\n") + 1]]
         self.states.append(state)
 
 
 class Reading:
     """Reads one stream's raw bytes to its end, checking every frame's sequence number and offset."""
 
-    def __init__(self, file, seen=lambda frame: None):
-        self.raw = b""
+    def __init__(self, file, changed, seen=lambda frame: None):
+        self._raw = bytearray()
         self.frames = []
         self.text = Text()
         self._seen = seen
+        self._changed = changed
+        self.problems = []
         self._thread = threading.Thread(target=self._read, args=(file,))
         self._thread.start()
-        self.problems = []
+
+    @property
+    def raw(self):
+        return bytes(self._raw)
 
     def _read(self, file):
+        raw = []
+        at = 0
         for line in file:
-            at = len(self.raw)
-            self.raw += line
-            frame = frames.decode(line, NONCE)
-            if frame is None:
-                if len(line) > frames.TEXT_LIMIT + 1:
-                    self.problems.append(f"a plain line of {len(line)} bytes")
-                self.text.add(line.decode())
-                continue
-            if frame.at != at or frame.sequence != len(self.frames):
-                self.problems.append(f"{frame} at {at}, number {len(self.frames)}")
-            self.frames.append(frame)
-            if frame.kind == "partial":
-                self.text.add(frame.fields["text"])
-            elif frame.kind == "progress":
-                self.text.rewrite(frame.fields["text"])
-            self._seen(frame)
+            frame = self._take(line, at)
+            raw.append(line)
+            at += len(line)
+            if frame is not None:
+                self._raw += b"".join(raw)
+                raw.clear()
+                self._seen(frame)
+            with self._changed:
+                self._changed.notify_all()
+        self._raw += b"".join(raw)
+
+    def _take(self, line, at):
+        frame = frames.decode(line, NONCE)
+        if frame is None:
+            if len(line) > frames.TEXT_LIMIT + 1:
+                self.problems.append(f"a plain line of {len(line)} bytes")
+            self.text.add(line.decode())
+            return None
+        if frame.at != at or frame.sequence != len(self.frames):
+            self.problems.append(f"{frame} at {at}, number {len(self.frames)}")
+        self.frames.append(frame)
+        if frame.kind == "partial":
+            self.text.add(frame.fields["text"])
+        elif frame.kind == "progress":
+            self.text.rewrite(frame.fields["text"])
+        return frame
 
     def finish(self):
         self._thread.join()
@@ -131,6 +149,7 @@ class Sandboxed:
         self._home = tempfile.TemporaryDirectory()
         self._hello = threading.Event()
         self.complete = threading.Event()
+        self.changed = threading.Condition()
         environment = {"PATH": os.environ["PATH"], "TMPDIR": self._home.name, **(environment or {})}
         # Isolated: neither this environment's packages nor the working directory can be imported.
         command = [sys.executable, *(["-I", "-S"] if isolated else []), "-u", "-c", BOOTSTRAP, NONCE]
@@ -142,9 +161,10 @@ class Sandboxed:
             env=environment,
             bufsize=-1,
         )
-        self.stdout = Reading(self.process.stdout, self._saw)
-        self.stderr = Reading(self.process.stderr)
+        self.stdout = Reading(self.process.stdout, self.changed, self._saw)
+        self.stderr = Reading(self.process.stderr, self.changed)
         self.directory = None
+        self.file = None  # the result's, once the run is finished
 
     def _saw(self, frame):
         if frame.kind == "hello":
@@ -193,6 +213,11 @@ class Sandboxed:
         assert self.complete.wait(30), self.stderr.raw.decode(errors="replace")
         return self
 
+    def expect(self, condition):
+        """Wait until what has been read satisfies the condition."""
+        with self.changed:
+            assert self.changed.wait_for(condition, 10)
+
     def acknowledge(self):
         (self.directory / "ack").touch()
         code = self.process.wait(10)
@@ -203,8 +228,10 @@ class Sandboxed:
     def finish(self):
         """Send the input, wait for the result, check the log copies, acknowledge; returns self."""
         self.send().wait()
-        self.check_logs()
+        if "file" in self.result:
+            self.file = (self.directory / self.result["file"]).read_bytes()
         assert self.acknowledge() == 0
+        self.check_logs()
         return self
 
     def check_logs(self):
@@ -222,14 +249,18 @@ class Sandboxed:
     def error(self):
         return self.stdout.first("error").fields
 
+    def exception(self):
+        """The pickled exception, restored into this process as the notebook does."""
+        return pickling.load(base64.b64decode(self.error["pickled"]), self.namespace)
+
     def values(self):
         """The result's graph, restored into this process as the notebook does."""
         fields = self.result
         if "inline" in fields:
             return pickling.load(base64.b64decode(fields["inline"]), self.namespace)
-        data = (self.directory / fields["file"]).read_bytes()
+        data = self.file or (self.directory / fields["file"]).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (fields["size"], fields["sha256"])
-        return pickling.load(self.directory / fields["file"], self.namespace)
+        return pickling.load(data, self.namespace)
 
 
 def ran(source, **options):

@@ -1,0 +1,136 @@
+"""Rich output from a sandbox, with and without IPython in its image."""
+
+import base64
+import hashlib
+import json
+
+import pytest
+from sandboxed import Sandboxed, ran
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def displays(source, **options):
+    """Run a cell; returns the bundles it has shown, those in files included."""
+    with Sandboxed(source, **options) as run:
+        run.finish()
+        assert run.result["ok"], run.error
+        bundles = []
+        for frame in run.stdout.frames:
+            if frame.kind == "display" and "file" in frame.fields:
+                data = (run.directory / frame.fields["file"]).read_bytes()
+                assert len(data) == frame.fields["size"]
+                assert hashlib.sha256(data).hexdigest() == frame.fields["sha256"]
+                bundles.append(json.loads(data))
+            elif frame.kind == "display":
+                bundles.append(dict(frame.fields))
+        return bundles
+
+
+def test_an_object_is_asked_for_its_representations():
+    source = (
+        "class Rich:\n"
+        "    def __repr__(self): return 'plain'\n"
+        "    def _repr_html_(self): return '<b>x</b>'\n"
+        "    def _repr_png_(self): return b'\\x89PNG', {'width': 3}\n"
+        "    def _repr_markdown_(self): return None\n"
+        "    def _repr_latex_(self): raise NotImplementedError\n"
+        "    def _repr_json_(self): return {'a': float('nan'), 1: [b'b', '\\ud800']}\n"
+        "display(Rich(), 3)"
+    )
+    rich, three = displays(source)
+    assert rich == {
+        "data": {
+            "text/html": "<b>x</b>",
+            "image/png": base64.b64encode(b"\x89PNG").decode(),
+            "application/json": {"a": None, "1": ["Yg==", "?"]},
+            "text/plain": "plain",
+        },
+        "metadata": {"image/png": {"width": 3}},
+    }
+    assert three == {"data": {"text/plain": "3"}, "metadata": {}}
+
+
+def test_a_whole_bundle_comes_first_and_a_broken_representation_falls_back_to_text():
+    source = (
+        "class Whole:\n"
+        "    def _repr_mimebundle_(self, include=None, exclude=None): return {'text/html': 'w', 'text/plain': 'p'}\n"
+        "    def _repr_html_(self): return 'never'\n"
+        "class Broken:\n"
+        "    def _repr_html_(self): raise OSError('no html')\n"
+        "    def __repr__(self): raise ValueError\n"
+        "class Answers:\n"
+        "    def __getattr__(self, name): return lambda *a, **k: 'x'\n"
+        "    def __repr__(self): return 'answers'\n"
+        "display(Whole()); display(Broken()); display(Answers.__new__(Answers), Whole)"
+    )
+    whole, broken, kind = [*displays(source)][:3]
+    assert whole["data"] == {"text/html": "w", "text/plain": "p"}
+    assert broken["data"] == {"text/plain": "<Broken whose repr failed: ValueError>"}
+    assert kind["data"] == {"text/plain": "<class '__main__.Whole'>"}
+
+
+def test_what_is_shown_stands_between_the_lines_printed_before_and_after():
+    run = ran("print('a', end='')\ndisplay(1)\nprint('b')")
+    order = [frame.kind for frame in run.stdout.frames]
+    assert order == ["hello", "begin", "partial", "display", "result"]
+    assert run.stdout.raw.index(b"b\n") > run.stdout.first("display").at
+
+
+def test_a_large_bundle_is_a_file():
+    (shown,) = displays("display({'text/html': '<p>ü</p>' * 5000, 'text/plain': ''}, raw=True)")
+    assert shown["data"]["text/html"] == "<p>ü</p>" * 5000
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_ipythons_own_functions_show_too(isolated):
+    source = (
+        "from IPython.display import HTML, Image, JSON, Markdown, Math, clear_output, display, publish_display_data\n"
+        "from IPython import get_ipython\n"
+        "display(HTML('<i>h</i>'), Markdown('# m'), Math('x^2'), JSON({'a': 1}))\n"
+        f"display(Image(data={PNG + b'rest'!r}, width=5))\n"
+        "publish_display_data({'text/plain': 'published'})\n"
+        "handle = display('first', display_id=True)\n"
+        "handle.update('second')\n"
+        "clear_output(wait=True)\n"
+        "assert get_ipython() is None"
+    )
+    html, markdown, math, structure, image, *texts = displays(source, isolated=isolated)
+    assert html["data"]["text/html"] == "<i>h</i>"
+    assert markdown["data"]["text/markdown"] == "# m"
+    assert math["data"]["text/latex"] == r"$\displaystyle x^2$"
+    assert structure["data"]["application/json"] == {"a": 1}
+    assert base64.b64decode(image["data"]["image/png"]) == PNG + b"rest"
+    assert image["metadata"]["image/png"]["width"] == 5
+    assert [shown["data"]["text/plain"] for shown in texts] == ["published", "'first'", "'second'"]
+
+
+def test_figures_are_shown_at_the_end_and_by_show_and_no_plot_comes_back():
+    source = (
+        "import matplotlib.pyplot as plt\n"
+        "plt.plot([1, 2]); plt.show()\n"
+        "print('between')\n"
+        "fig, ax = plt.subplots()\n"
+        "ax.plot([3, 4])"
+    )
+    with Sandboxed(source, isolated=False, outputs=["fig"]) as run:
+        run.finish()
+        assert run.result["ok"], run.error
+        assert (run.result["last"], run.result["lost"], run.result["names"]) == (False, {}, ["fig"])
+        assert run.stderr.text.shown == ""
+        shown = [frame for frame in run.stdout.frames if frame.kind == "display"]
+        assert ["file" in frame.fields for frame in shown] == [True, False, True]
+        assert shown[0].at < run.stdout.raw.index(b"between") < shown[1].at
+        picture = json.loads((run.directory / shown[0].fields["file"]).read_bytes())["data"]
+        assert base64.b64decode(picture["image/png"]).startswith(PNG)
+        assert picture["text/plain"].startswith("<Figure size 640x480")
+
+
+def test_an_open_figure_as_last_value_is_shown_once():
+    assert len(displays("import matplotlib.pyplot as plt\nplt.figure()", isolated=False)) == 1
+
+
+def test_a_data_frame_comes_back_as_last_value():
+    run = ran("import pandas\npandas.DataFrame({'a': [1]})", isolated=False)
+    assert run.values()["last"]["a"].tolist() == [1]
+    assert "display" not in run.stdout.kinds()

@@ -1,0 +1,54 @@
+"""Definitions of the notebook in processes that multiprocessing starts afresh, e.g. with its spawn method."""
+
+from __future__ import annotations
+
+import functools
+import os
+import types
+from pathlib import Path
+from typing import Any
+
+from zenml_modal_nb.runner import pickling, results
+from zenml_modal_nb.runner.functions import Namespace
+
+# Run as the main module of each such process; functions and classes are then found in it by name.
+_MAIN = """from zenml_modal_nb.runner.children import restore
+restore(globals(), {path!r})
+"""
+
+
+def hand_on_definitions(spawn: types.ModuleType, namespace: Namespace, directory: Path) -> None:
+    """Make `multiprocessing.spawn` give each new process the functions and classes of the namespace."""
+    prepare = spawn.get_preparation_data
+
+    @functools.wraps(prepare)
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        return {**prepare(name), "init_main_from_path": str(_save(namespace, directory))}
+
+    vars(spawn)["get_preparation_data"] = get_preparation_data
+
+
+def restore(namespace: Namespace, path: str) -> None:
+    """Load what `hand_on_definitions` has saved; called in the new process."""
+    namespace.update(pickling.load(path, namespace)["values"])
+
+
+def _save(namespace: Namespace, directory: Path) -> Path:
+    names = tuple(name for name, value in list(namespace.items()) if _is_definition(value))
+    # What cannot be pickled is missing in the child, where only its use is an error.
+    found = results.collect(namespace, names, None, definitions=True)
+    target = directory / "out" / f"definitions-{found.values.sha256[:16]}.zmnb"
+    main = target.with_suffix(".py")
+    if not main.exists():
+        # Another process may be reading the file of that name: it appears complete or not at all.
+        draft = target.with_suffix(f".{os.getpid()}")
+        with draft.open("wb") as file:
+            found.values.write(file)
+        draft.replace(target)
+        main.write_text(_MAIN.format(path=str(target)), encoding="utf-8")
+    return main
+
+
+def _is_definition(value: object) -> bool:
+    kinds = (type, types.FunctionType, functools._lru_cache_wrapper)
+    return isinstance(value, kinds) and getattr(value, "__module__", None) == "__main__"
