@@ -12,7 +12,8 @@ from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.cells.names import Names, is_ipythons, names_in
 from zenml_modal_nb.cells.refusals import Refusals
 from zenml_modal_nb.cells.requirements import Requirements, find_requirements
-from zenml_modal_nb.cells.source import CellSource, parsed, read_source
+from zenml_modal_nb.cells.source import CellSource, read_source
+from zenml_modal_nb.cells.syntax import called_name, parsed
 
 MAX_NAME_LENGTH = 40
 
@@ -122,16 +123,19 @@ def _has_last_expression(tree: ast.Module, text: str) -> bool:
 def _default_name(tree: ast.Module, bound: tuple[str, ...]) -> str:
     """Derive a step name: the first public name bound, else the first function called, else "cell"."""
     candidates = [name for name in bound if not name.startswith("_")]
-    for statement in tree.body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Call):
-                function = node.func
-                candidates.append(
-                    function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-                )
-                break
+    calls = (node for statement in tree.body for node in ast.walk(statement) if isinstance(node, ast.Call))
+    candidates += [
+        called_name(node) for node in calls if _root_name(node) != "__import__"
+    ]  # not our own, for `!ls`
     for name in candidates:
         name = name.strip("_")[:MAX_NAME_LENGTH]
         if name.isascii() and name.isidentifier() and not keyword.iskeyword(name):
             return name
     return "cell"
+
+
+def _root_name(node: ast.expr) -> str:
+    """Return the name that a chain of attributes and calls starts from, e.g. `df` for `df.a.sum()`."""
+    while isinstance(node, (ast.Call, ast.Attribute, ast.Subscript)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from zenml_modal_nb.cells.bodies import Body
 from zenml_modal_nb.cells.imports import imports_of
 from zenml_modal_nb.cells.ledger import Ledger, interrupted
 from zenml_modal_nb.cells.paths import Paths, join
 from zenml_modal_nb.cells.scopes import (
-    Body,
     class_bodies,
     comprehension_bodies,
     function_body,

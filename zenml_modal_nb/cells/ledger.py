@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from zenml_modal_nb.cells.bodies import Body
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.cells.paths import BOUND, DELETED, UNTOUCHED, Paths
-from zenml_modal_nb.cells.scopes import Body
 from zenml_modal_nb.cells.syntax import Visitor
 
 

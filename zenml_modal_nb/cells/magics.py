@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from zenml_modal_nb.cells import clocks, shell
-from zenml_modal_nb.cells.syntax import is_expression
+from zenml_modal_nb.cells.syntax import is_expression, parsed
 from zenml_modal_nb.errors import CellError
 
 # These set up the notebook's own display and mean nothing elsewhere; the runner collects plots by itself.
@@ -49,6 +49,8 @@ class CellRewriter:
             if not found:
                 return lines
             lines = self.replace(lines, min(found, key=lambda match: match.sortby()), ipython)
+            if not isinstance(parsed("".join(lines)), SyntaxError):
+                return lines  # IPython's tokenizer is slow, and its syntax is never valid Python
         raise CellError("The cell holds too many lines of IPython syntax; split it. Nothing was created.")
 
     def replace(self, lines: list[str], match: Any, ipython: Any) -> list[str]:

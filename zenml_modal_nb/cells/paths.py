@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from zenml_modal_nb.cells.bodies import Body
 from zenml_modal_nb.cells.imports import Import
-from zenml_modal_nb.cells.scopes import Body
 
 # A name's marks at a point: the union over all ways that lead there.
 UNTOUCHED = 1  # the cell has not bound it: whatever the notebook holds

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from zenml_modal_nb.cells.bodies import Body
 from zenml_modal_nb.cells.imports import Import, imports_of
 from zenml_modal_nb.cells.syntax import (
     Comprehension,
@@ -26,23 +27,6 @@ from zenml_modal_nb.cells.syntax import (
     strings_as_names,
     type_parameters_of,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """Code that runs when it is called; made here, run symbolically by `cells.flow`.
-
-    `reads` are module names it needs, `tries` those it can do without (a NameError is caught around them),
-    `binds` those it assigns through `global` or a walrus. `lazy` code need not run when it is called, e.g.
-    a generator.
-    """
-
-    reads: frozenset[str] = frozenset()
-    tries: frozenset[str] = frozenset()
-    calls: frozenset[str] = frozenset()
-    binds: frozenset[str] = frozenset()
-    imports: tuple[Import, ...] = ()
-    lazy: bool = False
 
 
 @dataclass(slots=True)
@@ -193,11 +177,13 @@ class _ScopeReader(Visitor):
 
     def visit_If(self, node: ast.If | ast.IfExp) -> None:
         self.visit(node.test)
-        guard = int(asks_namespace(node.test))
-        self.guarded += guard
-        self.visit_all(node.body if isinstance(node.body, list) else [node.body])
-        self.visit_all(node.orelse if isinstance(node.orelse, list) else [node.orelse])
-        self.guarded -= guard
+        asks = asks_namespace(node.test)
+        constant = bool(node.test.value) if isinstance(node.test, ast.Constant) else None
+        for part, taken in ((node.body, constant is not False), (node.orelse, constant is not True)):
+            guard = int(asks or not taken)
+            self.guarded += guard
+            self.visit_all(part if isinstance(part, list) else [part])
+            self.guarded -= guard
 
     visit_IfExp = visit_If
 
@@ -329,14 +315,20 @@ def function_body(node: FunctionNode, outer: Visitor) -> Body:
 
 
 def class_bodies(node: ast.ClassDef, outer: Visitor) -> tuple[Body, Body, Body]:
-    """Return what defining this class does at once, what it may do at once, and what its methods may do later."""
+    """Return what defining this class does at once, what it may do at once, and what its methods may do later.
+
+    Nothing tells which methods will run, so what they read is never required, e.g. a `report` method that needs a
+    function of a later cell.
+    """
     reader = _ScopeReader(outer)
     reader.enter("comprehension", (parameter.name for parameter in type_parameters_of(node)))
     reader.class_body(node)
     reader.leave()
-    later = reader.body(inner=True, lazy=True)
-    calls_itself = reader.methods & reader.calls  # e.g. `def make(): ...` then `made = make()`
-    perhaps = later if calls_itself else Body(frozenset(reader.mentioned), lazy=True)
+    found = reader.body(inner=True, lazy=True)
+    later = replace(found, reads=frozenset(), tries=found.reads | found.tries)
+    # A class body that calls its own functions may run any of them, e.g. `def make(): ...` then `made = make()`.
+    inside = later.tries if reader.methods & reader.calls else frozenset()
+    perhaps = Body(frozenset(reader.mentioned), inside - reader.mentioned, lazy=True)
     return reader.body(inner=False), perhaps, later
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 
 from zenml_modal_nb.cells.magics import CellRewriter
+from zenml_modal_nb.cells.syntax import parsed
 from zenml_modal_nb.errors import CellError
 
 
@@ -36,21 +34,6 @@ def read_source(body: str, *, first_line: int = 1) -> CellSource:
     if isinstance(tree, SyntaxError):
         raise CellError(_explained(tree, body, first_line))
     return CellSource(text, rewriter.pip)
-
-
-@lru_cache(maxsize=16)
-def parsed(text: str) -> ast.Module | SyntaxError:
-    """Return the syntax tree of code that compiles in a notebook; top-level `await` does, `return` does not."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the cell warns when it runs, e.g. of `"\d"`
-        try:
-            tree = ast.parse(text)
-            compile(tree, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-        except SyntaxError as error:
-            return error
-        except ValueError as error:  # a null byte, before Python 3.12
-            return SyntaxError(str(error))
-    return tree
 
 
 def _explained(error: SyntaxError, body: str, first_line: int) -> str:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import ast
 import sys
+import warnings
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -15,6 +17,21 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 # Asking for the namespace itself: what follows under such a test reads its names at its own risk,
 # e.g. `if "df" in globals(): use(df)`.
 NAMESPACE_CALLS = frozenset({"globals", "locals", "vars", "dir"})
+
+
+@lru_cache(maxsize=16)
+def parsed(text: str) -> ast.Module | SyntaxError:
+    """Return the syntax tree of code that compiles in a notebook; top-level `await` does, `return` does not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the cell warns when it runs, e.g. of `"\d"`
+        try:
+            tree = ast.parse(text)
+            compile(tree, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        except SyntaxError as error:
+            return error
+        except ValueError as error:  # a null byte, before Python 3.12
+            return SyntaxError(str(error))
+    return tree
 
 
 class Visitor:

@@ -153,13 +153,15 @@ def every(source: str) -> dict[str, object]:
 def test_required_names_are_exactly_those_whose_absence_raises(source: str) -> None:
     found = find_names(source)
     full = every(source)
-    ends_well = missing_name(source, full) is None and completes(source, full)
+    ends_well = completes(source, full)
     event(f"completes: {ends_well}")
+    if not ends_well:
+        return  # it fails whatever it gets
     for name in NAMES:
         raised = missing_name(source, {n: v for n, v in full.items() if n != name}) == name
-        if raised and missing_name(source, full) != name:
+        if raised:
             assert name in found.required | found.optional, f"{name} is needed"
-        if name in found.required - {"Anything"} and ends_well:
+        if name in found.required:
             assert raised, f"{name} is not needed"
 
 
@@ -171,7 +173,7 @@ def test_a_program_that_gets_what_was_found_never_lacks_a_name(source: str) -> N
     found = find_names(source)
     full = every(source)
     needed = {n: v for n, v in full.items() if n in found.required | found.optional}
-    assert missing_name(source, needed) == missing_name(source, full)
+    assert not completes(source, full) or completes(source, needed)
 
 
 @settings(
