@@ -32,7 +32,8 @@ class CellRewriter:
         lines = (self.body if self.body.endswith("\n") else self.body + "\n").splitlines(keepends=True)
         for transform in (ipython.leading_indent, ipython.classic_prompt, ipython.ipython_prompt):
             lines = transform(lines)
-        first = next((number for number, line in enumerate(lines) if line.strip()), None)
+        # A comment may stand above a cell magic: `run` puts one in the place of its own magic line.
+        first = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
         if first is None:
             return "".join(lines)
         if lines[first].startswith("%%"):

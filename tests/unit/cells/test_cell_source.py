@@ -87,6 +87,7 @@ def test_a_double_bang_has_the_lines_as_its_value() -> None:
         ("%pip install a \\\n   b\n%matplotlib inline\nlast", 4),
         ("%%time\nx = 1\nlast", 3),
         ("\n%%time\nx = (1,\n 2)\nlast", 5),
+        ("#\n%%time\nx = 1\nlast", 4),
         (">>> x = 1\n>>> last", 2),
     ],
 )
