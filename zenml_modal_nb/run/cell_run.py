@@ -103,7 +103,12 @@ class CellRun:
         """
         self._renderer.show(Queued(self._prepared.job.target))
         self._worker.start()
-        self._drain()
+        if not self._drain():
+            self._status = str(Reason.STOPPED)
+            self._renderer.show(
+                Stopped(Reason.STOPPED, self._execution.elapsed(), self.cost, self._execution.recorded)
+            )
+            raise self._tracebacks.abandoned()
         self._execution.settle(_SETTLE)
         self._write_back()
         self._renderer.show(self._last_event())
@@ -125,13 +130,18 @@ class CellRun:
         finally:
             self._events.put(None)
 
-    def _drain(self) -> None:
-        ended = False
+    def _drain(self) -> bool:
+        """Show what happens until the run has ended; False when the user interrupts a second time."""
+        ended = interrupted = False
         while not ended:
             try:
                 ended = self._show_next()
             except KeyboardInterrupt:
+                if interrupted:  # nor does the user want to wait for the confirmation
+                    return False
+                interrupted = True
                 self._execution.stop(Reason.STOPPED)
+        return True
 
     def _show_next(self) -> bool:
         try:

@@ -37,6 +37,14 @@ class Tracebacks:
         error._render_traceback_ = lambda: [f"KeyboardInterrupt: {error}"]  # type: ignore[attr-defined]
         return error
 
+    def abandoned(self) -> KeyboardInterrupt:
+        """Return what a cell raises whose end the user did not wait for."""
+        error = KeyboardInterrupt(
+            "the run is being stopped, but its sandbox's end is not confirmed; at the latest it ends at its timeout"
+        )
+        error._render_traceback_ = lambda: [f"KeyboardInterrupt: {error}"]  # type: ignore[attr-defined]
+        return error
+
     def _with_sources(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Add the lines of other cells, which the sandbox has run without having seen their text."""
         frames = []

@@ -16,12 +16,12 @@ from zenml_modal_nb.packaging.archive import runner_archive
 from zenml_modal_nb.packaging.module import write_module
 from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.pipelines.execution import CellJob
-from zenml_modal_nb.pricing import rates
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
+from zenml_modal_nb.sandboxes.prices import prices_for
 
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
@@ -113,7 +113,7 @@ def _target(
 ) -> tuple[Target, Meter]:
     cpu = request.cpu or DEFAULT_CPU
     memory = request.memory_mib or max(DEFAULT_MEMORY_MIB, 3 * input_bytes // _MIB)
-    prices = rates.snapshot()
+    prices = prices_for(connection)
     meter = Meter(request.modal_gpu, cpu, memory, request.region, prices)
     target = Target(
         step_name=name,

@@ -1,0 +1,32 @@
+"""The prices that hold for a connection: the workspace's own where it is billed, else the package's dated figures."""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import lru_cache
+
+from zenml_modal_nb.pricing import rates
+from zenml_modal_nb.pricing.rates import Rates
+from zenml_modal_nb.sandboxes.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=16)
+def prices_for(connection: Connection) -> Rates:
+    """Return the rates for a connection; asked once, and a refusal is no reason not to run."""
+    if not connection.billed or _overridden():
+        return rates.snapshot()
+    import modal
+
+    try:
+        workspace = modal.Workspace.from_context(client=connection.client)
+        return rates.from_workspace(workspace.billing.rates(), f"rates of workspace {connection.workspace}")
+    except modal.exception.Error as error:
+        logger.debug("No rates from %s: %r", connection.url, error)
+        return rates.snapshot()
+
+
+def _overridden() -> bool:
+    return bool(os.environ.get(rates.OVERRIDE_VARIABLE))
