@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from pathlib import PurePath
+from traceback import walk_stack
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -52,8 +53,16 @@ class ModalStepMagics(Magics):
         return run.follow()
 
     def _cell(self, body: str) -> Cell:
-        label = f"Cell In[{self.shell.execution_count}]"
+        label = self._label()
         return Cell(body, label, f"<{label}>", _notebook_name(self.shell.user_ns))
+
+    def _label(self) -> str:
+        """Return what IPython calls the cell that runs now, from its outermost frame.
+
+        The shell's counter tells it in some versions only: IPython 9.16 counts a cell before it runs it.
+        """
+        names = [self._name_of_cell(frame.f_code.co_filename) for frame, _ in walk_stack(None)]
+        return next(filter(None, reversed(names)), f"Cell In[{self.shell.execution_count}]")
 
     def _name_of_cell(self, filename: str) -> str | None:
         named = self.shell.compile.format_code_name(filename)

@@ -18,6 +18,7 @@ LONGEST_VALUE = 10_000
 # IPython's "Context" traceback with its "Linux" style (IPython 9, `IPython.core.ultratb`).
 _RED, _CYAN, _GREEN, _BLUE, _BRIGHT, _END = (f"\x1b[{code}m" for code in (31, 36, 32, 34, "30;43", 0))
 _RULE = "-" * 75
+_OTHER_CELL = "Cell In["  # what the frames of the notebook's other cells have for a file, in IPython's words
 _CAUSE = "The above exception was the direct cause of the following exception:"
 _CONTEXT = "During handling of the above exception, another exception occurred:"
 
@@ -105,18 +106,22 @@ def _one(error: ErrorRecord, cell_file: str, cell_lines: Sequence[str], cell_lab
     ename = plain(error.ename)[:LONGEST_LINE]
     yield f"{_RED}{_RULE}{_END}"
     yield f"{_RED}{ename}{_END}{'Traceback (most recent call last)':>{max(34, len(_RULE) - len(ename))}}"
-    for in_cell, group in groupby(error.frames, key=lambda frame: frame.file == cell_file):
-        frames = list(group)
-        if in_cell:
-            for frame in frames:
-                yield from _cell_frame(frame, cell_lines, cell_label)
-        else:
-            yield from _library_frames(frames)
+    for in_library, group in groupby(error.frames, key=lambda frame: _in_library(frame, cell_file)):
+        if in_library:
+            yield from _library_frames(list(group))
+            continue
+        for frame in group:
+            here = frame.file == cell_file
+            yield from _cell_frame(frame, cell_lines if here else (), cell_label if here else frame.file)
     yield (
         f"{_RED}{ename}{_END}: {clean(error.evalue)[:LONGEST_VALUE]}"
         if error.evalue
         else f"{_RED}{ename}{_END}"
     )
+
+
+def _in_library(frame: FrameRecord, cell_file: str) -> bool:
+    return frame.file != cell_file and not frame.file.startswith(_OTHER_CELL)
 
 
 def _cell_frame(frame: FrameRecord, cell_lines: Sequence[str], cell_label: str) -> Iterator[str]:
