@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zenml_modal_nb.errors import PackagingError, ResultError
 from zenml_modal_nb.runner import pickling
 
 
-def pack(values: Mapping[str, object], namespace: dict[str, Any]) -> pickling.Values:
+def pack(
+    values: Mapping[str, object], namespace: dict[str, Any], submodules: Iterable[str] = ()
+) -> pickling.Values:
     """Pickle what the cell needs, names and all; one graph, so that what two names share is shared after.
+
+    `submodules` are imported with it, e.g. sklearn.svm for a cell that says `sklearn.svm.SVC`.
 
     Raises:
         PackagingError: names every variable that cannot travel, and why.
     """
     try:
-        return pickling.dump({"values": dict(values)}, namespace, definitions=True)
+        # A module is pickled by its name: to unpickle it is to import it.
+        modules = [importlib.import_module(name) for name in submodules]
+        return pickling.dump({"values": dict(values), "modules": modules}, namespace, definitions=True)
     except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
         raise _blame(values, namespace, error) from None
 

@@ -13,11 +13,13 @@ from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.events import Target
 from zenml_modal_nb.packaging.archive import runner_archive
+from zenml_modal_nb.packaging.local_modules import modules_archive
 from zenml_modal_nb.packaging.module import write_module
 from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
+from zenml_modal_nb.runner import pickling
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
@@ -65,7 +67,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
-    values = pack(needed, namespace)
+    values = pack(needed, namespace, captured.submodules)
     environment, ephemeral = _environment(request)
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
     name = request.name or analyzed.default_name
@@ -92,10 +94,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
             references=captured.references,
         ),
         inputs=captured.values,
-        parts=(
-            Part.of("runner.zip", [runner_archive()]),
-            Part("payload.zmnb", values.pieces, values.size, values.sha256),
-        ),
+        parts=_parts(analyzed, values),
         run=run,
         grace=min(_GRACE, request.timeout),
         environment=environment,
@@ -129,6 +128,17 @@ def _target(
         rate_source=prices.source,
     )
     return target, meter
+
+
+def _parts(analyzed: AnalyzedCell, values: pickling.Values) -> tuple[Part, ...]:
+    parts = [
+        Part.of("runner.zip", [runner_archive()]),
+        Part("payload.zmnb", values.pieces, values.size, values.sha256),
+    ]
+    local = modules_archive(analyzed.requirements.by_value_modules)
+    if local is not None:
+        parts.append(Part.of("modules.zip", [local]))
+    return tuple(parts)
 
 
 def _requirements(request: StepRequest, analyzed: AnalyzedCell) -> tuple[str, ...]:
