@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from zenml_modal_nb.emulator import lifecycle
 from zenml_modal_nb.emulator.directory import StateDirectory
+from zenml_modal_nb.emulator.faults import Fault, FaultControl
 from zenml_modal_nb.emulator.options import IDLE_SECONDS, ServeOptions
 from zenml_modal_nb.emulator.record import LifecycleError
 
@@ -23,6 +24,7 @@ class PrivateServer:
     state_dir: Path
     state_file: Path
     pid: int
+    faults: FaultControl
 
 
 @contextmanager
@@ -34,12 +36,13 @@ def running(
     python: str | Path | None = None,
     idle_timeout: float = IDLE_SECONDS,
     state_dir: str | Path | None = None,
+    faults: Sequence[Fault] = (),
 ) -> Iterator[PrivateServer]:
     """Run a private local Modal API; when the block ends, so do the server and all its sandboxes.
 
     It ends with this process too, however that ends. `state_dir` is a temporary directory, removed after the
-    block, unless one is given, to start a server again on what an earlier one left. For the other options see
-    `ServeOptions`. Raises LifecycleError.
+    block, unless one is given, to start a server again on what an earlier one left. `faults` happen from the
+    start. For the other options see `ServeOptions`. Raises LifecycleError.
     """
     with tempfile.TemporaryDirectory(prefix="zenml-modal-nb-") as temporary:
         directory = StateDirectory(Path(state_dir or temporary).absolute())
@@ -58,6 +61,9 @@ def running(
             found = directory.find()
             if found is None or found.pid != process.pid:
                 raise LifecycleError(f"Another local Modal API has the state directory {directory.path}.")
+            control = FaultControl(found.url, found.token_id, found.token_secret)
+            for fault in faults:
+                control.add(fault)
             yield PrivateServer(
                 url=found.url,
                 environment={
@@ -69,6 +75,7 @@ def running(
                 state_dir=directory.path,
                 state_file=directory.record_path,
                 pid=found.pid,
+                faults=control,
             )
         finally:
             lifecycle.end(process.pid)

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,7 +15,7 @@ from typing import cast
 import psutil
 
 from zenml_modal_nb.emulator.state.output import Output
-from zenml_modal_nb.emulator.state.refusals import ConflictError
+from zenml_modal_nb.emulator.state.refusals import ConflictError, UnavailableError
 
 NOT_FOUND_CODE = 127  # what a shell answers for a command that does not exist
 NOT_EXECUTABLE_CODE = 126
@@ -61,8 +61,10 @@ class Stdin(asyncio.BaseProtocol):
         """Pass `data` on; what lies before the position reached is a repetition and is skipped.
 
         Returns once the buffer has room. Raises ConflictError when the input is closed or `offset` leaves a
-        gap.
+        gap, UnavailableError before the process has started.
         """
+        if self._transport is None and not self.ended:
+            raise UnavailableError("The sandbox has not started yet.")
         if offset > self.written:
             raise ConflictError(
                 f"Standard input is at byte {self.written}; writing at {offset} leaves a gap."
@@ -114,6 +116,18 @@ class Process(asyncio.SubprocessProtocol):
         self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._drained = asyncio.Event()
         self._transport: asyncio.SubprocessTransport | None = None
+        self._begun = asyncio.Event()
+        self._waiting: asyncio.Task[None] | None = None
+        self._doomed = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has started, or will not any more."""
+        return self._begun.is_set()
+
+    async def wait_to_begin(self) -> None:
+        """Return when it has started, or will not any more."""
+        await self._begun.wait()
 
     @property
     def returncode(self) -> int | None:
@@ -128,6 +142,17 @@ class Process(asyncio.SubprocessProtocol):
         """End the process and its group at once; does nothing when it has ended."""
         if self.returncode is None and self.pid:
             kill_group(self.pid)
+        elif self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+            self.fail("Ended before it started.", -signal.SIGKILL)
+        else:
+            self._doomed = not self.begun
+
+    def interrupt(self) -> None:
+        """Ask the process and its group to end."""
+        if self.returncode is None and self.pid:
+            os.killpg(self.pid, signal.SIGINT)
 
     async def drain(self) -> None:
         """Wait until all output has arrived, then say so to its readers."""
@@ -152,6 +177,7 @@ class Process(asyncio.SubprocessProtocol):
         self.stdin.ended = True
         self._drained.set()
         self._code.set_result(code)
+        self._begun.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)
@@ -170,9 +196,28 @@ class Process(asyncio.SubprocessProtocol):
         self._drained.set()
 
 
-async def start(command: Command, stdout: Output, stderr: Output) -> Process:
-    """Start `command` in a new session; one that cannot be started is a process that failed, as in a shell."""
+async def start(
+    command: Command, stdout: Output, stderr: Output, room: Coroutine[None, None, None] | None = None
+) -> Process:
+    """Start `command` in a new session; one that cannot be started is a process that failed, as in a shell.
+
+    With `room` it returns at once, and the command starts when that has been waited for.
+    """
     process = Process(stdout, stderr)
+    if room is None:
+        await _launch(process, command)
+    else:
+        process._waiting = asyncio.create_task(_launch_after(room, process, command))
+    return process
+
+
+async def _launch_after(room: Coroutine[None, None, None], process: Process, command: Command) -> None:
+    await room
+    process._waiting = None
+    await _launch(process, command)
+
+
+async def _launch(process: Process, command: Command) -> None:
     reader, writer = os.pipe()
     try:
         await asyncio.get_running_loop().subprocess_exec(
@@ -194,9 +239,11 @@ async def start(command: Command, stdout: Output, stderr: Output) -> Process:
         process.fail(f"{command.arguments[0]}: cannot be started: {error}", NOT_EXECUTABLE_CODE)
     else:
         await process.stdin.connect(writer)
+        process._begun.set()
+        if process._doomed:
+            kill_group(process.pid)
     finally:
         os.close(reader)
-    return process
 
 
 def _stderr_of(command: Command) -> int:

@@ -13,6 +13,9 @@ from grpclib.protocol import H2Protocol
 from modal_proto.api_grpc import ModalClientBase
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 
+from zenml_modal_nb.emulator.faults import control
+from zenml_modal_nb.emulator.faults.plan import Faults
+from zenml_modal_nb.emulator.faults.wire import Interception, StatusDetails
 from zenml_modal_nb.emulator.interpreters import Interpreters
 from zenml_modal_nb.emulator.services.apps import AppService
 from zenml_modal_nb.emulator.services.auth import AuthService, Guard
@@ -40,7 +43,7 @@ class Listener(grpclib.server.Server):
     """grpclib's server, which can also end its connections: since Python 3.12 waiting for the end waits for them."""
 
     def __init__(self, services: Collection[Servable]) -> None:
-        super().__init__(services)
+        super().__init__(services, status_details_codec=StatusDetails())
         self.services = services
         self._connections: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
 
@@ -102,10 +105,13 @@ async def serve(settings: ServerSettings) -> Server:
     interpreters = Interpreters(settings.python, settings.state_dir / "interpreters")
     images = Images(Records(settings.state_dir / RECORDS / "images"))
     mounts = Mounts(settings.state_dir / "files")
-    sandboxes = Sandboxes(settings.state_dir, images, mounts, interpreters, settings.log_retention)
+    faults = Faults()
+    sandboxes = Sandboxes(settings.state_dir, images, mounts, interpreters, settings.log_retention, faults)
     sandboxes.sweep()
-    listener = Listener(_services(settings, url, credentials, interpreters, images, mounts, sandboxes))
+    services = _services(settings, url, credentials, interpreters, images, mounts, sandboxes)
+    listener = Listener([*services, control.service(faults)])
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Guard(credentials).check)
+    grpclib.events.listen(listener, grpclib.events.RecvRequest, Interception(faults).intercept)
     await listener.start(sock=bound)
     interpreters.prepare()
     return Server(listener, sandboxes, interpreters, url, port)

@@ -15,10 +15,12 @@ from zenml_modal_nb.emulator.state.refusals import (
     AlreadyExistsError,
     ConflictError,
     InvalidArgumentError,
+    NoCapacityError,
     NotFoundError,
     RefusedError,
     TooLargeError,
     UnauthenticatedError,
+    UnavailableError,
     UnsupportedError,
 )
 
@@ -32,6 +34,8 @@ _STATUSES: dict[type[RefusedError], Status] = {
     AlreadyExistsError: Status.ALREADY_EXISTS,
     ConflictError: Status.FAILED_PRECONDITION,
     TooLargeError: Status.RESOURCE_EXHAUSTED,
+    NoCapacityError: Status.RESOURCE_EXHAUSTED,
+    UnavailableError: Status.UNAVAILABLE,
     UnsupportedError: Status.UNIMPLEMENTED,
 }
 
@@ -72,7 +76,7 @@ def assemble(base: type, services: Sequence[Service]) -> Servable:
         name = path.rpartition("/")[2]
         served[path] = methods.pop(name, None)
         method = served[path] or _unimplemented(name)
-        mapping[path] = handler._replace(func=_adapter(method, handler.cardinality, handler.request_type))
+        mapping[path] = handler._replace(func=adapter(method, handler.cardinality, handler.request_type))
     if methods:
         raise LookupError(f"{base.__name__} has no calls {sorted(methods)}")
     return Servable(mapping, served)
@@ -90,9 +94,11 @@ def _unimplemented(name: str) -> Method:
     return refuse
 
 
-def _adapter(
+def adapter(
     method: Method, cardinality: Cardinality, request_type: Any
 ) -> Callable[[Stream[Any, Any]], Awaitable[None]]:
+    """What grpclib runs for a call that `method` answers."""
+
     async def handle(stream: Stream[Any, Any]) -> None:
         try:
             request: Any

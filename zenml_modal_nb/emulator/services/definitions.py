@@ -14,6 +14,8 @@ from zenml_modal_nb.emulator.state.secrets import Secrets
 _STATUSES = {
     End.TIMED_OUT: api_pb2.GenericResult.GENERIC_STATUS_TIMEOUT,
     End.TERMINATED: api_pb2.GenericResult.GENERIC_STATUS_TERMINATED,
+    End.OUT_OF_MEMORY: api_pb2.GenericResult.GENERIC_STATUS_KERNEL_OOM_KILL,
+    End.LOST: api_pb2.GenericResult.GENERIC_STATUS_INTERNAL_FAILURE,
 }
 
 _OPEN = (

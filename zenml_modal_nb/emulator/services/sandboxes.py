@@ -46,7 +46,9 @@ class SandboxCalls:
 
     async def get_task(self, request: api_pb2.SandboxGetTaskIdRequest) -> api_pb2.SandboxGetTaskIdResponse:
         sandbox = self._sandboxes.get(request.sandbox_id)
-        response = api_pb2.SandboxGetTaskIdResponse(task_id=sandbox.task_id)
+        # A sandbox that waits for a machine has no task yet; one of V2 learned its task's ID when it was made.
+        task_id = sandbox.task_id if sandbox.process.begun or self._version == 2 else ""
+        response = api_pb2.SandboxGetTaskIdResponse(task_id=task_id)
         if sandbox.outcome:
             response.task_result.CopyFrom(result_of(sandbox.outcome))
         return response

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from zenml_modal_nb.emulator.state.refusals import NotFoundError
+from zenml_modal_nb.emulator.state.refusals import NotFoundError, UnavailableError
 
 LONGEST_CHARACTER = 4  # bytes of UTF-8
 IN_MEMORY = 1024 * 1024  # bytes of a complete stream before it moves to a file
@@ -97,6 +97,7 @@ class Output:
         self._changed = asyncio.Event()
         self._ended = False
         self._discarded = False
+        self._lost = False
 
     def append(self, data: bytes) -> None:
         """Take the next bytes and wake the readers."""
@@ -115,6 +116,11 @@ class Output:
         self._kept.close()
         self._wake()
 
+    def lose(self) -> None:
+        """Let the bytes go with the machine that had them; whoever reads is told."""
+        self._lost = True
+        self.discard()
+
     def _read(self, offset: int, size: int) -> bytes:
         if self._discarded:
             raise NotFoundError("This output is no longer kept.")
@@ -127,6 +133,8 @@ class Output:
     async def chunks(self, offset: int, reading: Reading) -> AsyncIterator[tuple[int, bytes]]:
         """Yield (position, bytes) from `offset`, or from the oldest byte kept, until the stream ends."""
         while True:
+            if self._lost:
+                raise UnavailableError("The worker that kept this output does not answer.")
             offset = max(offset, self._kept.start)
             if offset < self._kept.end:
                 if reading.delay:
@@ -150,6 +158,7 @@ class Output:
         loop = asyncio.get_running_loop()
         size = max(reading.size, LONGEST_CHARACTER)
         while loop.time() < deadline:
+            offset = max(offset, self._kept.start)
             data = self._read(offset, size)
             whole = len(data) if self._ended else len(data) - _unfinished(data)
             if whole:

@@ -27,6 +27,14 @@ class ConflictError(RefusedError):
     """The thing is in a state that does not allow this, e.g. its standard input is closed."""
 
 
+class UnavailableError(RefusedError):
+    """The thing is not there yet, or not at the moment; the SDK tries again for a while."""
+
+
+class NoCapacityError(RefusedError):
+    """There is no machine for what is asked."""
+
+
 class TooLargeError(RefusedError):
     """The request is larger than this server reads into memory."""
 

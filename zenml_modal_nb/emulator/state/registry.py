@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zenml_modal_nb.emulator import filesystem, identifiers, processes
+from zenml_modal_nb.emulator.faults.plan import Faults
 from zenml_modal_nb.emulator.interpreters import Interpreters
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.processes import MARKER, Command
@@ -30,7 +31,13 @@ class Sandboxes:
     """Every sandbox this server has made and still remembers."""
 
     def __init__(
-        self, directory: Path, images: Images, mounts: Mounts, interpreters: Interpreters, retention: int
+        self,
+        directory: Path,
+        images: Images,
+        mounts: Mounts,
+        interpreters: Interpreters,
+        retention: int,
+        faults: Faults,
     ) -> None:
         self._places = directory / "sandboxes"
         self._spool = directory / "spool"
@@ -38,6 +45,7 @@ class Sandboxes:
         self._mounts = mounts
         self._interpreters = interpreters
         self._retention = retention
+        self._faults = faults
         self._sandboxes: dict[str, Sandbox] = {}
         self._lives: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -69,6 +77,8 @@ class Sandboxes:
             check_gpu(definition.gpu)
         if definition.name and self._running_named(definition.app_id, definition.name):
             raise AlreadyExistsError(f"A sandbox named {definition.name!r} is already running in this app.")
+        gpu = definition.gpu.type if definition.gpu else ""
+        self._faults.admit(gpu)
         sandbox_id = identifiers.sandbox_id(definition.version)
         place = Place(self._places / sandbox_id)
         place.create()
@@ -84,7 +94,9 @@ class Sandboxes:
                 environment,
                 place.directory(definition.workdir or image.recipe.workdir),
             )
-            process = await processes.start(command, self._output(definition), self._output(definition))
+            process = await processes.start(
+                command, self._output(definition), self._output(definition), self._faults.room(gpu)
+            )
         except BaseException:
             place.remove()
             raise
@@ -145,6 +157,7 @@ class Sandboxes:
         """The sandbox that this task runs, or NotFoundError."""
         for sandbox in self._sandboxes.values():
             if sandbox.task_id == task_id:
+                sandbox.require_worker()
                 return sandbox
         raise NotFoundError(f"No sandbox runs the task {task_id!r}.")
 
@@ -193,6 +206,7 @@ class Sandboxes:
         self._sandboxes[sandbox.id] = sandbox
         life = asyncio.create_task(sandbox.live())
         self._lives.add(life)
+        self._faults.watch(sandbox)
         life.add_done_callback(self._ended)
         ended = [kept for kept in self._sandboxes.values() if kept.outcome]
         for old in ended[: max(0, len(ended) - FINISHED_KEPT)]:
@@ -213,7 +227,8 @@ class Sandboxes:
         return sandbox.definition.workdir or self._images.get(sandbox.definition.image_id).recipe.workdir
 
     def _output(self, definition: Definition) -> Output:
-        return Output(RecentBytes(self._retention) if definition.version == 2 else AllBytes(self._spool))
+        retention = self._faults.retention or self._retention
+        return Output(RecentBytes(retention) if definition.version == 2 else AllBytes(self._spool))
 
     async def _environment(self, recipe: Recipe, place: Place) -> dict[str, str]:
         """A clean environment: the sandbox's own place and Python, and what the image declares."""

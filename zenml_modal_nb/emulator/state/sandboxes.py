@@ -12,7 +12,7 @@ from typing import Protocol
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.processes import Process, kill_group, kill_marked
 from zenml_modal_nb.emulator.state.output import Output, Reading
-from zenml_modal_nb.emulator.state.refusals import ConflictError, NotFoundError
+from zenml_modal_nb.emulator.state.refusals import ConflictError, NotFoundError, UnavailableError
 from zenml_modal_nb.emulator.state.resources import Gpu
 
 JOBS_KEPT = 64  # finished commands of one sandbox that can still be read
@@ -24,6 +24,8 @@ class End(enum.Enum):
     EXITED = enum.auto()
     TIMED_OUT = enum.auto()
     TERMINATED = enum.auto()
+    OUT_OF_MEMORY = enum.auto()
+    LOST = enum.auto()  # with its worker, or preempted
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Sandbox:
         self.environment: Mapping[str, str] = {}
         self.outcome: Outcome | None = None
         self._verdict: End | None = None
+        self._code: int | None = None
+        self._lost = False
         self._done = asyncio.Event()
         self._jobs: dict[str, Job] = {}
         self._watchers: set[asyncio.Task[None]] = set()
@@ -118,6 +122,7 @@ class Sandbox:
 
     async def live(self) -> None:
         """Wait for the end, whatever brings it, and leave nothing behind: run once, as a task of its own."""
+        await self.process.wait_to_begin()
         try:
             code = await asyncio.wait_for(self.process.wait(), self.definition.timeout or None)
         except TimeoutError:
@@ -129,6 +134,7 @@ class Sandbox:
             await self._clean_up()
         finally:
             # Told in any case: whoever waits must not wait forever because a directory could not be removed.
+            code = code if self._code is None else self._code
             self.outcome = Outcome(self._verdict, code if code >= 0 else 128 - code)
             self._done.set()
 
@@ -149,6 +155,38 @@ class Sandbox:
             self._verdict = End.TERMINATED
             self.process.kill()
 
+    def strike(self, end: End, code: int) -> None:
+        """End it as neither its command nor its client would; does nothing when it has ended."""
+        if self.running:
+            self._verdict = end
+            self._code = code
+            self.process.kill()
+
+    async def preempt(self, code: int, grace: float) -> None:
+        """Ask it to end, as its machine is wanted for something else; kill it after `grace` seconds."""
+        if self.running:
+            self._verdict = End.LOST
+            self._code = code
+            self.process.interrupt()
+            try:
+                await asyncio.wait_for(self.process.wait(), grace)
+            except TimeoutError:
+                self.process.kill()
+
+    def lose(self, code: int) -> None:
+        """End it with its machine: what a V2 sandbox printed was there and nowhere else."""
+        if self.running:
+            self._lost = True
+            if self.definition.version == 2:
+                self.process.stdout.lose()
+                self.process.stderr.lose()
+            self.strike(End.LOST, code)
+
+    def require_worker(self) -> None:
+        """Raise UnavailableError if its machine is gone."""
+        if self._lost:
+            raise UnavailableError(f"The worker of sandbox {self.id} does not answer.")
+
     async def wait(self, timeout: float | None) -> Outcome | None:
         """The outcome, or None if it is still running after `timeout` seconds."""
         if self.outcome is None and timeout != 0:
@@ -167,9 +205,11 @@ class Sandbox:
             self._stdin_index = index
 
     def require_running(self) -> None:
-        """Raise NotFoundError unless commands can be run."""
+        """Raise NotFoundError if it has ended, UnavailableError if it has not started."""
         if not self.running:
             raise NotFoundError(f"Sandbox {self.id} has already shut down.")
+        if not self.process.begun:
+            raise UnavailableError(f"Sandbox {self.id} has not started yet.")
 
     def job(self, job_id: str) -> Job:
         """The command of this ID, or NotFoundError."""
