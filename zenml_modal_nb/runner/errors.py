@@ -50,17 +50,17 @@ def record(error: BaseException, filename: str, namespace: Namespace, room: int)
     for measure in _MEASURES:
         fields = {**_described(error, filename, measure), "pickled": pickled}
         if len(json.dumps(fields)) <= room:
-            break
-    return fields
+            return fields
+    return {**fields, "pickled": None}
 
 
 def _described(error: BaseException, filename: str, measure: _Measure, depth: int = 0) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "ename": _text(lambda: type(error).__name__, measure.value),
         "evalue": _text(lambda: str(error), measure.value),
-        "frames": _frames(error.__traceback__, filename, measure),
+        "frames": _frames(error, filename, measure),
     }
-    notes = getattr(error, "__notes__", None)
+    notes = vars(error).get("__notes__")
     if isinstance(notes, list) and notes:
         fields["notes"] = [_text(partial(str, note), measure.value) for note in notes[:8]]
     if depth < measure.chain:
@@ -71,11 +71,13 @@ def _described(error: BaseException, filename: str, measure: _Measure, depth: in
     return fields
 
 
-def _frames(trace: types.TracebackType | None, filename: str, measure: _Measure) -> list[dict[str, Any]]:
-    steps = list(traceback.walk_tb(trace))
+def _frames(error: BaseException, filename: str, measure: _Measure) -> list[dict[str, Any]]:
+    steps = list(traceback.walk_tb(error.__traceback__))
     files = [frame.f_code.co_filename for frame, _ in steps]
     if filename in files:
         steps = steps[files.index(filename) :]
+    elif isinstance(error, SyntaxError) and error.filename == filename:
+        steps = []  # the cell was never entered
     else:
         steps = [step for step, file in zip(steps, files, strict=True) if not file.startswith(_OURS)]
     left_out = len(steps) - measure.frames

@@ -104,6 +104,7 @@ def _report(
         _show(lambda: shown.show(last))
     if outcome.error is not None:
         output.emit("error", errors.record(outcome.error, run.filename, namespace, _ERROR_ROOM))
+    output.flush_c()
     output.emit("end", {}, "stderr", last=True)
     results.send(result, stored, outcome, output, place)
 
@@ -162,14 +163,24 @@ def _catch_signals() -> None:
     def terminate(number: int, frame: types.FrameType | None) -> None:
         raise Terminated("the sandbox was told to end (SIGTERM)")
 
+    masks = threading.local()
+
+    def hold() -> None:
+        # A forked Python drops signals that come before it is ready: blocked, they wait for `release` or `forget`.
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
     def forget() -> None:
         # A worker process is ended by SIGTERM as a matter of course, e.g. by multiprocessing.
         if signal.getsignal(signal.SIGTERM) is terminate:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        release()
 
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.register_at_fork(after_in_child=forget)
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=forget)
 
 
 def _leave_fork(output: Output, outcome: cell.Outcome) -> NoReturn:

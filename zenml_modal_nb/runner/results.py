@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from zenml_modal_nb.runner.cell import Outcome
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.output import Output
 from zenml_modal_nb.runner.pickling import Values
+
+Dump = Callable[[Any], Values]
 
 _INLINE_LIMIT = 4096  # bytes
 _FILE = "out/result.zmnb"
@@ -35,23 +38,20 @@ def collect(
     namespace: Namespace, outputs: tuple[str, ...], last: Any, *, definitions: bool = False
 ) -> Result:
     """Pickle the outputs that are bound, together with the last value unless that is None."""
+    dump = partial(pickling.dump, namespace=namespace, definitions=definitions)
     bound = {name: namespace[name] for name in outputs if name in namespace}
     wanted = {} if last is None else {"last": last}
     try:
-        values = pickling.dump({"values": bound, **wanted}, namespace, definitions=definitions)
-        return Result(values, tuple(bound), {}, last is not None)
+        return Result(dump({"values": bound, **wanted}), tuple(bound), {}, last is not None)
     except Exception:  # noqa: BLE001, S110  # pickling runs the objects' own code; below, each says its own reason
         pass
     lost = {
-        name: reason
-        for name, value in bound.items()
-        if (reason := _reason(value, name, namespace)) is not None
+        name: reason for name, value in bound.items() if (reason := _reason(value, name, dump)) is not None
     }
-    if last is not None and _reason(last, "", namespace) is not None:
+    if last is not None and _failure(last, dump) is not None:
         wanted = {}
     kept = {name: value for name, value in bound.items() if name not in lost}
-    values = pickling.dump({"values": kept, **wanted}, namespace, definitions=definitions)
-    return Result(values, tuple(kept), lost, bool(wanted))
+    return Result(dump({"values": kept, **wanted}), tuple(kept), lost, bool(wanted))
 
 
 def store(result: Result, directory: Path) -> dict[str, Any]:
@@ -87,27 +87,25 @@ def _stored(values: Values, directory: Path) -> dict[str, Any]:
     return {"file": _FILE, "size": values.size, "sha256": values.sha256}
 
 
-def _reason(value: Any, name: str, namespace: Namespace) -> str | None:
+def _reason(value: Any, name: str, dump: Dump) -> str | None:
     """Say why a value cannot travel, None if it can; with the place inside it, e.g. `state["lock"]`."""
-    error = _failure(value, namespace)
+    error = _failure(value, dump)
     if error is None:
         return None
     place, until = name, time.monotonic() + _SEARCH_SECONDS
     inner: tuple[str, Any, Exception] | None = (place, value, error)
     while inner is not None:
         place, value, error = inner
-        inner = _offender(place, value, namespace, until)
+        inner = _offender(place, value, dump, until)
     text = f"{type(error).__name__}: {error}"
     return (text if place == name else f"{place}: {text}")[:300]
 
 
-def _offender(
-    place: str, value: Any, namespace: Namespace, until: float
-) -> tuple[str, Any, Exception] | None:
+def _offender(place: str, value: Any, dump: Dump, until: float) -> tuple[str, Any, Exception] | None:
     for path, member in _members(place, value):
         if time.monotonic() > until or len(path) > 120:
             return None
-        error = _failure(member, namespace)
+        error = _failure(member, dump)
         if error is not None:
             return path, member, error
     return None
@@ -125,9 +123,9 @@ def _members(place: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield f"{place}.{key}", member
 
 
-def _failure(value: Any, namespace: Namespace) -> Exception | None:
+def _failure(value: Any, dump: Dump) -> Exception | None:
     try:
-        pickling.dump(value, namespace)
+        dump(value)
     except Exception as error:  # noqa: BLE001  # pickling runs the objects' own code
         return error
     return None

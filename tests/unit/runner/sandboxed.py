@@ -147,6 +147,8 @@ class Sandboxed:
             **run,
         }
         self._home = tempfile.TemporaryDirectory()
+        self.directory = None
+        self.file = None  # the result's, once the run is finished
         self._hello = threading.Event()
         self.complete = threading.Event()
         self.changed = threading.Condition()
@@ -163,8 +165,6 @@ class Sandboxed:
         )
         self.stdout = Reading(self.process.stdout, self.changed, self._saw)
         self.stderr = Reading(self.process.stderr, self.changed)
-        self.directory = None
-        self.file = None  # the result's, once the run is finished
 
     def _saw(self, frame):
         if frame.kind == "hello":

@@ -182,6 +182,16 @@ def test_children_write_into_the_same_stream():
     assert run.stderr.text.shown == "e\n"
 
 
+def test_what_c_code_prints_is_not_lost():
+    run = ran("import ctypes\nprint('python')\nctypes.CDLL(None).puts(b'c')")
+    assert run.stdout.text.shown == "python\nc\n"
+
+
+def test_a_segment_of_the_log_copy_is_full_before_the_next_begins():
+    run = ran("print('x' * 999 + '\\n' + 'y' * 3000)\nfor _ in range(2500): print('z' * 999)")
+    assert len(run.stdout.raw) > 2 * 2**20  # `finish` has compared the copy's segments
+
+
 def test_a_child_that_goes_on_writing_does_not_hold_up_the_result():
     run = ran("import subprocess\nchild = subprocess.Popen(['yes'])\nx = 1", outputs=["x"])
     assert run.values()["values"] == {"x": 1}
@@ -392,18 +402,6 @@ def test_a_forked_process_sends_nothing_of_its_own():
     assert run.stdout.kinds() == ["hello", "begin", "result"]
     assert run.values()["values"] == {"x": True}
     assert run.stdout.text.shown == "before child\n'shown by the child'\n"
-
-
-def test_worker_processes_run_functions_of_the_cell():
-    source = (
-        "import multiprocessing\n"
-        "def square(x): return x * x\n"
-        "with multiprocessing.get_context({!r}).Pool(2) as pool: y = pool.map(square, [1, 2, 3])"
-    )
-    for method in ("fork",):
-        run = ran(source.format(method), outputs=["y"])
-        assert run.stderr.text.shown == ""
-        assert run.values()["values"] == {"y": [1, 4, 9]}
 
 
 def test_the_gpu_is_reported_without_delaying_the_cell(tmp_path):
