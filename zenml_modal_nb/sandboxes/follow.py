@@ -19,7 +19,6 @@ from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import launch as launching
 from zenml_modal_nb.sandboxes.channel import Channel, Text
-from zenml_modal_nb.sandboxes.chatter import hushed
 from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_created
 from zenml_modal_nb.sandboxes.launch import Launch
 from zenml_modal_nb.sandboxes.loop import start
@@ -87,8 +86,7 @@ class Follower:
                 raise why_not_created(error) from error
             self._meter.start()
             self._created.set_result(sandbox.object_id)
-            with hushed(sandbox.object_id):
-                self._outcome.set_result(await self._follow(sandbox))
+            self._outcome.set_result(await self._follow(sandbox))
         except asyncio.CancelledError:
             reason = self._stop_reason or Reason.LOST_CONTACT
             self._fail(RunEndedError(reason, f"The run was ended: {reason}."))
