@@ -1,0 +1,71 @@
+"""`%load_ext zenml_modal_nb` is quick, quiet and leaves the user's session as it was."""
+
+from __future__ import annotations
+
+from frontend import Kernel
+
+# Notes, before anything else looks for a module, which thread looks for it.
+WATCH_IMPORTS = """
+import sys, threading, types
+class Watch:
+    seen = []
+    def find_spec(self, name, path=None, target=None):
+        self.seen.append((name.partition(".")[0], threading.current_thread().name))
+sys.meta_path.insert(0, Watch())
+def importers(package):
+    return sorted({thread for name, thread in Watch.seen if name == package})
+"""
+# Of the session, what zenml's import is known to change.
+SESSION = """
+import logging, os, sys
+def session():
+    shell = get_ipython()
+    return [
+        repr(getattr(shell.showtraceback, "__func__", shell.showtraceback)), repr(sys.excepthook),
+        repr(shell.custom_exceptions), repr(shell.CustomTB), logging.getLogger().level,
+        os.environ.get("ZENML_ENABLE_RICH_TRACEBACK"), sys.displayhook is shell.displayhook,
+    ]
+"""
+
+
+def test_zenml_and_modal_are_imported_in_the_background_only(new_kernel: Kernel) -> None:
+    new_kernel.run(WATCH_IMPORTS)
+    reply = new_kernel.run("%load_ext zenml_modal_nb")
+    assert reply.messages == []
+    new_kernel.run("from zenml_modal_nb.pipelines import warmup; warmup.wait()")
+    assert new_kernel.ask("importers('zenml')") == ["zenml-modal-nb-warmup"]
+    assert "MainThread" not in new_kernel.ask("importers('modal')")
+
+
+def test_zenml_can_be_imported_in_the_very_next_cell(new_kernel: Kernel) -> None:
+    """Two threads that import one package at once would see it half made."""
+    new_kernel.send("%load_ext zenml_modal_nb")
+    reply = new_kernel.run(
+        "from zenml.client import Client\nfrom zenml import step, pipeline\nClient().active_stack.name"
+    )
+    assert reply.results == ["'default'"]
+
+
+def test_tracebacks_and_the_root_logger_stay_as_they_were(new_kernel: Kernel) -> None:
+    new_kernel.run(SESSION)
+    before = new_kernel.ask("session()")
+    new_kernel.run("%load_ext zenml_modal_nb")
+    new_kernel.run("%%modal_step\nprint('once')")
+    assert new_kernel.ask("session()") == before
+    reply = new_kernel.attempt("1 / 0")
+    assert reply.messages[-1]["msg_type"] == "error"
+    assert "Cell In[" in reply.traceback
+
+
+def test_the_extension_can_be_reloaded_and_unloaded(new_kernel: Kernel) -> None:
+    new_kernel.run("%load_ext zenml_modal_nb")
+    new_kernel.run("%config ModalStep.timeout = '7m'")
+    new_kernel.run("%reload_ext zenml_modal_nb")
+    reply = new_kernel.run("%%modal_step\nreloaded = 1")
+    assert "timeout 7 min" in reply.panel
+    new_kernel.run("%unload_ext zenml_modal_nb")
+    gone = new_kernel.attempt("%%modal_step\nprint('x')")
+    assert "modal_step" in gone.stderr
+    new_kernel.run("import zenml")  # what watched for imports is gone too
+    new_kernel.run("%load_ext zenml_modal_nb")
+    assert new_kernel.run("%%modal_step\nreloaded += 1\nreloaded").results == ["2"]

@@ -1,0 +1,103 @@
+"""What cannot work is refused before anything is created, in one message that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from frontend import Kernel
+
+REFUSALS = {
+    "unknown option": ("%%modal_step --gpus T4\n1", ["--gpus", "--gpu"]),
+    "unknown GPU type": ("%%modal_step --gpu A1000\n1", ["A1000", "Did you mean", "A100"]),
+    "GPU count without a type": ("%%modal_step --gpu-count 2\n1", ["--gpu-count 2", "--gpu"]),
+    "more GPUs than Modal has": ("%%modal_step --gpu H100 --gpu-count 9\n1", ["8"]),
+    "bad memory": ("%%modal_step --memory lots\n1", ["'lots' is not a size", "32GB"]),
+    "bad timeout": ("%%modal_step --timeout soon\n1", ["'soon' is not understood", "1h30m"]),
+    "timeout over a day": ("%%modal_step --timeout 25h\n1", ["25h", "24"]),
+    "option of a later version": ("%%modal_step --background\n1", ["--background"]),
+    "undefined name": ("%%modal_step\nx = 1\nprint(undefinde)", ["line 3", "undefinde", "not defined"]),
+    "syntax error": ("%%modal_step\nx = 1\ny = = 2", ["line 3"]),
+    "unknown magic": ("%%modal_step\n%frobnicate now", ["line 2", "%frobnicate"]),
+    "input()": ("%%modal_step\nname = input()", ["line 2", "input()"]),
+    "--in that does not exist": ("%%modal_step --in nowhere\nprint(nowhere)", ["nowhere"]),
+    "--in that leaves out what is read": ("%%modal_step --in known\nprint(known, other)", ["other", "--in"]),
+    "--out never bound": (
+        "%%modal_step --out modle\nmodel = 1",
+        ["modle", "never binds", "Did you mean 'model'"],
+    ),
+    "a value that cannot travel": ("%%modal_step\nwith lock:\n    print(known)", ["lock", "cannot be sent"]),
+    "--env that is not set": ("%%modal_step --env NO_SUCH_VARIABLE\n1", ["NO_SUCH_VARIABLE", "not set"]),
+}
+
+# Notes the name of every message that leaves for Modal.
+LISTEN = """
+import grpclib.client
+import builtins
+if not hasattr(builtins, "sent"):
+    builtins.sent, _send = [], grpclib.client.Stream.send_message
+    async def _noted(self, message, **options):
+        builtins.sent.append(message)
+        return await _send(self, message, **options)
+    grpclib.client.Stream.send_message = _noted
+builtins.sent.clear()
+"""
+CREATIONS = ("AppGetOrCreate", "ImageGetOrCreate", "SandboxCreate", "VolumeGetOrCreate", "SecretGetOrCreate")
+
+
+@pytest.fixture
+def counted(kernel: Kernel) -> Iterator[Kernel]:
+    """A kernel in which the test must create nothing, at Modal or in ZenML."""
+    kernel.run("import threading\nlock = threading.Lock()\nknown, other = 1, 2")
+    runs = "__import__('zenml.client').client.Client().list_pipeline_runs().total"
+    before = kernel.ask(runs, given=LISTEN)
+    yield kernel
+    assert kernel.ask(runs) == before
+    sent = kernel.ask("[type(each).__name__ for each in sent]")
+    assert not [name for name in sent if name.startswith(CREATIONS)]
+
+
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_a_cell_is_refused_with_one_message_and_nothing_is_created(counted: Kernel, refused: str) -> None:
+    cell, words = REFUSALS[refused]
+    reply = counted.attempt(cell)
+    assert not reply.ok
+    for word in words:
+        assert word in reply.traceback
+    assert [each["msg_type"] for each in reply.messages] == ["error"]
+    for internal in ("zenml_modal_nb", "site-packages", "Traceback"):
+        assert internal not in reply.traceback
+
+
+@pytest.mark.parametrize("gpu", ["", "--gpu A100 --gpu-count 2"])
+def test_what_is_asked_for_is_what_reaches_modal(kernel: Kernel, gpu: str) -> None:
+    """With a GPU the SDK makes a V1 sandbox, without one a V2 sandbox."""
+    kernel.ask("0", given=LISTEN)
+    kernel.run(f"%%modal_step {gpu} --cpu 3 --memory 32GiB --timeout 10m --env PLAIN=1\nasked = 1")
+    (created,) = kernel.ask(
+        "[[type(m).__name__, m.definition.resources.memory_mb, m.definition.resources.milli_cpu,"
+        " m.definition.resources.gpu_config.gpu_type, m.definition.resources.gpu_config.count,"
+        " m.definition.timeout_secs, sorted(t.tag_name for t in m.tags)]"
+        " for m in sent if type(m).__name__.startswith('SandboxCreate')]"
+    )
+    kind, memory, milli_cpu, gpu_type, count, timeout, tags = created
+    assert (memory, milli_cpu, timeout) == (32768, 3000, 600)
+    assert (kind, gpu_type, count) == (
+        ("SandboxCreateRequest", "A100", 2) if gpu else ("SandboxCreateV2Request", "", 0)
+    )
+    assert {"zenml_modal_nb_run", "zenml_modal_nb_user", "zenml_modal_nb_machine"} <= set(tags)
+
+
+def test_a_variable_of_the_notebook_arrives_and_is_recorded_nowhere(kernel: Kernel) -> None:
+    kernel.run("import os\nos.environ['OWN_TOKEN'] = 'very-secret-value'")
+    kernel.run(
+        "%%modal_step --env OWN_TOKEN --env PLAIN=shown\n"
+        "import os\n"
+        "length = len(os.environ['OWN_TOKEN'] + os.environ['PLAIN'])"
+    )
+    assert kernel.ask("length") == len("very-secret-value" + "shown")
+    recorded = kernel.ask(
+        "run.model_dump_json() + run.steps['length'].model_dump_json()",
+        given="from zenml.client import Client\nrun = Client().get_pipeline_run(_modal_run.id)\nrun.steps",
+    )
+    assert "very-secret-value" not in recorded
