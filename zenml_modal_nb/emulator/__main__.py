@@ -128,7 +128,9 @@ def _options(directory: StateDirectory, said: argparse.Namespace) -> ServeOption
     idle = said.idle_timeout
     if idle is None:
         idle = IDLE_SECONDS if said.command == "start" else 0.0
-    return ServeOptions(directory, idle, said.python, said.log_retention, said.read_delay, said.read_size)
+    return ServeOptions(
+        directory, idle, said.python, said.log_retention, said.read_delay, said.read_size, said.images
+    )
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -150,6 +152,11 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "--read-delay", type=float, metavar="SECONDS", help="delay every piece of output by this"
     )
     tuning.add_argument("--read-size", type=int, metavar="BYTES", help="the size of one piece of output")
+    tuning.add_argument(
+        "--images",
+        choices=("host", "venv"),
+        help="run sandboxes in this environment (host), or build each image's own with uv (venv)",
+    )
     tuning.add_argument(
         "--python", metavar="PATH", help="the interpreter of sandboxes (the one that runs this)"
     )

@@ -34,6 +34,12 @@ import sys, venv
 venv.EnvBuilder(symlinks=True, with_pip=False).create(sys.argv[1])
 """
 
+# Begins a program that runs with the Python beside it, wherever its environment is moved.
+_BESIDE = b"""#!/bin/sh
+\'\'\'exec' "$(dirname -- "$(realpath -- "$0")")"/python "$0" "$@"
+' \'\'\'
+"""
+
 
 @dataclass(frozen=True)
 class Host:
@@ -139,6 +145,7 @@ def _ensure(target: Path, host: Host, masked: frozenset[str]) -> Path:
         try:
             subprocess.run([host.python, "-I", "-c", _CREATE, str(draft)], check=True, capture_output=True)
             _link(host, masked, draft / "lib" / f"python{host.series}" / "site-packages")
+            _link_programs(host.sites, masked, draft / "bin")
             draft.rename(target)
         except OSError:
             # Another process was faster: its environment has the same content.
@@ -161,6 +168,32 @@ def _link(host: Host, masked: frozenset[str], destination: Path) -> None:
                 link.write_text(_without_hidden(Path(entry.path), hidden), encoding="utf-8")
             else:
                 link.symlink_to(entry.path)
+
+
+def _link_programs(sites: Iterable[Path], masked: frozenset[str], destination: Path) -> None:
+    """Bring the programs of the packages that are not masked, e.g. torchrun, with this environment's Python."""
+    for distribution in importlib.metadata.distributions(path=[str(site) for site in sites]):
+        if normalised(distribution.name) in masked:
+            continue
+        for file in distribution.files or ():
+            # e.g. ../../../bin/torchrun
+            program = destination / file.name
+            if file.parts[-2:-1] != ("bin",) or ".." not in file.parts or os.path.lexists(program):
+                continue
+            source = Path(os.path.abspath(str(file.locate())))
+            if source.is_file():
+                _link_program(source, program)
+
+
+def _link_program(source: Path, program: Path) -> None:
+    with source.open("rb") as file:
+        first = file.readline() if file.read(2) == b"#!" else b""
+        rest = file.read() if b"python" in first else b""
+    if rest:
+        program.write_bytes(_BESIDE + rest)
+        program.chmod(0o755)
+    else:
+        program.symlink_to(source)
 
 
 def _without_hidden(pth: Path, hidden: frozenset[str]) -> str:

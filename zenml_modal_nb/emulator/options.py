@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from zenml_modal_nb.emulator.settings import ServerSettings
 
 IDLE_SECONDS = 3600.0
-TUNINGS = ("log_retention", "read_delay", "read_size")  # passed on to ServerSettings as they are
+TUNINGS = ("log_retention", "read_delay", "read_size", "images")  # passed on to ServerSettings as they are
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class ServeOptions:
     log_retention: int | None = None
     read_delay: float | None = None
     read_size: int | None = None
+    images: str | None = None
 
     def __post_init__(self) -> None:
         # `not >=` rather than `<`, since nan is neither.

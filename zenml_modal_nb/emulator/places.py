@@ -38,7 +38,7 @@ class Place:
         for part in PurePosixPath(path).parts:
             if part == "..":
                 parts = parts[:-1]
-            elif part not in ("/", "."):
+            elif not part.startswith("/"):  # the first of an absolute path: one slash, or two
                 parts.append(part)
         return self.root.joinpath(*parts)
 

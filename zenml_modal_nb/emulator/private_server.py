@@ -33,6 +33,7 @@ def running(
     log_retention: int | None = None,
     read_delay: float | None = None,
     read_size: int | None = None,
+    images: str | None = None,
     python: str | Path | None = None,
     idle_timeout: float = IDLE_SECONDS,
     state_dir: str | Path | None = None,
@@ -54,6 +55,7 @@ def running(
             log_retention,
             read_delay,
             read_size,
+            images,
         )
         # The server removes a temporary directory too, for when this process is killed.
         process = lifecycle.launch(options, lifeline=True, temporary=state_dir is None)

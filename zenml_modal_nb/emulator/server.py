@@ -13,9 +13,11 @@ from grpclib.protocol import H2Protocol
 from modal_proto.api_grpc import ModalClientBase
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 
+from zenml_modal_nb.emulator import virtualenvs
 from zenml_modal_nb.emulator.faults import control
 from zenml_modal_nb.emulator.faults.plan import Faults
 from zenml_modal_nb.emulator.faults.wire import Interception, StatusDetails
+from zenml_modal_nb.emulator.host_images import HostImages
 from zenml_modal_nb.emulator.interpreters import Interpreters
 from zenml_modal_nb.emulator.services.apps import AppService
 from zenml_modal_nb.emulator.services.auth import AuthService, Guard
@@ -28,6 +30,7 @@ from zenml_modal_nb.emulator.services.sandboxes_v2 import SandboxServiceV2
 from zenml_modal_nb.emulator.services.secrets import SecretService
 from zenml_modal_nb.emulator.settings import ServerSettings
 from zenml_modal_nb.emulator.state.apps import Apps
+from zenml_modal_nb.emulator.state.builds import Builder
 from zenml_modal_nb.emulator.state.credentials import Credentials
 from zenml_modal_nb.emulator.state.images import Images
 from zenml_modal_nb.emulator.state.mounts import Mounts
@@ -35,6 +38,7 @@ from zenml_modal_nb.emulator.state.output import Reading
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.registry import Sandboxes
 from zenml_modal_nb.emulator.state.secrets import Secrets
+from zenml_modal_nb.emulator.venv_images import VenvImages
 
 RECORDS = "records-1"  # another number where the form of a record changes: older ones are then left alone
 
@@ -63,10 +67,17 @@ class Server:
     """A running server; made by `serve`, closed by its lifecycle."""
 
     def __init__(
-        self, listener: Listener, sandboxes: Sandboxes, interpreters: Interpreters, url: str, port: int
+        self,
+        listener: Listener,
+        sandboxes: Sandboxes,
+        images: Images,
+        interpreters: Interpreters,
+        url: str,
+        port: int,
     ) -> None:
         self._listener = listener
         self._sandboxes = sandboxes
+        self._images = images
         self._interpreters = interpreters
         self.url = url
         self.port = port
@@ -84,6 +95,7 @@ class Server:
     async def close(self) -> None:
         """End every sandbox with all its processes, then stop listening; nothing of them is left after."""
         await self._sandboxes.close()
+        await self._images.close()
         await self._interpreters.settle()
         self._listener.close()
         self._listener.disconnect()
@@ -103,18 +115,32 @@ async def serve(settings: ServerSettings) -> Server:
     url = f"http://{host}:{port}"
     credentials = Credentials(settings.token_id, settings.token_secret, time.time)
     interpreters = Interpreters(settings.python, settings.state_dir / "interpreters")
-    images = Images(Records(settings.state_dir / RECORDS / "images"))
     mounts = Mounts(settings.state_dir / "files")
+    images = _images(settings, interpreters, mounts)
     faults = Faults()
-    sandboxes = Sandboxes(settings.state_dir, images, mounts, interpreters, settings.log_retention, faults)
+    sandboxes = Sandboxes(settings.state_dir, images, mounts, settings.log_retention, faults)
+    images.sweep()
     sandboxes.sweep()
     services = _services(settings, url, credentials, interpreters, images, mounts, sandboxes)
     listener = Listener([*services, control.service(faults)])
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Guard(credentials).check)
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Interception(faults).intercept)
     await listener.start(sock=bound)
-    interpreters.prepare()
-    return Server(listener, sandboxes, interpreters, url, port)
+    if settings.images == "host":
+        interpreters.prepare()
+    return Server(listener, sandboxes, images, interpreters, url, port)
+
+
+def _images(settings: ServerSettings, interpreters: Interpreters, mounts: Mounts) -> Images:
+    """Images in the mode asked for; each mode knows its own only. Raises ValueError without uv in `venv` mode."""
+    directory = settings.state_dir / "images" / settings.images
+    builder: Builder = HostImages(interpreters, mounts)
+    if settings.images == "venv":
+        uv = virtualenvs.find_uv()
+        if uv is None:
+            raise ValueError("Images in venv mode are built with uv, which is not installed: pip install uv.")
+        builder = VenvImages(uv, interpreters, mounts, directory)
+    return Images(Records(settings.state_dir / RECORDS / f"images-{settings.images}"), directory, builder)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -148,7 +174,7 @@ def _services(
     control: list[Service] = [
         AuthService(settings, credentials),
         AppService(settings, apps, sandboxes),
-        ImageService(images, mounts, interpreters),
+        ImageService(images, mounts, secrets),
         SecretService(settings, secrets),
         SandboxServiceV1(v1, apps, sandboxes, secrets, credentials, reading, url),
         SandboxServiceV2(v2, apps, sandboxes, secrets, credentials, url),

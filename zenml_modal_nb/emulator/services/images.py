@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping
 
 from modal_proto import api_pb2
 
-from zenml_modal_nb.emulator.interpreters import Interpreters
 from zenml_modal_nb.emulator.services.calls import Method
-from zenml_modal_nb.emulator.state.images import Image, Images, Layer
+from zenml_modal_nb.emulator.state.builds import Layer
+from zenml_modal_nb.emulator.state.images import Image, Images
 from zenml_modal_nb.emulator.state.mounts import MountedFile, Mounts
-from zenml_modal_nb.emulator.state.refusals import UnsupportedError
+from zenml_modal_nb.emulator.state.output import Reading
+from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, UnsupportedError
+from zenml_modal_nb.emulator.state.secrets import Secrets
 
 
 class ImageService:
     """Accept build requests and tell how they went."""
 
-    def __init__(self, images: Images, mounts: Mounts, interpreters: Interpreters) -> None:
+    def __init__(self, images: Images, mounts: Mounts, secrets: Secrets) -> None:
         self._images = images
         self._mounts = mounts
-        self._interpreters = interpreters
+        self._secrets = secrets
 
     def methods(self) -> Mapping[str, Method]:
         return {
@@ -37,42 +42,60 @@ class ImageService:
         """Differs: nothing is built: the sandbox runs in this machine's Python environment; build
         functions are refused.
         """
-        if request.build_function_id:
-            raise UnsupportedError("Image.run_function needs Modal: nothing is built on this machine.")
-        definition = request.image
-        mount_id = definition.context_mount_id
-        layer = Layer(
-            content=definition.SerializeToString(deterministic=True) + request.builder_version.encode(),
-            bases=tuple(base.image_id for base in definition.base_images),
-            commands=tuple(definition.dockerfile_commands),
-            files={file.filename: file.data for file in definition.context_files},
-            mount=self._mounts.get(mount_id).name if mount_id else "",
+        if request.build_function_id or request.image.HasField("build_function"):
+            raise UnsupportedError("Image.run_function needs Modal: functions do not run here.")
+        if request.image.volume_mounts:
+            raise UnsupportedError("A build with volumes needs Modal.")
+        image = await self._images.get_or_create(
+            self._layer(request.image, request.builder_version),
+            request.builder_version,
+            request.force_build or request.ignore_cache,
         )
-        force = request.force_build or request.ignore_cache
-        image = self._images.get_or_create(
-            layer, request.builder_version, force, await self._interpreters.host()
-        )
+        # Without a result the SDK joins the build and shows its log.
         if not image.built:
             return api_pb2.ImageGetOrCreateResponse(image_id=image.id)
         return api_pb2.ImageGetOrCreateResponse(
             image_id=image.id, result=_result(image), metadata=_metadata(image)
         )
 
+    def _layer(self, definition: api_pb2.Image, builder_version: str) -> Layer:
+        variables = self._secrets.values(definition.secret_ids)
+        mount_id = definition.context_mount_id
+        # A secret made for this definition has another ID each time: what it holds tells whether it is the same.
+        plain = api_pb2.Image()
+        plain.CopyFrom(definition)
+        plain.ClearField("secret_ids")
+        plain.image_registry_config.ClearField("secret_id")
+        held = hashlib.sha256(json.dumps(variables, sort_keys=True).encode()).digest()
+        return Layer(
+            content=plain.SerializeToString(deterministic=True) + builder_version.encode() + held,
+            bases=tuple(base.image_id for base in definition.base_images),
+            commands=tuple(definition.dockerfile_commands),
+            files={file.filename: file.data for file in definition.context_files},
+            mount=mount_id,
+            mount_name=self._mounts.get(mount_id).name if mount_id else "",
+            secrets=variables,
+            credentials=bool(definition.image_registry_config.secret_id),
+        )
+
     async def join(
         self, request: api_pb2.ImageJoinStreamingRequest
     ) -> AsyncIterator[api_pb2.ImageJoinStreamingResponse]:
-        """Differs: the log lists the commands and the packages this machine lacks."""
         image = self._images.get(request.image_id)
-        if not image.built or request.include_logs_for_finished:
-            lines = [
-                api_pb2.TaskLogs(data=f"{line}\n", task_state=api_pb2.TASK_STATE_ACTIVE) for line in image.log
-            ]
-            yield api_pb2.ImageJoinStreamingResponse(task_logs=lines, entry_id="1")
-        # A failed build is told again to whoever asks again, as at Modal.
-        image.built = not image.failure
-        yield api_pb2.ImageJoinStreamingResponse(
-            result=_result(image), metadata=_metadata(image), entry_id="2", eof=True
-        )
+        # An entry is named by the position after it, so a reader can go on where it stopped.
+        entry = request.last_entry_id or "0"
+        if not entry.isdecimal():
+            raise InvalidArgumentError(f"This log has no entry {entry!r}.")
+        deadline = asyncio.get_running_loop().time() + request.timeout
+        async for piece in image.log.texts(int(entry), Reading(), deadline):
+            if piece is not None:
+                entry = str(piece[0])
+                line = api_pb2.TaskLogs(data=piece[1], task_state=api_pb2.TASK_STATE_ACTIVE)
+                yield api_pb2.ImageJoinStreamingResponse(task_logs=[line], entry_id=entry)
+        if image.built:
+            yield api_pb2.ImageJoinStreamingResponse(
+                result=_result(image), metadata=_metadata(image), entry_id=entry, eof=True
+            )
 
     async def find(self, request: api_pb2.ImageFromIdRequest) -> api_pb2.ImageFromIdResponse:
         image = self._images.get(request.image_id)

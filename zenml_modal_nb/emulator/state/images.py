@@ -1,52 +1,70 @@
-"""Images: recipes under IDs. Nothing is built on this machine, and the build log says so."""
+"""Images: recipes under IDs, built once per content, with the log of the build."""
 
 from __future__ import annotations
 
-import importlib.metadata
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import asyncio
+import secrets
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zenml_modal_nb.emulator import identifiers
-from zenml_modal_nb.emulator.interpreters import Host, normalised
+from zenml_modal_nb.emulator import identifiers, processes
+from zenml_modal_nb.emulator.places import Place
+from zenml_modal_nb.emulator.state.builds import Build, Builder, BuildError, Layer, Parts
+from zenml_modal_nb.emulator.state.output import Output, RecentBytes
 from zenml_modal_nb.emulator.state.recipes import Recipe, follow
 from zenml_modal_nb.emulator.state.records import Records
-from zenml_modal_nb.emulator.state.refusals import NotFoundError
+from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError
+
+LOG_KEPT = 1024 * 1024  # bytes of a build log
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One build request: commands on top of base images, with what the build context holds.
+class Image:
+    """One image; `failure` tells why it cannot be used, `base` is the image it was built on, or empty.
 
-    `content` is the whole request in bytes: the same bytes are the same image.
+    `place` is the name of the directory with what was built: another one for each build, since sandboxes may
+    still run in what an earlier build made.
     """
 
-    content: bytes
-    bases: tuple[str, ...]
-    commands: tuple[str, ...]
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    mount: str = ""
+    def __init__(self, image_id: str, recipe: Recipe, builder_version: str, base: str, place: str) -> None:
+        self.id = image_id
+        self.recipe = recipe
+        self.builder_version = builder_version
+        self.base = base
+        self.place = place
+        self.failure = ""
+        self.log = Output(RecentBytes(LOG_KEPT))
+        self._finished = asyncio.Event()
 
+    @property
+    def built(self) -> bool:
+        """Whether its build has ended, well or not."""
+        return self._finished.is_set()
 
-@dataclass
-class Image:
-    """An image; `failure` tells why it cannot be used, `built` whether its log has been shown once."""
+    async def wait(self) -> None:
+        """Wait for the end of the build."""
+        await self._finished.wait()
 
-    id: str
-    recipe: Recipe
-    builder_version: str
-    log: tuple[str, ...]
-    failure: str = ""
-    built: bool = False
+    def say(self, line: str) -> None:
+        """Add a line to the build log."""
+        self.log.append(f"{line}\n".encode())
+
+    def finish(self) -> None:
+        """Say that the build has ended."""
+        self.log.end()
+        self._finished.set()
 
 
 class Images:
-    """All images of this server, kept in `records`."""
+    """All images of this server, kept in `records`; what was built for them lies in `directory`."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, directory: Path, builder: Builder) -> None:
         self._records = records
+        self._directory = directory
+        self._builder = builder
         self._images = {key: _restored(key, value) for key, value in records.read()}
+        self._builds: set[asyncio.Task[None]] = set()
 
     def get(self, image_id: str) -> Image:
         """The image, or NotFoundError."""
@@ -55,51 +73,105 @@ class Images:
         except KeyError:
             raise NotFoundError(f"No image has the ID {image_id!r}.") from None
 
-    def get_or_create(self, layer: Layer, builder_version: str, force: bool, host: Host) -> Image:
-        """The image with this content; built anew if `force`. Raises NotFoundError for an unknown base."""
+    async def get_or_create(self, layer: Layer, builder_version: str, force: bool) -> Image:
+        """The image with this content, being built if it is new, failed, or `force` says so.
+
+        Raises NotFoundError for an unknown base.
+        """
         image_id = identifiers.content_id("im", layer.content)
         known = self._images.get(image_id)
-        # A kept image may come from a time when the server ran another Python.
-        outdated = known is not None and not known.failure and known.recipe.python not in (None, host.series)
-        if force or known is None or outdated:
-            image = self._described(image_id, layer, builder_version, host)
-            self._images[image_id] = image
-            if not image.failure:
-                self._records.write(image_id, {**asdict(image), "recipe": _stored(image.recipe)})
-        return self._images[image_id]
-
-    def _described(self, image_id: str, layer: Layer, builder_version: str, host: Host) -> Image:
+        if known and (not known.built or (not force and not known.failure and await self._current(known))):
+            return known
         # A layer with several bases (multi-stage) takes what reaches its sandboxes from the first.
-        base = self.get(layer.bases[0]).recipe if layer.bases else Recipe()
+        base = self.get(layer.bases[0]) if layer.bases else None
+        before = base.recipe if base else Recipe()
         texts = {name: data.decode("utf-8", "replace") for name, data in layer.files.items()}
-        recipe = follow(base, layer.commands, texts, layer.mount)
-        failure = ""
-        if recipe.python and recipe.python != host.series:
-            failure = (
-                f"The image asks for Python {recipe.python}, but sandboxes on this machine run Python "
-                f"{host.series}. Ask for {host.series}, or run on Modal."
-            )
-        log = _log(layer.commands, recipe.packages - base.packages, host.sites)
-        return Image(image_id, recipe, builder_version, (*log, failure) if failure else log, failure)
+        recipe = follow(before, layer.commands, texts, layer.mount_name)
+        place = f"{image_id}.{secrets.token_hex(4)}"
+        image = Image(image_id, recipe, builder_version, base.id if base else "", place)
+        self._images[image_id] = image
+        building = asyncio.create_task(self._build(image, layer, before, base))
+        self._builds.add(building)
+        building.add_done_callback(self._builds.discard)
+        return image
 
+    def sweep(self) -> None:
+        """Remove what builds left behind that never ended, and what was replaced."""
+        known = {image.place for image in self._images.values()}
+        found = self._directory.glob("im-*")
+        if leftovers := [path for path in found if path.name not in known]:
+            processes.kill_marked([path.name for path in leftovers])
+            for path in leftovers:
+                shutil.rmtree(path)
 
-def _log(commands: Sequence[str], packages: frozenset[str], sites: Sequence[Path]) -> tuple[str, ...]:
-    """The build log: the commands, and which packages an import would not find on this machine."""
-    lines = [f"Step {number}: {command}" for number, command in enumerate(commands)]
-    lines.append("Nothing is built on this machine: the sandbox runs in this Python environment.")
-    path = [str(site) for site in sites]
-    present = {normalised(name) for name in packages if _is_installed(name, path)}
-    if missing := sorted(packages - present):
-        lines.append(f"Not installed in this Python environment: {', '.join(missing)}.")
-    return tuple(lines)
+    async def usable(self, image_id: str) -> Image:
+        """The image once it is built; raises NotFoundError, or InvalidArgumentError if the build failed."""
+        image = self.get(image_id)
+        await image.wait()
+        if image.failure:
+            raise InvalidArgumentError(image.failure)
+        return image
 
+    async def enter(self, image: Image, place: Place) -> Path:
+        """Put the image into a new sandbox's place; returns the directory of its Python."""
+        return await self._builder.enter(image.recipe, self._parts(image), place)
 
-def _is_installed(name: str, path: list[str]) -> bool:
-    return any(True for _ in importlib.metadata.distributions(name=name, path=path))
+    async def close(self) -> None:
+        """End the builds that are under way."""
+        for building in self._builds:
+            building.cancel()
+        await asyncio.gather(*self._builds, return_exceptions=True)
 
+    async def _current(self, image: Image) -> bool:
+        # A kept image may come from a time when the server ran another Python, or kept its images elsewhere.
+        try:
+            await self._builder.check(image.recipe)
+        except BuildError:
+            return False
+        return True
 
-def _stored(recipe: Recipe) -> dict[str, object]:
-    return {**asdict(recipe), "packages": sorted(recipe.packages)}
+    async def _build(self, image: Image, layer: Layer, before: Recipe, base: Image | None) -> None:
+        directory = self._directory / image.place
+        parts = self._parts(base) if base else Parts()
+        try:
+            await self._builder.check(image.recipe)
+            if base:
+                await base.wait()
+            await self._builder.build(Build(directory, layer, parts, before, image.recipe), image.say)
+        except (BuildError, OSError) as error:
+            image.say(str(error).partition("\n")[0])
+            image.failure = str(error)
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        except BaseException:
+            image.failure = "The build was interrupted."
+            raise
+        else:
+            self._keep(image)
+        finally:
+            image.finish()
+
+    def _parts(self, image: Image) -> Parts:
+        """Where the image's files and its Python lie: in its own directory or in that of a base."""
+        root = venv = None
+        layer: Image | None = image
+        while layer and not (root and venv):
+            own = self._directory / layer.place
+            root = root or (own / "root" if (own / "root").is_dir() else None)
+            venv = venv or (own / "venv" if (own / "venv").is_dir() else None)
+            layer = self._images.get(layer.base)
+        return Parts(root, venv)
+
+    def _keep(self, image: Image) -> None:
+        facts = {**asdict(image.recipe), "packages": sorted(image.recipe.packages)}
+        self._records.write(
+            image.id,
+            {
+                "recipe": facts,
+                "builder_version": image.builder_version,
+                "base": image.base,
+                "place": image.place,
+            },
+        )
 
 
 def _restored(image_id: str, value: dict[str, Any]) -> Image:
@@ -112,4 +184,6 @@ def _restored(image_id: str, value: dict[str, Any]) -> Image:
         entrypoint=tuple(stored["entrypoint"]),
         command=tuple(stored["command"]),
     )
-    return Image(image_id, recipe, value["builder_version"], (), built=True)
+    image = Image(image_id, recipe, value["builder_version"], value["base"], value["place"])
+    image.finish()
+    return image

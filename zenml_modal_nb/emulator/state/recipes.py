@@ -56,10 +56,8 @@ def follow(base: Recipe, commands: Sequence[str], files: Mapping[str, str], moun
     context mount, which tells the version of a Python that is added to a registry image.
     """
     recipe = base
-    for command in _joined(commands):
-        instruction, _, rest = command.strip().partition(" ")
-        rest = rest.strip()
-        match instruction.upper():
+    for instruction, rest in instructions(commands):
+        match instruction:
             case "FROM":
                 tagged = re.match(r"(?:docker\.io/)?(?:library/)?python:(\d+\.\d+)", rest)
                 recipe = replace(recipe, python=tagged.group(1)) if tagged else recipe
@@ -79,10 +77,11 @@ def follow(base: Recipe, commands: Sequence[str], files: Mapping[str, str], moun
     return recipe
 
 
-def _joined(commands: Sequence[str]) -> list[str]:
-    """Dockerfile instructions, continuation lines joined and comments dropped."""
+def instructions(commands: Sequence[str]) -> list[tuple[str, str]]:
+    """Dockerfile instructions with their rest, e.g. ("ENV", "A=1"); lines joined and comments dropped."""
     lines = "\n".join(commands).replace("\\\n", " ").splitlines()
-    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    words = (line.strip().partition(" ") for line in lines if not line.lstrip().startswith("#"))
+    return [(name.upper(), rest.strip()) for name, _, rest in words if name]
 
 
 def _variables(text: str, known: Mapping[str, str]) -> dict[str, str]:

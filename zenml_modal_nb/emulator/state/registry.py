@@ -10,13 +10,12 @@ from pathlib import Path
 
 from zenml_modal_nb.emulator import filesystem, identifiers, processes
 from zenml_modal_nb.emulator.faults.plan import Faults
-from zenml_modal_nb.emulator.interpreters import Interpreters
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.processes import MARKER, Command
-from zenml_modal_nb.emulator.state.images import Images
+from zenml_modal_nb.emulator.state.images import Image, Images
 from zenml_modal_nb.emulator.state.mounts import Mounts
 from zenml_modal_nb.emulator.state.output import AllBytes, Output, RecentBytes
-from zenml_modal_nb.emulator.state.recipes import SYSTEM_PATH, Recipe
+from zenml_modal_nb.emulator.state.recipes import SYSTEM_PATH
 from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from zenml_modal_nb.emulator.state.resources import check_gpu
 from zenml_modal_nb.emulator.state.sandboxes import Definition, Job, Sandbox
@@ -35,7 +34,6 @@ class Sandboxes:
         directory: Path,
         images: Images,
         mounts: Mounts,
-        interpreters: Interpreters,
         retention: int,
         faults: Faults,
     ) -> None:
@@ -43,7 +41,6 @@ class Sandboxes:
         self._spool = directory / "spool"
         self._images = images
         self._mounts = mounts
-        self._interpreters = interpreters
         self._retention = retention
         self._faults = faults
         self._sandboxes: dict[str, Sandbox] = {}
@@ -70,9 +67,7 @@ class Sandboxes:
         """Start a sandbox; raises a refusal when its image, GPU, name or mounts do not allow it."""
         if self._closed:
             raise InvalidArgumentError("This local Modal API is shutting down.")
-        image = self._images.get(definition.image_id)
-        if image.failure:
-            raise InvalidArgumentError(image.failure)
+        image = await self._images.usable(definition.image_id)
         if definition.gpu:
             check_gpu(definition.gpu)
         if definition.name and self._running_named(definition.app_id, definition.name):
@@ -83,12 +78,12 @@ class Sandboxes:
         place = Place(self._places / sandbox_id)
         place.create()
         try:
-            self._mounts.place(definition.mounts, place)
             environment = {
-                **await self._environment(image.recipe, place),
+                **await self._environment(image, place),
                 **definition.variables,
                 MARKER: sandbox_id,
             }
+            self._mounts.place(definition.mounts, place)
             command = Command(
                 (*image.recipe.entrypoint, *(definition.command or image.recipe.command or DEFAULT_COMMAND)),
                 environment,
@@ -230,10 +225,10 @@ class Sandboxes:
         retention = self._faults.retention or self._retention
         return Output(RecentBytes(retention) if definition.version == 2 else AllBytes(self._spool))
 
-    async def _environment(self, recipe: Recipe, place: Place) -> dict[str, str]:
+    async def _environment(self, image: Image, place: Place) -> dict[str, str]:
         """A clean environment: the sandbox's own place and Python, and what the image declares."""
-        declared = dict(recipe.environment)
-        python = await self._interpreters.bin(recipe.packages)
+        declared = dict(image.recipe.environment)
+        python = await self._images.enter(image, place)
         # An image's PATH names directories of a container; the sandbox's Python comes before them all.
         path = declared.pop("PATH", SYSTEM_PATH)
         return {"LANG": "C.UTF-8", **place.environment(), **declared, "PATH": f"{python}:{path}"}

@@ -1,0 +1,210 @@
+"""Images that are really built: `venv` mode through the real SDK, with uv and the configured package index."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import modal
+import modal.exception
+import pytest
+from conftest import Local, StartLocal
+
+from zenml_modal_nb.emulator.places import HOME
+
+SERIES = f"3.{sys.version_info.minor}"
+FOUND = "import importlib.util as u, sys; print(*[u.find_spec(n) is not None for n in sys.argv[1:]])"
+
+
+@pytest.fixture(scope="module")
+def built(start_local: StartLocal) -> Local:
+    return start_local(images="venv")
+
+
+def slim() -> modal.Image:
+    return modal.Image.debian_slim(SERIES)
+
+
+def found(local: Local, image: modal.Image, *names: str) -> list[str]:
+    sandbox = local.create("python", "-c", FOUND, *names, image=image)
+    output: list[str] = sandbox.stdout.read().split()
+    assert output, sandbox.stderr.read()
+    return output
+
+
+def build(local: Local, image: modal.Image, capsys: pytest.CaptureFixture[str]) -> str:
+    with modal.enable_output():
+        image.build(local.app)
+    return capsys.readouterr().out
+
+
+def test_only_what_was_declared_can_be_imported(built: Local) -> None:
+    assert found(built, slim(), "pip", "six", "psutil", "zenml", "modal") == ["True", *["False"] * 4]
+    assert found(built, slim().pip_install("six"), "six", "idna") == ["True", "False"]
+    assert found(built, slim().uv_pip_install("idna"), "six", "idna") == ["False", "True"]
+
+
+def test_a_package_more_builds_one_layer_and_the_same_definition_none(
+    built: Local, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = build(built, slim().pip_install("six==1.17.0"), capsys)
+    assert "+ six==1.17.0" in first
+    second = build(built, slim().pip_install("six==1.17.0").pip_install("idna"), capsys)
+    assert "+ idna==" in second
+    assert "six" not in second
+    assert build(built, slim().pip_install("six==1.17.0").pip_install("idna"), capsys).strip() == ""
+    # The layer below is as it was.
+    assert found(built, slim().pip_install("six==1.17.0"), "six", "idna") == ["True", "False"]
+
+
+def test_a_layer_builds_fast_and_a_sandbox_starts_fast(built: Local) -> None:
+    image = slim().pip_install("six").pip_install("idna")
+    image.build(built.app)
+    seconds = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        assert built.create("python", "-c", "import six, idna", image=image).wait() is None
+        seconds.append(time.perf_counter() - begin)
+    assert min(seconds) < 1, seconds  # 100 ms on an idle machine
+
+
+def test_requirements_files_and_projects_are_installed(built: Local, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("six==1.17.0  # pinned\n")
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\ndependencies = ["idna"]\n'
+    )
+    for image in (
+        slim().pip_install_from_requirements(str(tmp_path / "requirements.txt")),
+        slim().uv_pip_install(requirements=[str(tmp_path / "requirements.txt")]),
+        slim().pip_install_from_pyproject(str(tmp_path / "pyproject.toml")).pip_install("six"),
+    ):
+        assert found(built, image, "six") == ["True"]
+    synced = slim().uv_sync(str(tmp_path), frozen=False)
+    assert found(built, synced, "idna", "six") == ["True", "False"]
+
+
+def test_a_failing_build_is_the_sdks_error_with_the_end_of_the_log(built: Local) -> None:
+    image = slim().run_commands("echo before the failure; exit 3")
+    with pytest.raises(modal.exception.ImageBuildError, match=r"exit status 3\nbefore the failure"):
+        built.create("true", image=image)
+    absent = slim().pip_install("six==0.0.0.1")
+    with pytest.raises(modal.exception.ImageBuildError, match=r"six==0\.0\.0\.1"):
+        built.create("true", image=absent)
+
+
+def test_commands_run_in_the_environment_of_the_image(built: Local) -> None:
+    image = (
+        slim()
+        .env({"GREETING": "hello there"})
+        .workdir("/work")
+        .pip_install("six")
+        .run_commands(
+            "python -c 'import six; print(six.__version__)' > version", "echo $GREETING $KEY > said"
+        )
+        .run_commands("cat /work/said > again", secrets=[modal.Secret.from_dict({"KEY": "other"})])
+    )
+    sandbox = built.create("sh", "-c", "cat version said again; echo $GREETING", image=image)
+    assert sandbox.stdout.read().splitlines() == ["1.17.0", *["hello there"] * 3]
+
+
+def test_a_secret_of_a_build_reaches_its_commands_only(
+    built: Local, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def image(value: str) -> modal.Image:
+        secret = modal.Secret.from_dict({"KEY": value})
+        return slim().run_commands("echo the key has ${#KEY} characters", secrets=[secret])
+
+    assert "the key has 5 characters" in build(built, image("12345"), capsys)
+    # A secret from a dictionary is another object each time; the same values are the same definition.
+    assert build(built, image("12345"), capsys).strip() == ""
+    assert "the key has 6 characters" in build(built, image("123456"), capsys)
+    assert built.create("sh", "-c", "echo -$KEY-", image=image("12345")).stdout.read() == "--\n"
+
+
+def test_absolute_paths_of_commands_lead_into_the_image(built: Local, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    image = slim().run_commands(
+        f"rm -rf {tmp_path}/* /var/lib/apt/lists/*", "mkdir /models && echo m > /models/m"
+    )
+    place = "import os; print(open(os.environ['HOME'] + '/../models/m').read())"
+    assert built.create("python", "-c", place, image=image).stdout.read() == "m\n\n"
+    assert precious.read_text() == "kept"
+    assert not Path("/models").exists()
+
+
+def test_system_packages_are_recorded_and_not_provided(
+    built: Local, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = build(built, slim().apt_install("ffmpeg"), capsys)
+    assert "apt-get install -y ffmpeg" in log
+    assert "Not run on this machine" in log
+    mixed = build(built, slim().run_commands("apt-get update && echo after"), capsys)
+    assert "apt-get update: not run on this machine\nafter\n" in mixed
+
+
+def test_files_are_added_to_the_image(built: Local, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "inner.txt").write_text("inner")
+    (tmp_path / "single.txt").write_text("single")
+    image = (
+        slim()
+        .add_local_dir(str(tmp_path / "data"), str(HOME / "data"), copy=True)
+        .add_local_file(str(tmp_path / "single.txt"), "/opt/single.txt", copy=True)
+        .run_commands("cat /opt/single.txt > /root/seen.txt")
+        .add_local_file(str(tmp_path / "single.txt"), str(HOME / "late.txt"))
+    )
+    sandbox = built.create("sh", "-c", "cat data/inner.txt seen.txt late.txt", image=image)
+    assert sandbox.stdout.read() == "innersinglesingle", sandbox.stderr.read()
+
+
+def test_files_are_added_in_host_mode_too(local: Local, tmp_path: Path) -> None:
+    (tmp_path / "single.txt").write_text("single")
+    image = (
+        slim().add_local_file(str(tmp_path / "single.txt"), str(HOME / "f.txt"), copy=True).env({"A": "1"})
+    )
+    assert local.create("cat", "f.txt", image=image).stdout.read() == "single"
+
+
+def test_a_registry_image_is_recorded_with_or_without_credentials(
+    built: Local, capsys: pytest.CaptureFixture[str]
+) -> None:
+    credentials = modal.Secret.from_dict({"REGISTRY_USERNAME": "me", "REGISTRY_PASSWORD": "s3cret"})
+    private = modal.Image.from_registry("example/private:1", secret=credentials)
+    log = build(built, private, capsys)
+    assert "FROM example/private:1" in log
+    assert "with credentials" in log
+    assert "s3cret" not in log
+    public = modal.Image.from_registry("ubuntu:24.04", add_python=SERIES)
+    assert "without credentials" in build(built, public, capsys)
+    assert found(built, public.pip_install("six"), "six") == ["True"]
+
+
+def test_programs_of_packages_are_on_the_path(built: Local, local: Local) -> None:
+    # `idna` and `wheel` come with programs; host mode shows those of the packages it does not hide.
+    image = slim().pip_install("idna")
+    program = built.create("sh", "-c", "command -v idna && idna --help | head -c 12", image=image)
+    path, told = program.stdout.read().splitlines()
+    assert path.startswith(str(built.state_dir / "sandboxes"))
+    assert told.startswith("usage: "), program.stderr.read()
+    shown = local.create("sh", "-c", "ipython --version && command -v zenml", image=local.image)
+    assert shown.stdout.read().strip().replace(".", "").isdigit(), shown.stderr.read()
+
+
+def test_what_a_sandbox_installs_stays_its_own(built: Local) -> None:
+    image = slim().pip_install("idna")
+    installing = "python -m pip install -q --no-input six && python -c 'import six, idna; print(1)'"
+    sandbox = built.create("sh", "-c", installing, image=image)
+    assert sandbox.stdout.read() == "1\n", sandbox.stderr.read()
+    assert found(built, image, "six", "idna") == ["False", "True"]
+
+
+def test_built_images_survive_a_restart(start_local: StartLocal, capsys: pytest.CaptureFixture[str]) -> None:
+    first = start_local(images="venv")
+    image = slim().pip_install("six")
+    image.build(first.app)
+    first.close()
+    second = start_local(state_dir=first.state_dir, images="venv")
+    assert found(second, image, "six") == ["True"]  # known by its ID only, as in a kernel that has used it
+    assert build(second, slim().pip_install("six"), capsys).strip() == ""

@@ -1,0 +1,223 @@
+"""Images in `venv` mode: each a virtual environment that its own commands have filled, layer by layer.
+
+What a container would have and this has not: a root file system (absolute paths of the commands lead into the
+image's own directory), system packages (apt-get is recorded, not run), the content of registry images.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from zenml_modal_nb.emulator import context, processes, virtualenvs
+from zenml_modal_nb.emulator.interpreters import Interpreters
+from zenml_modal_nb.emulator.places import HOME, Place
+from zenml_modal_nb.emulator.processes import MARKER, Command
+from zenml_modal_nb.emulator.state.builds import Build, BuildError, Parts
+from zenml_modal_nb.emulator.state.mounts import Mounts
+from zenml_modal_nb.emulator.state.output import Output, Reading, RecentBytes
+from zenml_modal_nb.emulator.state.recipes import SYSTEM_PATH, Recipe, instructions
+
+PYTHON = Path("usr", "local")  # of a sandbox's place: where its own environment lies
+LAST_LINES = 20  # of a failed command's output, in the error
+OUTPUT_KEPT = 65536  # bytes
+
+# Only commands that install get these of the user's variables: where packages come from, and how to get there.
+_NETWORK = re.compile(r"(UV_|PIP_|SSL_CERT_|REQUESTS_CA_BUNDLE$|GIT_|(https?|no|all)_proxy$)", re.IGNORECASE)
+_INSTALLS = re.compile(r"\b(pip3?|uv)\b")
+_SYSTEM_ONLY = re.compile(r"\s*(apt-get|apt|dpkg)\b[^&|;]*(&&\s*(apt-get|apt|dpkg|rm)\b[^&|;]*)*$")
+_LINK_PYTHON = "ln -s /usr/local/bin/python3 /usr/local/bin/python"  # the SDK's, after adding a Python
+_MODULE_PIP = re.compile(r"\bpython3?(?:\.\d+)? -m pip3?\b")
+_ABSOLUTE = re.compile(r"(?<![\w/.:$}~-])/(?!/)[\w.@%+~*?-]*(?:/[\w.@%+~*?-]*)*")
+_OF_THE_HOST = re.compile(r"/(dev|proc|bin|usr/bin|usr/sbin|sbin)(/|$)")
+
+_TOOLS = {
+    "apt-get": 'echo "$(basename "$0") $*: not run on this machine"\n',
+    "debconf-set-selections": "cat >/dev/null\n",
+    # --system would leave the image's environment for the machine's own.
+    "uv": """for word do
+    shift
+    case "$word" in --system|--break-system-packages) ;; *) set -- "$@" "$word" ;; esac
+done
+exec {uv} "$@"
+""",
+    # uv knows most of pip's options; 2 is its exit code for one that it does not.
+    "pip": """case "$1" in
+install)
+    shift
+    UV_INDEX_STRATEGY=unsafe-best-match uv pip install "$@"
+    code=$?
+    [ $code = 2 ] || exit $code
+    exec python -m pip install "$@" ;;
+*) exec python -m pip "$@" ;;
+esac
+""",
+}
+_ALIASES = {"apt": "apt-get", "dpkg": "apt-get", "pip3": "pip"}
+
+
+class VenvImages:
+    """Builds layers with uv into directories of the server's state; made by the server."""
+
+    def __init__(self, uv: str, interpreters: Interpreters, mounts: Mounts, directory: Path) -> None:
+        self._uv = uv
+        self._interpreters = interpreters
+        self._mounts = mounts
+        self._tools = directory / "tools"
+        self._variables = _variables(uv)
+
+    async def check(self, recipe: Recipe) -> None:
+        """Any Python will do: uv brings the one that is asked for."""
+
+    async def build(self, build: Build, say: Callable[[str], None]) -> None:
+        """Carry out a layer's commands; each that runs gets an environment of this layer's own."""
+        await asyncio.to_thread(self._lay_out_tools)
+        for number, (instruction, rest) in enumerate(instructions(build.layer.commands)):
+            say(f"Step {number}: {instruction} {rest}")
+            match instruction:
+                case "FROM" if not build.layer.bases:
+                    note = "" if build.after.python else " Its packages are missing."
+                    access = "with credentials" if build.layer.credentials else "without credentials"
+                    say(f"Not downloaded ({access}): Python is this machine's, or brought by uv.{note}")
+                case "COPY" | "ADD":
+                    if missing := await asyncio.to_thread(context.copied, build, rest, self._mounts):
+                        say(missing)
+                case "RUN" if rest == _LINK_PYTHON:
+                    say("There already.")
+                case "RUN" if _SYSTEM_ONLY.match(rest):
+                    say("Not run on this machine: system packages are what is installed here.")
+                case "RUN":
+                    await self._run(build, rest, say)
+        if build.base.venv is None:
+            await self._own_venv(build)
+        context.finish(build)
+
+    async def enter(self, recipe: Recipe, parts: Parts, place: Place) -> Path:
+        """Copy the image's files, and make an environment of the sandbox's own on top of the image's."""
+        return await asyncio.to_thread(_enter, parts, place)
+
+    async def _own_venv(self, build: Build) -> Path:
+        venv = build.directory / "venv"
+        if venv.is_dir():
+            return venv
+        if build.base.venv is not None:
+            await asyncio.to_thread(virtualenvs.clone, build.base.venv, venv)
+            return venv
+        host = await self._interpreters.host()
+        wanted = build.after.python
+        python = host.python if wanted in (None, host.series) else str(wanted)
+        await asyncio.to_thread(virtualenvs.create, self._uv, python, venv, self._variables)
+        return venv
+
+    async def _run(self, build: Build, command: str, say: Callable[[str], None]) -> None:
+        venv = await self._own_venv(build)
+        place = await asyncio.to_thread(context.own_root, build, shutil.copy2)
+        temporary = build.directory / "tmp"
+        temporary.mkdir(exist_ok=True)
+        declared = dict(build.after.environment)
+        path = declared.pop("PATH", SYSTEM_PATH)
+        environment = {
+            **(self._variables if _INSTALLS.search(command) else {}),
+            "LANG": "C.UTF-8",
+            "HOME": str(place.directory(str(HOME))),
+            **declared,
+            **build.layer.secrets,
+            "PATH": f"{self._tools}:{venv / 'bin'}:{path}",
+            "TMPDIR": str(temporary),
+            "VIRTUAL_ENV": str(venv),
+            "UV_PROJECT_ENVIRONMENT": str(venv),
+            MARKER: build.directory.name,
+        }
+        words = ("/bin/sh", "-c", _relocated(command, place, venv))
+        started = Command(words, environment, place.directory(build.after.workdir or "/"), merge_stderr=True)
+        code, tail = await _told(started, say)
+        if code:
+            raise BuildError(f"RUN {command}: exit status {code}\n{tail}".rstrip())
+
+    def _lay_out_tools(self) -> None:
+        self._tools.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in (*_TOOLS, *_ALIASES):
+            script = self._tools / name
+            draft = script.with_suffix(f".{os.getpid()}")
+            text = _TOOLS[_ALIASES.get(name, name)].replace("{uv}", f'"{self._uv}"')
+            draft.write_text(f"#!/bin/sh\n{text}", encoding="utf-8")
+            draft.chmod(0o700)
+            draft.replace(script)
+
+
+def _variables(uv: str) -> dict[str, str]:
+    """What uv and pip need of the user's environment to find the user's package index, cache and settings."""
+    home = Path.home()
+    kept = {name: value for name, value in os.environ.items() if _NETWORK.match(name)}
+    index = {"UV_DEFAULT_INDEX": kept["PIP_INDEX_URL"]} if "PIP_INDEX_URL" in kept else {}
+    asked = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True)
+    return {
+        "UV_CACHE_DIR": asked.stdout.strip(),
+        "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", str(home / ".config")),
+        "XDG_DATA_HOME": os.environ.get("XDG_DATA_HOME", str(home / ".local" / "share")),
+        "NETRC": str(home / ".netrc"),
+        "PATH": os.environ.get("PATH", SYSTEM_PATH),
+        "HOME": str(home),
+        **index,
+        **kept,
+    }
+
+
+def _relocated(command: str, place: Place, venv: Path) -> str:
+    """`command` with its absolute paths below the image's own directory, so that it cannot harm the machine's.
+
+    E.g. `rm -rf /var/lib/apt/lists/*` must not remove the user's. Programs stay where they are.
+    """
+
+    def moved(found: re.Match[str]) -> str:
+        path = found.group()
+        if path.endswith("/uv") and path.startswith("/.uv"):
+            return "uv"
+        if _OF_THE_HOST.match(path) or path == "/":
+            return path
+        if path.startswith("/usr/local/bin/"):
+            return str(venv / path.removeprefix("/usr/local/"))
+        slash = "/" if path.endswith("/") else ""
+        return str(place.inside(path)) + slash
+
+    return _ABSOLUTE.sub(moved, _MODULE_PIP.sub("pip", command))
+
+
+async def _told(command: Command, say: Callable[[str], None]) -> tuple[int, str]:
+    """Run a command, tell each line as it comes, and return its exit code and last lines."""
+    output = Output(RecentBytes(OUTPUT_KEPT))
+    process = await processes.start(command, output, Output(RecentBytes(OUTPUT_KEPT)))
+    process.stdin.end()
+    last: list[str] = []
+    pending = ""
+    draining = asyncio.create_task(_drained(process))
+    try:
+        async for piece in output.texts(0, Reading(), float("inf")):
+            *lines, pending = (pending + (piece[1] if piece else "\n" if pending else "")).split("\n")
+            for line in lines:
+                say(line)
+            last = [*last, *lines][-LAST_LINES:]
+            if piece is None:
+                break
+    finally:
+        process.kill()
+        await draining
+    return await process.wait(), "\n".join(last)
+
+
+async def _drained(process: processes.Process) -> None:
+    await process.wait()
+    await process.drain()
+
+
+def _enter(parts: Parts, place: Place) -> Path:
+    if parts.root is not None:
+        shutil.copytree(parts.root, place.root, symlinks=True, dirs_exist_ok=True)
+    if parts.venv is None:
+        raise BuildError("The image has no Python.")
+    return virtualenvs.overlay(parts.venv, place.root / PYTHON)
