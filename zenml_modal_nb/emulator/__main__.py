@@ -20,7 +20,8 @@ NOT_RUNNING = 3  # the exit code init scripts give `status` of a program that is
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m zenml_modal_nb.emulator") -> int:
     """Run one command and return its exit code; `arguments` default to those of this process."""
-    said = _parser(program).parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    said = _parser(program, with_faults="fault" in words).parse_args(words)
     if said.command == "coverage":
         return _coverage(check=said.check)
     try:
@@ -32,6 +33,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m zenml
                 return _serve(_options(directory, said), said)
             case "status":
                 return _status(directory, as_json=said.json)
+            case "fault":
+                from zenml_modal_nb.emulator.faults import command_line
+
+                return command_line.run(directory, said)
             case _:
                 return _stop(directory)
     except LifecycleError as error:
@@ -133,7 +138,7 @@ def _options(directory: StateDirectory, said: argparse.Namespace) -> ServeOption
     )
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def _parser(program: str, *, with_faults: bool) -> argparse.ArgumentParser:
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--state-dir", metavar="DIR", help="where the server keeps its state")
     answer = argparse.ArgumentParser(add_help=False)
@@ -170,6 +175,11 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "status", parents=[place, answer], help=f"say what runs; exit code {NOT_RUNNING}: nothing"
     )
     commands.add_parser("stop", parents=[place], help="end it and its sandboxes")
+    fault = commands.add_parser("fault", help="let something go wrong in it: fault add|list|clear")
+    if with_faults:  # `start`, which must be quick, need not read them all
+        from zenml_modal_nb.emulator.faults import command_line
+
+        command_line.describe(fault, [place])
     coverage = commands.add_parser("coverage", help="write COVERAGE.md: which of Modal's calls are here")
     coverage.add_argument("--check", action="store_true", help="write nothing; exit code 1: out of date")
     serve = commands.add_parser("serve", parents=[place, tuning], help="run it in the foreground")

@@ -1,11 +1,12 @@
-"""Planning faults in a running server: one call of our own on the same port, with the server's token."""
+"""Planning faults in a running server: one call of our own on the same port, with the server's token.
+
+Imported by every command, so the imports that cost time happen where they are needed.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -57,6 +58,9 @@ class FaultControl:
         return answer
 
     def _ask(self, what: str, fault: Fault | None = None, fault_id: str = "") -> Mapping[str, Any]:
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
         question = {"what": what, "fault": to_fields(fault) if fault else None, "id": fault_id}
         # A thread of its own, since a notebook's or a test's may run an event loop already.
         with ThreadPoolExecutor(1) as pool:
