@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 _LONGEST_CHECK = 5.0  # seconds between two looks at the sign of life
-_ACK_CHECK = 0.02  # seconds between two looks for the acknowledgement
+_ACK_CHECK = 0.01  # seconds between the first two looks for the acknowledgement
+_LONGEST_ACK_CHECK = 0.5
 ABANDONED = 75  # the exit code of an abandoned run: EX_TEMPFAIL of sysexits.h
 
 
@@ -26,8 +27,11 @@ class Liveness:
 
     def wait_for_acknowledgement(self) -> None:
         """Return once the client has the result; if it never says so, the watch ends the process."""
+        pause = _ACK_CHECK
         while not self._ack.exists():
-            self._check.wait(_ACK_CHECK)
+            self._check.wait(pause)
+            # A client that is gone for long should not cost a core's hundredth until it is back.
+            pause = min(pause * 1.02, _LONGEST_ACK_CHECK)
 
     def _watch(self) -> None:
         if self._grace is None:
