@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
@@ -269,3 +270,41 @@ class Gate:
 
     def open(self) -> None:
         self.path.open("w").close()
+
+
+@dataclass(frozen=True)
+class LocalModal:
+    """The user's local Modal API from outside: what runs there, by the real SDK, and its process."""
+
+    home: Home
+
+    @property
+    def server(self) -> psutil.Process:
+        return psutil.Process(self._record()["pid"])
+
+    def sandboxes(self) -> list[str]:
+        """IDs of the sandboxes of this user's cells that are alive."""
+        import modal
+        from modal_proto import api_pb2
+
+        record = self._record()
+        token = (record["token_id"], record["token_secret"])
+        with modal.Client(record["url"], api_pb2.CLIENT_TYPE_CLIENT, token) as client:
+            app = modal.App.lookup(
+                "zenml-modal-nb-notebook", create_if_missing=True, client=client, environment_name="local"
+            )
+            return [each.object_id for each in modal.Sandbox.list(app_id=app.app_id, client=client)]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no call come through meanwhile: the server's process stands still."""
+        server = self.server
+        server.suspend()
+        try:
+            yield
+        finally:
+            server.resume()
+
+    def _record(self) -> Message:
+        path = Path(self.home.environment["ZENML_MODAL_NB_STATE_DIR"]) / "server.json"
+        return dict(json.loads(path.read_text("utf-8")))

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 STDIN_LIMIT = 8 << 20  # bytes; larger parts go through the filesystem API, which streams
 _STDIN_CHUNK = 1 << 20  # bytes; the SDK buffers at most 2 MiB per drain on V1 sandboxes
 
+_LOOKS = (0.0, 0.2, 0.6, 1.6)  # seconds before each look for a sandbox whose creation was cancelled
+
 RUN_TAG = "zenml_modal_nb_run"  # finds a sandbox whose ID never reached us
 
 Block = bytes | bytearray | memoryview
@@ -79,16 +81,27 @@ async def create(launch: Launch) -> Any:
     try:
         return await modal.Sandbox.create.aio("python", "-u", "-c", BOOTSTRAP, launch.nonce, **arguments)
     except asyncio.CancelledError:
-        await asyncio.shield(terminate_tagged(arguments["app"], arguments["client"], launch.nonce))
+        await asyncio.shield(_terminate_late(arguments["app"], arguments["client"], launch.nonce))
         raise
 
 
-async def terminate_tagged(app: Any, client: Any, nonce: str) -> None:
-    """Terminate every running sandbox of one run."""
+async def _terminate_late(app: Any, client: Any, nonce: str) -> None:
+    """Terminate a sandbox that the server may still be making: nobody else will ever have its ID."""
+    for pause in _LOOKS:
+        await asyncio.sleep(pause)
+        if await terminate_tagged(app, client, nonce):
+            return
+
+
+async def terminate_tagged(app: Any, client: Any, nonce: str) -> bool:
+    """Terminate every running sandbox of one run; says whether there was one."""
     import modal
 
+    found = False
     async for sandbox in modal.Sandbox.list.aio(app_id=app.app_id, tags={RUN_TAG: nonce}, client=client):
         await sandbox.terminate.aio()
+        found = True
+    return found
 
 
 async def send(sandbox: Any, launch: Launch, directory: str) -> None:

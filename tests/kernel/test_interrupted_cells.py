@@ -1,0 +1,82 @@
+"""An interrupt at any moment ends the sandbox and the bill, and ZenML says stopped."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+from frontend import Gate, Home, Kernel, LocalModal, Reply
+
+RECORD = """
+from zenml.client import Client
+run = Client().get_pipeline_run(_modal_run.id)
+"""
+
+
+@pytest.fixture
+def modal_api(home: Home) -> LocalModal:
+    return LocalModal(home)
+
+
+def assert_stopped(kernel: Kernel, reply: Reply, modal_api: LocalModal) -> None:
+    assert (reply.content["status"], reply.ename) == ("error", "KeyboardInterrupt")
+    assert [each["msg_type"] for each in reply.messages].count("error") == 1
+    assert "zenml_modal_nb" not in reply.traceback
+    assert "stopped by the user" in reply.panel
+    assert modal_api.sandboxes() == []
+    assert kernel.ask("_modal_run.status") == "stopped by the user"
+    statuses = kernel.ask("[run.status.value, *(s.status.value for s in run.steps.values())]", given=RECORD)
+    assert statuses in (["stopped", "stopped"], ["stopped"])  # a run may be stopped before its step exists
+    assert kernel.run("%%modal_step\nafter_interrupt = 6 * 7\nafter_interrupt").results == ["42"]
+
+
+@pytest.mark.parametrize("gpu", ["", "--gpu T4"])
+def test_a_running_cell_is_stopped(own_kernel: Kernel, modal_api: LocalModal, gate: Gate, gpu: str) -> None:
+    cell = own_kernel.send(f"%%modal_step {gpu}\nimport os\nprint('process', os.getpid())\n{gate.wait}")
+    line = own_kernel.wait_for_text(cell, "process")["content"]["text"]
+    process = psutil.Process(int(line.split()[1]))
+    assert len(modal_api.sandboxes()) == 1
+    own_kernel.interrupt()
+    reply = own_kernel.finish(cell)
+    assert not process.is_running() or process.wait(10) is None
+    assert_stopped(own_kernel, reply, modal_api)
+
+
+def test_a_cell_that_ignores_signals_is_stopped(own_kernel: Kernel, modal_api: LocalModal) -> None:
+    cell = own_kernel.send(
+        "%%modal_step\n"
+        "import os, signal\n"
+        "for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):\n"
+        "    signal.signal(number, signal.SIG_IGN)\n"
+        "print('process', os.getpid())\n"
+        "while True:\n"
+        "    pass"
+    )
+    line = own_kernel.wait_for_text(cell, "process")["content"]["text"]
+    process = psutil.Process(int(line.split()[1]))
+    own_kernel.interrupt()
+    reply = own_kernel.finish(cell)
+    assert not process.is_running() or process.wait(10) is None
+    assert_stopped(own_kernel, reply, modal_api)
+
+
+@pytest.mark.parametrize("gpu", ["", "--gpu T4"])
+def test_a_sandbox_that_is_still_being_created_is_stopped_too(
+    own_kernel: Kernel, modal_api: LocalModal, gpu: str
+) -> None:
+    own_kernel.run(f"%%modal_step {gpu}\nwarm = 1")  # the connection, the app and the image are known
+    with modal_api.held():
+        cell = own_kernel.send(f"%%modal_step {gpu}\nwhile True:\n    pass")
+        own_kernel.wait_for_state(cell, "waiting for a sandbox")
+        own_kernel.interrupt()
+    # Only now the server sees the creation, and its cancellation with it or right after.
+    assert_stopped(own_kernel, own_kernel.finish(cell), modal_api)
+
+
+def test_an_impatient_user_who_interrupts_three_times_gets_the_same(
+    own_kernel: Kernel, modal_api: LocalModal, gate: Gate
+) -> None:
+    cell = own_kernel.send(f"%%modal_step\nprint('begun')\n{gate.wait}")
+    own_kernel.wait_for_text(cell, "begun")
+    for _ in range(3):
+        own_kernel.interrupt()
+    assert_stopped(own_kernel, own_kernel.finish(cell), modal_api)
