@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import linecache
 import os
 import secrets
+import types
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +80,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         "step": name,
         "outputs": [*analyzed.outputs, *analyzed.optional_outputs],
         "grace": min(_GRACE, request.timeout),
+        "sources": _sources(captured.definitions.values()),
     }
     target, meter = _target(request, name, connection, values.size)
     job = CellJob(
@@ -128,6 +132,19 @@ def _target(
         rate_source=prices.source,
     )
     return target, meter
+
+
+def _sources(definitions: Iterable[object]) -> dict[str, str]:
+    """The text of the cells that define what this one uses, by file name: for tracebacks and code that reads it."""
+    members = (vars(each).values() if isinstance(each, type) else [each] for each in definitions)
+    files = {
+        member.__code__.co_filename
+        for group in members
+        for member in group
+        if isinstance(member, types.FunctionType)
+    }
+    texts = {file: "".join(linecache.getlines(file)) for file in files}
+    return {file: text for file, text in texts.items() if text}
 
 
 def _parts(analyzed: AnalyzedCell, values: pickling.Values) -> tuple[Part, ...]:

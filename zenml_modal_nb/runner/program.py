@@ -26,6 +26,7 @@ from zenml_modal_nb.runner.liveness import Liveness
 from zenml_modal_nb.runner.output import Output
 
 PAYLOAD = "payload.zmnb"
+MODULES = "modules.zip"
 BROKEN = 70  # the exit code when the runner itself fails: EX_SOFTWARE of sysexits.h
 _ERROR_ROOM = frames.LINE_LIMIT - 400  # bytes; the rest is the frame around it
 
@@ -70,6 +71,7 @@ def _serve(run: cell.Run, output: Output, place: Path) -> None:
 
 def _run(run: cell.Run, place: Path, namespace: Namespace) -> cell.Outcome:
     try:
+        _add_modules(place)
         payload = place / "in" / PAYLOAD
         if payload.exists():
             namespace.update(pickling.load(payload, namespace)["values"])
@@ -77,6 +79,19 @@ def _run(run: cell.Run, place: Path, namespace: Namespace) -> cell.Outcome:
         error.add_note("while the notebook's values were restored in the sandbox")
         return cell.Outcome(0.0, error=error)
     return cell.execute(run, namespace)
+
+
+def _add_modules(place: Path) -> None:
+    """Make the notebook's local modules importable, in processes that the cell starts too."""
+    archive = place / "in" / MODULES
+    if not archive.exists():
+        return
+    modules = str(place / "modules")
+    shutil.unpack_archive(
+        archive, modules
+    )  # files rather than a zip: a package may open what lies beside its code
+    sys.path.insert(1, modules)  # behind the runner's own
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [modules, os.environ.get("PYTHONPATH")]))
 
 
 def _report(
