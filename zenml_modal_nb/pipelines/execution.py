@@ -38,6 +38,7 @@ class CellJob:
     image: ImageSpec
     module: StepModule
     inputs: Mapping[str, object]  # values that become input artifacts, by variable
+    digests: Mapping[str, str]  # of their pickles
     parts: tuple[Part, ...]
     run: Mapping[str, Any]  # RUN of the channel's contract
     grace: float  # seconds

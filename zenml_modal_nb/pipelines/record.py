@@ -5,15 +5,13 @@ from __future__ import annotations
 import linecache
 import sys
 import types
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from zenml_modal_nb.pipelines import execution, scope, stack, warmup
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
+from zenml_modal_nb.pipelines.inputs import save_inputs
 from zenml_modal_nb.pipelines.step_module import StepModule
-
-if TYPE_CHECKING:
-    from zenml.models import ArtifactVersionResponse
 
 
 def record(running: Execution) -> None:
@@ -58,7 +56,7 @@ def _run_pipeline(job: CellJob) -> None:
     )
     cell = as_step(_load(job.module))
     setattr(sys.modules[_module_name(job.module)], job.module.function, cell)
-    artifacts = _save_inputs(job.inputs)
+    artifacts = save_inputs(job.inputs, job.digests)
 
     # Fail fast: the step's own exception is raised here, not a summary of it.
     @pipeline(name=job.notebook, enable_cache=False, execution_mode=ExecutionMode.FAIL_FAST)
@@ -100,9 +98,3 @@ def _function(module: StepModule, filename: str, name: str) -> Callable[..., Any
     exec(compile(tree, filename, "exec"), namespace)  # noqa: S102 - the user's own cell, as a function
     function: Callable[..., Any] = namespace[module.function]
     return function
-
-
-def _save_inputs(values: Mapping[str, object]) -> dict[str, ArtifactVersionResponse]:
-    from zenml import save_artifact
-
-    return {name: save_artifact(value, name, include_visualizations=False) for name, value in values.items()}

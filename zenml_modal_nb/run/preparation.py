@@ -98,6 +98,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
             references=captured.references,
         ),
         inputs=captured.values,
+        digests={name: pickling.dump(value, namespace).sha256 for name, value in captured.values.items()},
         parts=_parts(analyzed, values),
         run=run,
         grace=min(_GRACE, request.timeout),
