@@ -1,10 +1,13 @@
 """Where ZenML's process-wide ways do not suit a kernel: a stack for one thread, a source root, quick look-ups.
 
 ZenML looks the active stack up in the repository, the global configuration or an environment variable; the one place
-they meet is the property `Client.active_stack_model`, where a context variable is asked first. It looks the source root
-up in the repository or beside the main module's file; a kernel has no such file, so without `zenml init` no stack
-can be loaded in it, ours included. Where `source_utils.get_source_root` would fail, the working directory serves.
-It reads the metadata of every installed package anew for each artifact, 0.1 s each: what it found is remembered.
+they meet is the property `Client.active_stack_model`, where a context variable is asked first. The local orchestrator
+sets that environment variable for every thread while a step runs: never for a run on a stack chosen here, or the
+user's own pipelines in other threads would run on it, and one that overlaps would leave it set.
+It looks the source root up in the repository or beside the main module's file; a kernel has no such file, so without
+`zenml init` no stack can be loaded in it, ours included. Where `source_utils.get_source_root` would fail, the working
+directory serves. It reads the metadata of every installed package anew for each artifact, 0.1 s each: what it found is
+remembered.
 tests/unit/pipelines/test_scope.py fails when these places move.
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -40,6 +43,7 @@ def using(stack: StackResponse) -> Iterator[None]:
 @cache
 def _install() -> None:
     from zenml.client import Client
+    from zenml.orchestrators.local import local_orchestrator
 
     looked_up: property = vars(Client)["active_stack_model"]
     original = looked_up.fget
@@ -49,7 +53,13 @@ def _install() -> None:
         chosen = _stack.get()
         return chosen if chosen is not None else cast("StackResponse", original(self))
 
+    set_environment = local_orchestrator.temporary_environment  # type: ignore[attr-defined]  # imported there
+
+    def temporary_environment(environment: dict[str, str]) -> AbstractContextManager[None]:
+        return set_environment(environment) if _stack.get() is None else nullcontext()
+
     Client.active_stack_model = property(active_stack_model, doc=original.__doc__)  # type: ignore[method-assign, assignment]
+    local_orchestrator.temporary_environment = temporary_environment  # type: ignore[attr-defined, assignment]
 
 
 @cache
