@@ -253,7 +253,9 @@ def _stderr_of(command: Command) -> int:
 
 
 def kill_group(pid: int) -> None:
-    """Kill the process group that `pid` leads."""
+    """Kill the process group that `pid` leads; 0, of a command that could not be started, leads none."""
+    if not pid:
+        return  # to the system, 0 would mean our own group: the server would kill itself
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
