@@ -72,11 +72,13 @@ def test_a_sandbox_that_is_still_being_created_is_stopped_too(
     assert_stopped(own_kernel, own_kernel.finish(cell), modal_api)
 
 
-def test_an_impatient_user_who_interrupts_three_times_gets_the_same(
+def test_an_impatient_user_gets_the_notebook_back_at_once_and_the_sandbox_ends_all_the_same(
     own_kernel: Kernel, modal_api: LocalModal, gate: Gate
 ) -> None:
     cell = own_kernel.send(f"%%modal_step\nprint('begun')\n{gate.wait}")
     own_kernel.wait_for_text(cell, "begun")
     for _ in range(3):
         own_kernel.interrupt()
-    assert_stopped(own_kernel, own_kernel.finish(cell), modal_api)
+    reply = own_kernel.finish(cell)
+    own_kernel.run("_modal_run.wait()")
+    assert_stopped(own_kernel, reply, modal_api)

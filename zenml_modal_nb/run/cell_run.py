@@ -18,6 +18,7 @@ from zenml_modal_nb.packaging.payload import unpack, unpack_error
 from zenml_modal_nb.pipelines.execution import Execution, Values
 from zenml_modal_nb.pipelines.record import record
 from zenml_modal_nb.run.failure import Tracebacks
+from zenml_modal_nb.run.interrupts import interrupts_to
 from zenml_modal_nb.run.preparation import Prepared
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 
@@ -42,7 +43,8 @@ class CellRun:
         self._namespace = namespace
         self._renderer = renderer
         self._tracebacks = tracebacks
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        # Its `put` may interrupt itself. None: the run has ended.
+        self._events: queue.SimpleQueue[Event | KeyboardInterrupt | None] = queue.SimpleQueue()
         self._log: list[str] = []
         self._raised: BaseException | None = None  # what `record` raised
         self._status = "running"
@@ -101,17 +103,17 @@ class CellRun:
 
         Raises what the cell raised, ModalStepError when it could not run, KeyboardInterrupt when it was stopped.
         """
-        self._renderer.show(Queued(self._prepared.job.target))
-        self._worker.start()
-        if not self._drain():
-            self._status = str(Reason.STOPPED)
-            self._renderer.show(
-                Stopped(Reason.STOPPED, self._execution.elapsed(), self.cost, self._execution.recorded)
-            )
-            raise self._tracebacks.abandoned()
-        self._execution.settle(_SETTLE)
-        self._write_back()
-        self._renderer.show(self._last_event())
+        with interrupts_to(lambda: self._events.put(KeyboardInterrupt())):
+            self._renderer.show(Queued(self._prepared.job.target))
+            self._worker.start()
+            if not self._drain():
+                self._status = str(Reason.STOPPED)
+                self._renderer.show(
+                    Stopped(Reason.STOPPED, self._execution.elapsed(), self.cost, self._execution.recorded)
+                )
+                raise self._tracebacks.abandoned()
+            self._write_back()
+            self._renderer.show(self._last_event())
         return self._conclusion()
 
     def _emit(self, event: Event) -> None:
@@ -128,30 +130,27 @@ class CellRun:
         except BaseException as error:  # noqa: BLE001 - raised again on the thread that runs the cell
             self._raised = error
         finally:
+            self._execution.settle(_SETTLE)
             self._events.put(None)
 
     def _drain(self) -> bool:
         """Show what happens until the run has ended; False when the user interrupts a second time."""
-        ended = interrupted = False
-        while not ended:
-            try:
-                ended = self._show_next()
-            except KeyboardInterrupt:
-                if interrupted:  # nor does the user want to wait for the confirmation
-                    return False
+        interrupted = False
+        while (event := self._next()) is not None:
+            if not isinstance(event, KeyboardInterrupt):
+                self._renderer.show(event)
+            elif interrupted:  # nor does the user want to wait for the confirmation
+                return False
+            else:
                 interrupted = True
                 self._execution.stop(Reason.STOPPED)
         return True
 
-    def _show_next(self) -> bool:
+    def _next(self) -> Event | KeyboardInterrupt | None:
         try:
-            event = self._events.get(timeout=_TICK)
+            return self._events.get(timeout=_TICK)
         except queue.Empty:
-            event = Cost(self.cost, self._execution.meter.elapsed())
-        if event is None:
-            return True
-        self._renderer.show(event)
-        return False
+            return Cost(self.cost, self._execution.meter.elapsed())
 
     def _write_back(self) -> None:
         """The one place that writes to the user's namespace."""
