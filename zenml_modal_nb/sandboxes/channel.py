@@ -105,12 +105,12 @@ class Channel:
         self._shown = ["".join(self._shown).removesuffix(again) + text]
         return [Text(INCOMPLETE), Text(self._shown[0])]
 
-    def skip_to(self, position: int) -> list[Item]:
+    def skip_to(self, position: int) -> Gap:
         """Give up on the stream up to byte `position`: one gap, to be read from the sandbox's own copy."""
         gap = Gap(self.verified, position, "".join(self._shown))
         self._stand_at(position)
         self._placed = False  # the stream is still where it was
-        return [gap]
+        return gap
 
     def reconnect(self) -> None:
         """Forget unverified text: the stream is about to be read again by a fresh handle, from an unknown place."""
@@ -135,7 +135,14 @@ class Channel:
         return [Text(INCOMPLETE), *([Text(rest)] if rest else [])]
 
     def recover(self, gap: Gap, data: bytes) -> list[Text | frames.Frame]:
-        """Turn the bytes of a gap, read from the sandbox's own copy, into the items they hold."""
+        """Turn the bytes of a gap, read from the sandbox's own copy, into the items they hold.
+
+        There are fewer than the gap has where the copy could not be read to its end.
+        """
+        lost = gap.end - gap.start - len(data)
+        if lost:
+            whole = data.rfind(b"\n") + 1
+            lost, data = lost + len(data) - whole, data[:whole]
         text = data.decode("utf-8", "replace")
         items: list[Text | frames.Frame] = []
         if gap.shown:
@@ -155,4 +162,6 @@ class Channel:
             items.append(frame)
         if plain:
             items.append(Text("".join(plain)))
+        if lost:
+            items.append(Text(f"\n[{lost} bytes of the output are lost]\n"))
         return items

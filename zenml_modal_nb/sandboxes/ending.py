@@ -44,7 +44,19 @@ async def why_ended(sandbox: Any) -> RunEndedError:
     )
 
 
-def why_not_created(error: Exception) -> Exception:
+def why_not_followed(error: Exception) -> SandboxError:
+    """Say that what became of a sandbox is not known, unless the error knows it."""
+    if isinstance(error, SandboxError):
+        return error
+    ended = RunEndedError(
+        Reason.LOST_CONTACT,
+        f"The sandbox could not be followed to its end: {type(error).__name__}: {error}. Run the cell again.",
+    )
+    ended.__cause__ = error
+    return ended
+
+
+def why_not_created(error: Exception) -> RunEndedError:
     """Say what a failed creation means, where the SDK's own words do not."""
     import modal
 
@@ -60,4 +72,6 @@ def why_not_created(error: Exception) -> Exception:
         )
     if isinstance(error, modal.exception.Error):
         return RunEndedError(Reason.NOT_STARTED, f"Modal refused the sandbox: {error}")
-    return error
+    return RunEndedError(
+        Reason.NOT_STARTED, f"The sandbox could not be created: {type(error).__name__}: {error}"
+    )

@@ -14,21 +14,23 @@ from functools import partial
 from threading import Event as Flag
 from typing import Any
 
+from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started, Stream, Waiting
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import launch as launching
 from zenml_modal_nb.sandboxes.channel import Channel, Text
-from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_created
+from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_created, why_not_followed
 from zenml_modal_nb.sandboxes.launch import Launch
-from zenml_modal_nb.sandboxes.loop import start
-from zenml_modal_nb.sandboxes.reading import StreamReading
+from zenml_modal_nb.sandboxes.loop import call, start
+from zenml_modal_nb.sandboxes.reading import StreamReading, lost_contact
 from zenml_modal_nb.sandboxes.transfer import read_display, read_values
 
 logger = logging.getLogger(__name__)
 
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _STDERR_LAG = 2.0  # seconds that the other stream may come after the result before its copy is read instead
+_CLOSING = 5.0  # seconds that the end of a run waits for what goes on beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,13 @@ class Follower:
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
         self._gone = Flag()
-        self._task: Future[None] | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._sandbox: Any = None
         self._stop_reason: Reason | None = None
 
     def begin(self) -> None:
-        """Create the sandbox and follow it, in the background."""
-        self._task = start(self._live())
+        """Create the sandbox and follow it, in the background; if it was stopped before, only end it."""
+        start(self._live())
 
     def created(self) -> str:
         """Wait until the sandbox exists and return its ID; raises what prevented it."""
@@ -66,65 +69,60 @@ class Follower:
         return self._outcome.result()
 
     def stop(self, reason: Reason) -> None:
-        """End the run now, at whatever stage; safe from any thread and more than once."""
-        if self._stop_reason is None:
-            self._stop_reason = reason
-        if self._task is not None:
-            self._task.cancel()
+        """End the run now, at whatever stage; safe from any thread and more than once, the first reason counts."""
+        call(partial(self._stop, reason))
 
     def closed(self, timeout: float) -> bool:
         """Wait, at most `timeout` seconds, until the sandbox is terminated; says whether it is."""
         return self._gone.wait(timeout)
 
+    def _stop(self, reason: Reason) -> None:
+        if self._stop_reason is None:
+            self._stop_reason = reason
+            if self._work is not None:
+                self._work.cancel()
+
     async def _live(self) -> None:
-        sandbox = None
+        """Never cancelled itself: whatever happens to the work, who waits for it is told and the sandbox ends."""
+        self._work = asyncio.create_task(self._create_and_follow())
+        if self._stop_reason is not None:
+            self._work.cancel()
         try:
-            self._emit(Waiting())
-            try:
-                sandbox = await launching.create(self._launch)
-            except Exception as error:
-                raise why_not_created(error) from error
-            self._meter.start()
-            self._created.set_result(sandbox.object_id)
-            self._outcome.set_result(await self._follow(sandbox))
+            await self._work
         except asyncio.CancelledError:
             reason = self._stop_reason or Reason.LOST_CONTACT
             self._fail(RunEndedError(reason, f"The run was ended: {reason}."))
         except Exception as error:  # noqa: BLE001 - handed to whoever waits, never lost
-            self._fail(error)
+            self._fail(why_not_followed(error))
         finally:
-            await asyncio.shield(self._close(sandbox))
+            await self._close()
+
+    async def _create_and_follow(self) -> None:
+        self._emit(Waiting())
+        try:
+            self._sandbox = await launching.create(self._launch)
+        except Exception as error:
+            raise why_not_created(error) from error
+        self._meter.start()
+        self._created.set_result(self._sandbox.object_id)
+        run = _Run(self._launch, self._sandbox, self._emit)
+        try:
+            self._outcome.set_result(await run.outcome())
+        finally:
+            await run.close()
 
     def _fail(self, error: Exception) -> None:
-        if not self._created.done():
-            self._created.set_exception(error)
-        if not self._outcome.done():
-            self._outcome.set_exception(error)
+        for waited_for in (self._created, self._outcome):
+            if not waited_for.done():
+                waited_for.set_exception(error)
 
-    async def _close(self, sandbox: Any) -> None:
-        if sandbox is not None:
-            import modal
-
-            try:
-                await sandbox.terminate.aio()
-            except modal.exception.NotFoundError:
-                logger.debug("Sandbox %s had ended before it was terminated", sandbox.object_id)
-            except modal.exception.Error as error:
-                logger.warning(
-                    "Sandbox %s could not be terminated (%s); it ends at its own timeout. "
-                    "`modal container list` shows it.",
-                    sandbox.object_id,
-                    error,
-                )
-        self._meter.stop()
-        self._gone.set()
-
-    async def _follow(self, sandbox: Any) -> Outcome:
-        run = _Run(self._launch, sandbox, self._emit)
+    async def _close(self) -> None:
         try:
-            return await run.outcome()
+            if self._sandbox is not None:
+                await launching.terminate(self._sandbox)
         finally:
-            run.cancel()
+            self._meter.stop()
+            self._gone.set()
 
 
 class _Run:
@@ -140,23 +138,28 @@ class _Run:
         self._directory = ""  # the runner's, from its hello
         self._python = ""
         self._tasks: set[asyncio.Task[None]] = set()
-        client = launch.arguments["client"]
+        self._unread = len(STREAMS)
+        client, patience = launch.arguments["client"], launch.grace
         self._readings = {
-            stream: StreamReading(sandbox, client, stream, Channel(launch.nonce), partial(self._take, stream))
+            stream: StreamReading(
+                sandbox, client, stream, Channel(launch.nonce), partial(self._take, stream), patience
+            )
             for stream in STREAMS
         }
 
     async def outcome(self) -> Outcome:
         """Read both streams until the result is there and verified."""
-        self._aside(self._read())
+        for reading in self._readings.values():
+            self._aside(self._read(reading))
         frame = await self._result
         await self._finish_stderr(frame.fields["stderr"])
         return Outcome(frame, await read_values(self._sandbox, self._directory, frame), self._error)
 
-    def cancel(self) -> None:
-        """Stop everything that goes on beside the result."""
+    async def close(self) -> None:
+        """Stop everything that goes on beside the result, and return when it has stopped."""
         for task in self._tasks:
             task.cancel()
+        await asyncio.wait(self._tasks, timeout=_CLOSING)
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         async def guarded() -> None:
@@ -168,9 +171,10 @@ class _Run:
 
         self._tasks.add(asyncio.create_task(guarded()))
 
-    async def _read(self) -> None:
-        await asyncio.gather(*(reading.run() for reading in self._readings.values()))
-        if not self._result.done():
+    async def _read(self, reading: StreamReading) -> None:
+        await reading.run()
+        self._unread -= 1
+        if not self._unread and not self._result.done():
             raise await why_ended(self._sandbox)
 
     async def _finish_stderr(self, end: int) -> None:
@@ -195,7 +199,7 @@ class _Run:
             case "progress":
                 self._emit(Progress(fields["text"], stream))
             case "display":
-                self._emit(Display(*await read_display(self._sandbox, self._directory, item)))
+                await self._show(item)
             case "error":
                 self._error = item
             case "end":
@@ -219,7 +223,23 @@ class _Run:
         for reading in self._readings.values():
             reading.directory = self._directory
         self._emit(Started(self._sandbox.object_id, self._python))
-        await launching.send(self._sandbox, self._launch, self._directory)
+        try:
+            await launching.send(self._sandbox, self._launch, self._directory)
+        except lost_contact(ValueError):  # ValueError: its standard input is closed
+            if await self._sandbox.poll.aio() is None:
+                raise
+            return  # the end of its output says how it ended
         while True:
             await asyncio.sleep(self._launch.grace / 4)
-            await self._sandbox.filesystem.write_bytes.aio(b"", f"{self._directory}/alive")
+            try:
+                await self._sandbox.filesystem.write_bytes.aio(b"", f"{self._directory}/alive")
+            except lost_contact() as error:
+                logger.debug("No sign of life could be given to %s: %r", self._sandbox.object_id, error)
+
+    async def _show(self, frame: Frame) -> None:
+        try:
+            display = Display(*await read_display(self._sandbox, self._directory, frame))
+        except lost_contact(SandboxError) as error:
+            self._emit(Log(f"[a display of the cell could not be read: {error}]\n", "stderr"))
+        else:
+            self._emit(display)

@@ -21,8 +21,10 @@ logger = logging.getLogger(__name__)
 STDIN_LIMIT = 8 << 20  # bytes; larger parts go through the filesystem API, which streams
 _STDIN_CHUNK = 1 << 20  # bytes; the SDK buffers at most 2 MiB per drain on V1 sandboxes
 
+_CREATION = 2.0  # seconds that a creation may still take once it is to be undone
 _LOOKS = (0.0, 0.2, 0.6, 1.6)  # seconds before each look for a sandbox whose creation was cancelled
 
+_CREATION = 2.0  # seconds that a creation may still take once it is to be undone
 RUN_TAG = "zenml_modal_nb_run"  # finds a sandbox whose ID never reached us
 
 Block = bytes | bytearray | memoryview
@@ -33,7 +35,7 @@ class Part:
     """One named piece of what a run needs; `blocks` are its bytes, never joined."""
 
     name: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[Block, ...] = field(repr=False)
     size: int
     sha256: str
 
@@ -78,19 +80,51 @@ async def create(launch: Launch) -> Any:
 
     arguments = dict(launch.arguments)
     arguments["tags"] = {**arguments.get("tags", {}), RUN_TAG: launch.nonce}
+    creating = asyncio.create_task(
+        modal.Sandbox.create.aio("python", "-u", "-c", BOOTSTRAP, launch.nonce, **arguments)
+    )
     try:
-        return await modal.Sandbox.create.aio("python", "-u", "-c", BOOTSTRAP, launch.nonce, **arguments)
+        return await asyncio.shield(creating)
     except asyncio.CancelledError:
-        await asyncio.shield(_terminate_late(arguments["app"], arguments["client"], launch.nonce))
+        await _undo(creating, launch)
         raise
 
 
-async def _terminate_late(app: Any, client: Any, nonce: str) -> None:
-    """Terminate a sandbox that the server may still be making: nobody else will ever have its ID."""
-    for pause in _LOOKS:
-        await asyncio.sleep(pause)
-        if await terminate_tagged(app, client, nonce):
-            return
+async def terminate(sandbox: Any) -> None:
+    """End a sandbox; a failure is told to the log, since whoever ends it can do no more."""
+    import modal
+
+    try:
+        await sandbox.terminate.aio()
+    except modal.exception.NotFoundError:
+        logger.debug("Sandbox %s had ended before it was terminated", sandbox.object_id)
+    except Exception as error:  # noqa: BLE001 - the run ends in any case
+        logger.warning(
+            "Sandbox %s could not be terminated (%s); it ends at its own timeout. `modal container list` shows it.",
+            sandbox.object_id,
+            error,
+        )
+
+
+async def _undo(creating: asyncio.Task[Any], launch: Launch) -> None:
+    # Most creations answer at once, and their answer is surer than a search; one that waits for a GPU does not.
+    await asyncio.wait({creating}, timeout=_CREATION)
+    if creating.done() and creating.exception() is None:
+        await terminate(creating.result())
+        return
+    creating.cancel()
+    await asyncio.wait({creating})
+    try:
+        for pause in _LOOKS:
+            await asyncio.sleep(pause)
+            if await terminate_tagged(launch.arguments["app"], launch.arguments["client"], launch.nonce):
+                return
+    except Exception as error:  # noqa: BLE001 - as above
+        logger.warning(
+            "Whether a sandbox of this run was created is not known (%s). It would end by itself within 15 minutes, "
+            "for lack of input; `modal container list` shows it.",
+            error,
+        )
 
 
 async def terminate_tagged(app: Any, client: Any, nonce: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import cache
 from typing import Any, TypeVar
@@ -23,3 +23,8 @@ def _loop() -> asyncio.AbstractEventLoop:
 def start(work: Coroutine[Any, Any, T]) -> Future[T]:
     """Run a coroutine on the background loop; cancelling the future cancels the coroutine."""
     return asyncio.run_coroutine_threadsafe(work, _loop())
+
+
+def call(function: Callable[[], None]) -> None:
+    """Call a function on the background loop's thread, after everything that was started before."""
+    _loop().call_soon_threadsafe(function)

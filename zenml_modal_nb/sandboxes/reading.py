@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from zenml_modal_nb.events import Stream
@@ -15,48 +16,108 @@ logger = logging.getLogger(__name__)
 
 _HOLD = 0.015  # seconds that text waits for the frame that verifies it
 _SEGMENT = 1 << 20  # bytes; the size of the pieces of the runner's own copy (ARCHITECTURE.md)
-_RECONNECTS = 10
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds before the stream is read again
+_TRIES_AFTER_END = 3  # to read what a sandbox that has ended printed last
 
 Sink = Callable[[Text | Frame], Awaitable[None]]
 
 
-class StreamReading:
-    """The reading of one stream; made and used by one follower."""
+class _BrokenOffError(Exception):
+    """The stream can be read no further by this handle."""
 
-    def __init__(self, sandbox: Any, client: Any, stream: Stream, channel: Channel, sink: Sink) -> None:
+
+class StreamReading:
+    """The reading of one stream; made and used by one follower.
+
+    `patience` is for how long, in seconds, the sandbox may be out of reach.
+    """
+
+    def __init__(
+        self, sandbox: Any, client: Any, stream: Stream, channel: Channel, sink: Sink, patience: float
+    ) -> None:
         self._sandbox = sandbox
         self._client = client
         self._stream = stream
         self._channel = channel
         self._sink = sink
+        self._patience = patience
         self._timer: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()  # the timer and the lines take turns
         self.directory = ""  # the runner's, known after its hello
 
     async def run(self) -> None:
-        """Read until the stream ends."""
-        import modal
+        """Read until the stream ends; raises what has kept it out of reach for too long."""
+        sdk_log = logging.getLogger("modal-client")  # modal.config.logger, modal 1.6
+        sdk_log.addFilter(self._is_news)
+        try:
+            await self._read()
+            await self._flush()
+        finally:
+            sdk_log.removeFilter(self._is_news)
+            if self._timer is not None:
+                self._timer.cancel()
 
-        sandbox = self._sandbox
-        for attempt in range(_RECONNECTS + 1):
-            try:
-                async for line in getattr(sandbox, self._stream):
-                    await self._take(line)
-                break
-            except (modal.exception.Error, UnicodeDecodeError, OSError) as error:
-                # UnicodeDecodeError: the server dropped old output in the middle of a character.
-                if attempt == _RECONNECTS:
-                    raise
-                logger.debug("Reading %s again after %r", self._stream, error)
-                self._channel.reconnect()
-                sandbox = await modal.Sandbox.from_id.aio(self._sandbox.object_id, client=self._client)
-        await self._flush()
-
-    async def catch_up(self, position: int) -> None:
-        """Read from the sandbox's own copy what the stream has not delivered up to byte `position`."""
+    async def catch_up(self, end: int | None = None) -> None:
+        """Read from the sandbox's own copy what the stream has not delivered, up to byte `end` or all there is."""
         async with self._lock:
-            if self._channel.verified < position:
-                await self._act(self._channel.skip_to(position))
+            start = self._channel.verified
+            if end is not None and end <= start:
+                return
+            data = await self._read_copy(start, end)
+            whole = data.rfind(b"\n") + 1 if end is None else len(data)
+            gap = self._channel.skip_to(start + whole if end is None else end)
+            for item in self._channel.recover(gap, data[:whole]):
+                await self._sink(item)
+
+    async def _read(self) -> None:
+        pause, tries_after_end = _SHORTEST_PAUSE, 0
+        fresh = False
+        while True:
+            try:
+                async with aclosing(self._lines(fresh)) as lines:
+                    async for line in lines:
+                        pause = _SHORTEST_PAUSE
+                        await self._take(line)
+                return
+            except _BrokenOffError as error:
+                logger.debug("Reading %s again after %r", self._stream, error.__cause__)
+                if isinstance(error.__cause__, UnicodeDecodeError):
+                    # The server has dropped output up to the middle of a character; a fresh handle may begin there.
+                    await self.catch_up()
+            if await self._has_ended():
+                tries_after_end += 1
+                if tries_after_end == _TRIES_AFTER_END:
+                    return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            fresh = True
+            self._channel.reconnect()
+
+    async def _lines(self, fresh: bool) -> AsyncGenerator[str, None]:
+        try:
+            sandbox = self._sandbox
+            if fresh:
+                import modal
+
+                sandbox = await modal.Sandbox.from_id.aio(sandbox.object_id, client=self._client)
+            async for line in getattr(sandbox, self._stream):
+                yield line
+        except lost_contact(UnicodeDecodeError) as error:
+            raise _BrokenOffError from error
+
+    async def _has_ended(self) -> bool:
+        """Ask the sandbox itself, with patience: a laptop may have been closed."""
+        loop = asyncio.get_running_loop()
+        began, pause = loop.time(), _SHORTEST_PAUSE
+        while True:
+            try:
+                return await self._sandbox.poll.aio() is not None
+            except lost_contact() as error:
+                if loop.time() - began > self._patience:
+                    raise
+                logger.debug("Sandbox %s does not answer: %r", self._sandbox.object_id, error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _take(self, line: str) -> None:
         async with self._lock:
@@ -75,17 +136,45 @@ class StreamReading:
     async def _act(self, items: list[Item]) -> None:
         for item in items:
             if isinstance(item, Gap):
-                for recovered in self._channel.recover(item, await self._read_copy(item)):
+                data = await self._read_copy(item.start, item.end)
+                for recovered in self._channel.recover(item, data):
                     await self._sink(recovered)
             else:
                 await self._sink(item)
 
-    async def _read_copy(self, gap: Gap) -> bytes:
-        base = self._channel.base or 0
-        first, last = (gap.start - base) // _SEGMENT, (gap.end - 1 - base) // _SEGMENT
+    async def _read_copy(self, start: int, end: int | None) -> bytes:
+        """Read from `start` up to `end`, or as far as the copy goes; less when the sandbox has ended by now."""
+        number, offset = divmod(start - self._channel.base, _SEGMENT)
         data = bytearray()
-        for number in range(first, last + 1):
+        while end is None or len(data) < offset + end - start:
             path = f"{self.directory}/log/{self._stream}.{number:06d}"
-            data += await self._sandbox.filesystem.read_bytes.aio(path)
-        offset = gap.start - base - first * _SEGMENT
-        return bytes(data[offset : offset + gap.end - gap.start])
+            try:
+                segment = await self._sandbox.filesystem.read_bytes.aio(path)
+            except lost_contact() as error:
+                logger.debug("Cannot read %s: %r", path, error)
+                break
+            data += segment
+            number += 1
+            if len(segment) < _SEGMENT:
+                break
+        return bytes(data[offset:] if end is None else data[offset : offset + end - start])
+
+    def _is_news(self, record: logging.LogRecord) -> bool:
+        """Keep from the user the SDK's warning about dropped output, which is read elsewhere then."""
+        text = record.getMessage()
+        return not (self._sandbox.object_id in text and "dropped" in text)
+
+
+def lost_contact(*also: type[Exception]) -> tuple[type[Exception], ...]:
+    """What the SDK raises where a server does not answer or does not have what it is asked for."""
+    import grpclib.exceptions
+    import modal
+
+    return (
+        *also,
+        modal.exception.Error,
+        grpclib.exceptions.GRPCError,
+        grpclib.exceptions.StreamTerminatedError,
+        OSError,
+        TimeoutError,
+    )

@@ -256,7 +256,7 @@ def test_a_stream_whose_beginning_is_gone_when_it_is_read_again_has_one_gap() ->
 def test_skipping_to_a_position_reads_everything_up_to_it_from_the_copy() -> None:
     data = Writer().print("one\n").frame("partial", text="two").end()
     reader = Reader(data).read(data, until=1)
-    reader.take(reader.channel.skip_to(len(data)))
+    reader.take([reader.channel.skip_to(len(data))])
     assert reader.told == told(data)
     assert reader.channel.verified == len(data)
 
@@ -264,11 +264,20 @@ def test_skipping_to_a_position_reads_everything_up_to_it_from_the_copy() -> Non
 def test_the_frames_that_a_stream_still_delivers_after_a_skip_are_not_told_again() -> None:
     data = Writer().print("one\n").frame("partial", text="two").end()
     reader = Reader(data).read(data, until=1)
-    reader.take(reader.channel.skip_to(len(data)))
+    reader.take([reader.channel.skip_to(len(data))])
     for line in lines(data)[1:]:
         reader.take(reader.channel.feed(line))
         reader.pause()
     assert reader.told == told(data)
+
+
+def test_what_the_copy_lacks_is_said_to_be_lost() -> None:
+    data = Writer().print("one\ntwo\nthree\n").end()
+    reader = Reader(data[: data.index(b"two") + 2]).read(data[: data.index(b"one")])
+    reader.take([reader.channel.skip_to(data.index(b"three"))])
+    assert [item for item in reader.told if isinstance(item, Text)] == [
+        Text("one\n\n[4 bytes of the output are lost]\n")
+    ]
 
 
 def test_text_that_looks_like_a_frame_is_text() -> None:
@@ -287,9 +296,9 @@ def test_text_that_looks_like_a_frame_is_text() -> None:
 
 @pytest.mark.parametrize("separator", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
 def test_only_line_feeds_end_a_line_of_the_copy(separator: str) -> None:
-    channel = Channel(NONCE)
-    frame = frames.encode(NONCE, "partial", 0, 0, {"text": "x"}).decode()
-    assert channel.recover(Gap(0, 1, ""), f"a{separator}{frame}".encode()) == [Text(f"a{separator}{frame}")]
+    text = f"a{separator}{frames.encode(NONCE, 'partial', 0, 0, {'text': 'x'}).decode()}"
+    data = text.encode()
+    assert Channel(NONCE).recover(Gap(0, len(data), ""), data) == [Text(text)]
 
 
 texts = st.text(
