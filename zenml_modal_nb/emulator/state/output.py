@@ -6,6 +6,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -170,10 +171,9 @@ class Output:
                 yield None
                 return
             else:
-                changed = self._changed
-                wake = loop.call_at(deadline, changed.set)
-                await changed.wait()
-                wake.cancel()
+                # Not by setting the event at the deadline: it is every reader's, and stays set for the next.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), deadline - loop.time())
 
 
 def _unfinished(data: bytes) -> int:
