@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import socket
 import time
-import weakref
 from collections.abc import Collection
 
 import grpclib.events
-import grpclib.server
-from grpclib.protocol import H2Protocol
 from modal_proto.api_grpc import ModalClientBase
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 
 from zenml_modal_nb.emulator import virtualenvs
 from zenml_modal_nb.emulator.faults import control
 from zenml_modal_nb.emulator.faults.plan import Faults
-from zenml_modal_nb.emulator.faults.wire import Interception, StatusDetails
+from zenml_modal_nb.emulator.faults.wire import Interception
 from zenml_modal_nb.emulator.host_images import HostImages
 from zenml_modal_nb.emulator.interpreters import Interpreters
+from zenml_modal_nb.emulator.listener import Listener, bind
+from zenml_modal_nb.emulator.services import callers
 from zenml_modal_nb.emulator.services.apps import AppService
 from zenml_modal_nb.emulator.services.auth import AuthService, Guard
+from zenml_modal_nb.emulator.services.callers import RouterAddress
 from zenml_modal_nb.emulator.services.calls import Servable, Service, assemble
 from zenml_modal_nb.emulator.services.images import ImageService
 from zenml_modal_nb.emulator.services.router import RouterService
@@ -41,26 +40,6 @@ from zenml_modal_nb.emulator.state.secrets import Secrets
 from zenml_modal_nb.emulator.venv_images import VenvImages
 
 RECORDS = "records-1"  # another number where the form of a record changes: older ones are then left alone
-
-
-class Listener(grpclib.server.Server):
-    """grpclib's server, which can also end its connections: since Python 3.12 waiting for the end waits for them."""
-
-    def __init__(self, services: Collection[Servable]) -> None:
-        super().__init__(services, status_details_codec=StatusDetails())
-        self.services = services
-        self._connections: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
-
-    def _protocol_factory(self) -> H2Protocol:
-        protocol = super()._protocol_factory()
-        self._connections.add(protocol)
-        return protocol
-
-    def disconnect(self) -> None:
-        """Drop every client; the calls they wait for end with an error."""
-        for protocol in list(self._connections):
-            if hasattr(protocol, "processor"):  # set once the connection is there
-                protocol.processor.close("The server is closing")
 
 
 class Server:
@@ -109,7 +88,7 @@ async def serve(settings: ServerSettings) -> Server:
     removed. Raises OSError when the port is taken.
     """
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    bound = _bind(settings.host, settings.port)
+    bound = bind(settings.host, settings.port)
     port = bound.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
@@ -121,9 +100,15 @@ async def serve(settings: ServerSettings) -> Server:
     sandboxes = Sandboxes(settings.state_dir, images, mounts, settings.log_retention, faults)
     images.sweep()
     sandboxes.sweep()
-    services = _services(settings, url, credentials, interpreters, images, mounts, sandboxes)
+
+    async def secure() -> str:
+        return f"https://{host}:{await listener.listen_with_tls(settings.host, settings.state_dir / 'tls')}"
+
+    router = RouterAddress(url, secure)
+    services = _services(settings, router, credentials, interpreters, images, mounts, sandboxes)
     listener = Listener([*services, control.service(faults)])
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Guard(credentials).check)
+    grpclib.events.listen(listener, grpclib.events.RecvRequest, callers.note)
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Interception(faults).intercept)
     await listener.start(sock=bound)
     if settings.images == "host":
@@ -143,23 +128,9 @@ def _images(settings: ServerSettings, interpreters: Interpreters, mounts: Mounts
     return Images(Records(settings.state_dir / RECORDS / f"images-{settings.images}"), directory, builder)
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio turns Nagle's algorithm off only for sockets that name it; with it on,
-    # every second answer waits 40 ms for an acknowledgement.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
 def _services(
     settings: ServerSettings,
-    url: str,
+    router: RouterAddress,
     credentials: Credentials,
     interpreters: Interpreters,
     images: Images,
@@ -176,8 +147,8 @@ def _services(
         AppService(settings, apps, sandboxes),
         ImageService(images, mounts, secrets),
         SecretService(settings, secrets),
-        SandboxServiceV1(v1, apps, sandboxes, secrets, credentials, reading, url),
-        SandboxServiceV2(v2, apps, sandboxes, secrets, credentials, url),
+        SandboxServiceV1(v1, apps, sandboxes, secrets, credentials, reading, router),
+        SandboxServiceV2(v2, apps, sandboxes, secrets, credentials, router),
     ]
-    router = RouterService(sandboxes, secrets, reading)
-    return [assemble(ModalClientBase, control), assemble(TaskCommandRouterBase, [router])]
+    inside = RouterService(sandboxes, secrets, reading)
+    return [assemble(ModalClientBase, control), assemble(TaskCommandRouterBase, [inside])]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.services.auth import ROUTER
+from zenml_modal_nb.emulator.services.callers import RouterAddress
 from zenml_modal_nb.emulator.services.calls import Method
 from zenml_modal_nb.emulator.services.definitions import definition_of, metadata_of
 from zenml_modal_nb.emulator.services.sandboxes import SandboxCalls
@@ -17,6 +18,8 @@ from zenml_modal_nb.emulator.state.output import Reading
 from zenml_modal_nb.emulator.state.refusals import ConflictError, InvalidArgumentError
 from zenml_modal_nb.emulator.state.registry import Sandboxes
 from zenml_modal_nb.emulator.state.secrets import Secrets
+
+LONGEST_ENTRY = 24  # characters; more is no position in any log
 
 
 class SandboxServiceV1:
@@ -30,7 +33,7 @@ class SandboxServiceV1:
         secrets: Secrets,
         credentials: Credentials,
         reading: Reading,
-        url: str,
+        router: RouterAddress,
     ) -> None:
         self._calls = calls
         self._apps = apps
@@ -38,7 +41,7 @@ class SandboxServiceV1:
         self._secrets = secrets
         self._credentials = credentials
         self._reading = reading
-        self._url = url
+        self._router = router
 
     def methods(self) -> Mapping[str, Method]:
         return {
@@ -68,18 +71,20 @@ class SandboxServiceV1:
         }
         if request.file_descriptor not in streams:
             raise InvalidArgumentError("A log is read from standard output or standard error.")
-        # An entry is named by the position after it, so a reader can go on where it stopped.
-        entry = request.last_entry_id or "0"
-        if not entry.isdecimal():
+        # An entry is named by the position after it, so a reader can go on where it stopped; `0-0`, with which
+        # Modal's JavaScript SDK begins, is before all of them.
+        entry = request.last_entry_id or "0-0"
+        position, _, rest = entry.partition("-")
+        if not position.isdecimal() or rest != "0" or len(entry) > LONGEST_ENTRY:
             raise InvalidArgumentError(f"This log has no entry {entry!r}.")
         deadline = asyncio.get_running_loop().time() + request.timeout
         stream = streams[request.file_descriptor]
-        async for piece in stream.texts(int(entry), self._reading, deadline):
+        async for piece in stream.texts(int(position), self._reading, deadline):
             if piece is None:
                 yield api_pb2.TaskLogsBatch(entry_id=entry, eof=True)
                 return
-            position, text = piece
-            entry = str(position)
+            reached, text = piece
+            entry = f"{reached}-0"
             item = api_pb2.TaskLogs(data=text, file_descriptor=request.file_descriptor)
             yield api_pb2.TaskLogsBatch(entry_id=entry, items=[item])
 
@@ -93,4 +98,5 @@ class SandboxServiceV1:
     ) -> api_pb2.TaskGetCommandRouterAccessResponse:
         if not self._sandboxes.of_task(request.task_id).running:
             raise ConflictError("The sandbox has already shut down.")
-        return api_pb2.TaskGetCommandRouterAccessResponse(url=self._url, jwt=self._credentials.issue(ROUTER))
+        url = await self._router.url()
+        return api_pb2.TaskGetCommandRouterAccessResponse(url=url, jwt=self._credentials.issue(ROUTER))

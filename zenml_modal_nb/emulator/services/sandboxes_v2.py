@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.services.auth import ROUTER
+from zenml_modal_nb.emulator.services.callers import RouterAddress
 from zenml_modal_nb.emulator.services.calls import Method
 from zenml_modal_nb.emulator.services.definitions import definition_of, metadata_of
 from zenml_modal_nb.emulator.services.sandboxes import SandboxCalls
@@ -28,14 +29,14 @@ class SandboxServiceV2:
         sandboxes: Sandboxes,
         secrets: Secrets,
         credentials: Credentials,
-        url: str,
+        router: RouterAddress,
     ) -> None:
         self._calls = calls
         self._apps = apps
         self._sandboxes = sandboxes
         self._secrets = secrets
         self._credentials = credentials
-        self._url = url
+        self._router = router
 
     def methods(self) -> Mapping[str, Method]:
         return {
@@ -54,9 +55,10 @@ class SandboxServiceV2:
         )
         if definition.gpu:
             raise InvalidArgumentError("V2 sandboxes have no GPU.")
+        url = await self._router.url()
         # Shielded: a client that gives up half way leaves a whole sandbox, which its tags still find.
         sandbox = await asyncio.shield(self._sandboxes.create(definition))
-        access = api_pb2.CommandRouterAccess(url=self._url, jwt=self._credentials.issue(ROUTER))
+        access = api_pb2.CommandRouterAccess(url=url, jwt=self._credentials.issue(ROUTER))
         return api_pb2.SandboxCreateV2Response(
             sandbox_id=sandbox.id,
             task_id=sandbox.task_id,
@@ -73,5 +75,5 @@ class SandboxServiceV2:
         else:
             self._sandboxes.of_task(request.task_id)
         return api_pb2.SandboxGetCommandRouterAccessResponse(
-            url=self._url, jwt=self._credentials.issue(ROUTER)
+            url=await self._router.url(), jwt=self._credentials.issue(ROUTER)
         )
