@@ -8,13 +8,15 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import linecache
 import textwrap
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
+from types import FunctionType
 
 from zenml_modal_nb.pipelines.step_module import StepModule
 
-_IMPORTS = "from typing import Annotated, Any\n"
+_IMPORTS = "from typing import Annotated, Any"
 
 
 def write_module(
@@ -40,7 +42,8 @@ def write_module(
     if not _compiles(function):
         # e.g. `await` at top level, `from x import *`: legal in a cell, not in a function
         function = head + _quoted(body, inputs, outputs)
-    return StepModule("\n\n".join([*parts, function]), name, tuple(inputs), tuple(outputs))
+    text = "\n\n\n".join(part.rstrip("\n") for part in [*parts, function]) + "\n"
+    return StepModule(text, name, tuple(inputs), tuple(outputs))
 
 
 def _annotation(outputs: Sequence[str]) -> str:
@@ -67,15 +70,52 @@ def _import_lines(modules: Mapping[str, str], references: Mapping[str, object]) 
 
 
 def _definition_texts(definitions: Mapping[str, object]) -> list[str]:
-    texts = []
+    texts: list[str] = []
     for name, obj in definitions.items():
-        try:
-            text = textwrap.dedent(inspect.getsource(obj)).rstrip()  # type: ignore[arg-type]
-        except (OSError, TypeError):
-            text = f"# {name} was defined without a source that can be shown"
+        text = _source(obj)
+        if text is None:
+            texts.append(f"# {name} was defined without a source that can be shown")
+            continue
         if text not in texts:
             texts.append(text)
+        own = getattr(obj, "__name__", name)
+        if name != own and own in _bound(text):
+            texts.append(f"{name} = {own}")  # a second name, e.g. alias = helper
     return texts
+
+
+def _source(obj: object) -> str | None:
+    """Return the statement that defined a function or class, None where it cannot be told."""
+    if isinstance(obj, type):
+        return _class_source(obj)
+    try:
+        text = textwrap.dedent(inspect.getsource(obj)).rstrip()  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return None
+    # A lambda's lines may be a part of a statement only.
+    return text if _compiles(text) else None
+
+
+def _class_source(cls: type) -> str | None:
+    """Look a class up in its methods' files, then in all cells, the latest first: a kernel's classes have no file."""
+    methods = [member for member in vars(cls).values() if isinstance(member, FunctionType)]
+    cells = [name for name, entry in linecache.cache.items() if len(entry) > 1 and entry[1] is None]
+    for file in dict.fromkeys([*(method.__code__.co_filename for method in methods), *reversed(cells)]):
+        lines = linecache.getlines(file)
+        try:
+            tree = ast.parse("".join(lines))
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                return textwrap.dedent("".join(lines[first - 1 : node.end_lineno])).rstrip()
+    return None
+
+
+def _bound(text: str) -> set[str]:
+    named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return {node.name for node in ast.parse(text).body if isinstance(node, named)}
 
 
 def _indent(body: str) -> str:
@@ -88,7 +128,8 @@ def _indent(body: str) -> str:
                 inside.update(range(token.start[0] + 1, token.end[0] + 1))
     except (tokenize.TokenError, IndentationError):
         inside.clear()
-    lines = body.splitlines(keepends=True) or ["pass"]
+    # Not str.splitlines, which takes characters for line ends that strings may hold.
+    lines = io.StringIO(body).readlines() or ["pass"]
     text = "".join(
         line if number in inside or not line.strip() else "    " + line
         for number, line in enumerate(lines, start=1)
