@@ -176,11 +176,9 @@ def test_identifiers_survive_a_restart_of_the_server(start_local: StartLocal) ->
 
 
 def test_a_call_that_is_missing_here_names_itself(local: Local) -> None:
-    volume = modal.Volume.from_name(
-        "v", create_if_missing=True, client=local.client, environment_name="local"
-    )
-    with pytest.raises(modal.exception.UnimplementedError, match="VolumeGetOrCreate"):
-        volume.hydrate()
+    queue = modal.Queue.from_name("q", create_if_missing=True, client=local.client, environment_name="local")
+    with pytest.raises(modal.exception.UnimplementedError, match="QueueGetOrCreate"):
+        queue.hydrate()
 
 
 def test_garbage_does_not_disturb_the_server(local: Local, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,9 +13,10 @@ import grp
 import json
 import os
 import pwd
+import secrets
 import shutil
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,14 @@ class Upload:
     a thread could still be writing when the descriptor is closed and its number given to another file.
     """
 
-    def __init__(self, tool: FileTool, descriptor: int | None = None) -> None:
+    def __init__(self, tool: FileTool, draft: Draft | None = None) -> None:
         self._tool = tool
-        self._descriptor = descriptor
+        self._draft = draft
         self.written = 0
-        self.ended = descriptor is None
+        self.ended = draft is None
 
     async def write(self, offset: int, data: bytes, end: bool) -> None:
-        """Write `data` into the file in place, so a reader can see half of it, as it could at Modal.
+        """Write `data` into the file, which appears under its name once it is complete.
 
         What lies before the position reached is a repetition and is skipped. Raises ConflictError when the file
         is complete, was never opened, or `offset` leaves a gap.
@@ -59,27 +60,67 @@ class Upload:
             raise ConflictError(f"The file is at byte {self.written}; writing at {offset} leaves a gap.")
         fresh = memoryview(data)[self.written - offset :]
         while fresh:
-            if self._descriptor is None:
+            if self._draft is None:
                 raise ConflictError("The tool reads no more input.")
             try:
-                count = os.write(self._descriptor, fresh)
+                count = os.write(self._draft.descriptor, fresh)
             except OSError as error:
                 # e.g. a full disk: the tool ends with an error, which the SDK asks for after this refusal
                 self._tool.fail_with(error)
-                self.close()
+                self.abandon()
                 raise ConflictError("The tool has ended.") from error
             self.written += count
             fresh = fresh[count:]
         if end:
-            self.close()
+            self._complete()
 
-    def close(self) -> None:
-        """Close the file; the tool has done its work. Repeating it is harmless."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-            self._tool.finish(0)
+    def abandon(self) -> None:
+        """Close the file and forget what was written; repeating it is harmless."""
+        if self._draft is not None:
+            self._draft.discard()
+            self._draft = None
         self.ended = True
+
+    def _complete(self) -> None:
+        if self._draft is not None:
+            try:
+                self._draft.complete()
+                self._tool.finish(0)
+            except OSError as error:
+                self._tool.fail_with(error)
+            self._draft = None
+        self.ended = True
+
+
+class Draft:
+    """A file being written: a new name beside the target's, or the target itself if it is a device or a pipe."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
+        self._target = Path(os.path.realpath(path))  # a link stays a link
+        mode = self._target.stat().st_mode if self._target.exists() else stat.S_IFREG | 0o644
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        self._path = self._target
+        if stat.S_ISREG(mode):
+            self._path = self._target.with_name(f".{self._target.name[:60]}.{secrets.token_hex(4)}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK
+        self.descriptor = os.open(self._path, flags, stat.S_IMODE(mode))
+
+    def complete(self) -> None:
+        """Give the file its name."""
+        os.close(self.descriptor)
+        if self._path != self._target:
+            self._path.replace(self._target)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        os.close(self.descriptor)
+        if self._path != self._target:
+            self._path.unlink(missing_ok=True)
 
 
 class Download:
@@ -135,7 +176,7 @@ class FileTool:
     def kill(self) -> None:
         """Stop, and close the files."""
         self.finish(1)
-        self.stdin.close()
+        self.stdin.abandon()
         if self._file:
             self._file.close()
 
@@ -172,8 +213,11 @@ class FileTool:
             self._code.set_result(code)
 
 
-async def run(arguments: tuple[str, ...], spool: Path) -> FileTool:
-    """Carry out the one argument, e.g. `{"Stat": {"path": "/tmp/x"}}`; errors are the tool's, never raised."""
+async def run(arguments: tuple[str, ...], spool: Path, lead: Callable[[Path], Path]) -> FileTool:
+    """Carry out the one argument, e.g. `{"Stat": {"path": "/tmp/x"}}`; errors are the tool's, never raised.
+
+    `lead` says where a path of the sandbox lies: below a volume's directory, if it is that of a mount.
+    """
     tool = FileTool(spool)
     try:
         ((operation, options),) = json.loads(arguments[0]).items()
@@ -182,7 +226,7 @@ async def run(arguments: tuple[str, ...], spool: Path) -> FileTool:
         tool.fail("InvalidCommand", f"The tool does not understand its argument: {error!r}")
         return tool
     try:
-        await _carry_out(tool, operation, path, options)
+        await _carry_out(tool, operation, path, lead(path), options)
     except OSError as error:
         tool.fail_with(error)
     except ValueError as error:
@@ -191,17 +235,18 @@ async def run(arguments: tuple[str, ...], spool: Path) -> FileTool:
     return tool
 
 
-async def _carry_out(tool: FileTool, operation: str, path: Path, options: dict[str, Any]) -> None:
+async def _carry_out(
+    tool: FileTool, operation: str, shown: Path, path: Path, options: dict[str, Any]
+) -> None:
     match operation:
         case "ReadFile":
             tool.serve(await asyncio.to_thread(_open_for_reading, path))
         case "WriteFile":
-            descriptor = await asyncio.to_thread(_open_for_writing, path)
-            tool.stdin = Upload(tool, descriptor)
+            tool.stdin = Upload(tool, await asyncio.to_thread(Draft, path))
         case "ListFiles":
-            tool.answer(await asyncio.to_thread(_listing, path))
+            tool.answer(await asyncio.to_thread(_listing, path, shown))
         case "Stat":
-            tool.answer(await asyncio.to_thread(_facts, path))
+            tool.answer(await asyncio.to_thread(_facts, path, shown))
         case "MakeDirectory":
             parents = bool(options.get("parents", True))
             await asyncio.to_thread(path.mkdir, parents=parents, exist_ok=parents)
@@ -222,14 +267,6 @@ def _open_for_reading(path: Path) -> int:
     return descriptor
 
 
-def _open_for_writing(path: Path) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK, 0o644)
-
-
 def _remove(path: Path, recursive: bool) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink()
@@ -239,17 +276,17 @@ def _remove(path: Path, recursive: bool) -> None:
         path.rmdir()
 
 
-def _listing(path: Path) -> list[dict[str, object]]:
-    return [_facts(child) for child in sorted(path.iterdir())]
+def _listing(path: Path, shown: Path) -> list[dict[str, object]]:
+    return [_facts(child, shown / child.name) for child in sorted(path.iterdir())]
 
 
-def _facts(path: Path) -> dict[str, object]:
+def _facts(path: Path, shown: Path) -> dict[str, object]:
     """What the SDK's FileInfo holds about one path; a link is described, not followed."""
     status = path.lstat()
     link = stat.S_ISLNK(status.st_mode)
     return {
-        "name": path.name,
-        "path": str(path),
+        "name": shown.name,
+        "path": str(shown),
         "type": "symlink" if link else "directory" if stat.S_ISDIR(status.st_mode) else "file",
         "size": status.st_size,
         "mode": stat.S_IMODE(status.st_mode),

@@ -263,6 +263,28 @@ def kill_group(pid: int) -> None:
         return
 
 
+def open_below(identifier: str, directories: Sequence[Path]) -> list[str]:
+    """What the processes of a sandbox have open below these directories, e.g. `path a.txt is open in python`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER) != identifier:
+                continue
+            paths = [file.path for file in process.open_files()]
+            if hasattr(process, "memory_maps"):  # not on macOS
+                paths += [mapped.path for mapped in process.memory_maps()]
+            name, where = process.name(), Path(process.cwd())
+            for directory in directories:
+                inside = [Path(path) for path in paths if Path(path).is_relative_to(directory)]
+                found += [f"path {path.relative_to(directory)} is open in {name}" for path in inside]
+                if where.is_relative_to(directory):
+                    found.append(f"cwd of {name} is inside volume")
+        except psutil.Error:
+            # Another user's process, or one that has just ended: nothing of the sandbox's is open in it.
+            continue
+    return found
+
+
 def kill_marked(identifiers: Sequence[str]) -> None:
     """Kill every process that runs in one of these sandboxes, whatever group or session it has moved to."""
     wanted = set(identifiers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection
 
@@ -19,6 +20,7 @@ from zenml_modal_nb.emulator.listener import Listener, bind
 from zenml_modal_nb.emulator.services import callers
 from zenml_modal_nb.emulator.services.apps import AppService
 from zenml_modal_nb.emulator.services.auth import AuthService, Guard
+from zenml_modal_nb.emulator.services.blobs import BlobService
 from zenml_modal_nb.emulator.services.callers import RouterAddress
 from zenml_modal_nb.emulator.services.calls import Servable, Service, assemble
 from zenml_modal_nb.emulator.services.images import ImageService
@@ -27,16 +29,23 @@ from zenml_modal_nb.emulator.services.sandboxes import SandboxCalls
 from zenml_modal_nb.emulator.services.sandboxes_v1 import SandboxServiceV1
 from zenml_modal_nb.emulator.services.sandboxes_v2 import SandboxServiceV2
 from zenml_modal_nb.emulator.services.secrets import SecretService
+from zenml_modal_nb.emulator.services.volumes import VolumeService
 from zenml_modal_nb.emulator.settings import ServerSettings
+from zenml_modal_nb.emulator.state.addresses import Addresses
 from zenml_modal_nb.emulator.state.apps import Apps
+from zenml_modal_nb.emulator.state.blobs import Blobs
+from zenml_modal_nb.emulator.state.blocks import Blocks
 from zenml_modal_nb.emulator.state.builds import Builder
 from zenml_modal_nb.emulator.state.credentials import Credentials
 from zenml_modal_nb.emulator.state.images import Images
 from zenml_modal_nb.emulator.state.mounts import Mounts
 from zenml_modal_nb.emulator.state.output import Reading
+from zenml_modal_nb.emulator.state.preparation import Preparation
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.registry import Sandboxes
 from zenml_modal_nb.emulator.state.secrets import Secrets
+from zenml_modal_nb.emulator.state.volumes import Volumes
+from zenml_modal_nb.emulator.transfers import Transfers
 from zenml_modal_nb.emulator.venv_images import VenvImages
 
 RECORDS = "records-1"  # another number where the form of a record changes: older ones are then left alone
@@ -51,12 +60,14 @@ class Server:
         sandboxes: Sandboxes,
         images: Images,
         interpreters: Interpreters,
+        transfers: Transfers,
         url: str,
         port: int,
     ) -> None:
         self._listener = listener
         self._sandboxes = sandboxes
         self._images = images
+        self._transfers = transfers
         self._interpreters = interpreters
         self.url = url
         self.port = port
@@ -76,6 +87,7 @@ class Server:
         await self._sandboxes.close()
         await self._images.close()
         await self._interpreters.settle()
+        await asyncio.to_thread(self._transfers.close)
         self._listener.close()
         self._listener.disconnect()
         await self._listener.wait_closed()
@@ -97,15 +109,23 @@ async def serve(settings: ServerSettings) -> Server:
     mounts = Mounts(settings.state_dir / "files")
     images = _images(settings, interpreters, mounts)
     faults = Faults()
-    sandboxes = Sandboxes(settings.state_dir, images, mounts, settings.log_retention, faults)
+    blocks, blobs = Blocks(settings.state_dir / "blocks"), Blobs(settings.state_dir / "blobs")
+    volumes = Volumes(Records(settings.state_dir / RECORDS / "volumes"), blocks)
+    preparation = Preparation(images, mounts, volumes)
+    sandboxes = Sandboxes(settings.state_dir, preparation, settings.log_retention, faults)
     images.sweep()
     sandboxes.sweep()
+    volumes.sweep()
+    blobs.sweep()
+    transfers = Transfers(settings.host, blocks, blobs)
+    addresses = Addresses(transfers.url, time.time)
+    transfers.start(addresses)
 
     async def secure() -> str:
         return f"https://{host}:{await listener.listen_with_tls(settings.host, settings.state_dir / 'tls')}"
 
     router = RouterAddress(url, secure)
-    services = _services(settings, router, credentials, interpreters, images, mounts, sandboxes)
+    services = _services(settings, router, credentials, images, mounts, volumes, blobs, addresses, sandboxes)
     listener = Listener([*services, control.service(faults)])
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Guard(credentials).check)
     grpclib.events.listen(listener, grpclib.events.RecvRequest, callers.note)
@@ -113,7 +133,7 @@ async def serve(settings: ServerSettings) -> Server:
     await listener.start(sock=bound)
     if settings.images == "host":
         interpreters.prepare()
-    return Server(listener, sandboxes, images, interpreters, url, port)
+    return Server(listener, sandboxes, images, interpreters, transfers, url, port)
 
 
 def _images(settings: ServerSettings, interpreters: Interpreters, mounts: Mounts) -> Images:
@@ -132,9 +152,11 @@ def _services(
     settings: ServerSettings,
     router: RouterAddress,
     credentials: Credentials,
-    interpreters: Interpreters,
     images: Images,
     mounts: Mounts,
+    volumes: Volumes,
+    blobs: Blobs,
+    addresses: Addresses,
     sandboxes: Sandboxes,
 ) -> list[Servable]:
     apps = Apps(Records(settings.state_dir / RECORDS / "apps"))
@@ -145,10 +167,12 @@ def _services(
     control: list[Service] = [
         AuthService(settings, credentials),
         AppService(settings, apps, sandboxes),
-        ImageService(images, mounts, secrets),
+        BlobService(blobs, addresses),
+        ImageService(images, mounts, blobs, secrets),
         SecretService(settings, secrets),
         SandboxServiceV1(v1, apps, sandboxes, secrets, credentials, reading, router),
         SandboxServiceV2(v2, apps, sandboxes, secrets, credentials, router),
+        VolumeService(settings, volumes, mounts, blobs, sandboxes, addresses),
     ]
     inside = RouterService(sandboxes, secrets, reading)
     return [assemble(ModalClientBase, control), assemble(TaskCommandRouterBase, [inside])]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from modal_proto import api_pb2
 
+from zenml_modal_nb.emulator.state.mounted import VolumeMount
 from zenml_modal_nb.emulator.state.refusals import UnsupportedError
 from zenml_modal_nb.emulator.state.resources import Gpu
 from zenml_modal_nb.emulator.state.sandboxes import Definition, End, Outcome, Sandbox
@@ -26,7 +27,6 @@ _OPEN = (
 # Parts of a definition that a subprocess cannot be given; asking for one must not pass unnoticed.
 _UNSUPPORTED = (
     "nfs_mounts",
-    "volume_mounts",
     "cloud_bucket_mounts",
     "s3_mounts",
     "pty_info",
@@ -67,6 +67,10 @@ def definition_of(
         tags={tag.tag_name: tag.tag_value for tag in tags},
         gpu=Gpu(gpu.gpu_type, gpu.count) if gpu.gpu_type or gpu.count else None,
         mounts=tuple(wire.mount_ids),
+        volumes=tuple(
+            VolumeMount(mount.volume_id, mount.mount_path, mount.read_only, mount.sub_path)
+            for mount in wire.volume_mounts
+        ),
     )
 
 

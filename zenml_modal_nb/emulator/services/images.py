@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.services.calls import Method
+from zenml_modal_nb.emulator.state.blobs import Blobs
 from zenml_modal_nb.emulator.state.builds import Layer
 from zenml_modal_nb.emulator.state.images import Image, Images
 from zenml_modal_nb.emulator.state.mounts import MountedFile, Mounts
@@ -21,9 +22,10 @@ from zenml_modal_nb.emulator.state.secrets import Secrets
 class ImageService:
     """Accept build requests and tell how they went."""
 
-    def __init__(self, images: Images, mounts: Mounts, secrets: Secrets) -> None:
+    def __init__(self, images: Images, mounts: Mounts, blobs: Blobs, secrets: Secrets) -> None:
         self._images = images
         self._mounts = mounts
+        self._blobs = blobs
         self._secrets = secrets
 
     def methods(self) -> Mapping[str, Method]:
@@ -109,11 +111,13 @@ class ImageService:
 
     async def put_file(self, request: api_pb2.MountPutFileRequest) -> api_pb2.MountPutFileResponse:
         """Differs: files of up to 4 MiB; larger ones, which need a blob, are refused."""
-        if request.data_blob_id:
-            raise UnsupportedError("The local Modal API takes files of up to 4 MiB only.")
-        # Asked first without the content, whether the file is there already.
-        if request.WhichOneof("data_oneof") == "data":
-            self._mounts.put(request.sha256_hex, request.data)
+        # Asked first without the content, whether the file is there already; a large one comes as a blob.
+        match request.WhichOneof("data_oneof"):
+            case "data":
+                self._mounts.put(request.sha256_hex, request.data)
+            case "data_blob_id":
+                blob = self._blobs.path(request.data_blob_id)
+                await asyncio.to_thread(self._mounts.adopt, request.sha256_hex, blob)
         return api_pb2.MountPutFileResponse(exists=not self._mounts.missing([request.sha256_hex]))
 
     async def create_mount(

@@ -34,6 +34,7 @@ class RouterService:
             "TaskExecStdinStatus": self.describe_input,
             "TaskExecPoll": self.poll,
             "TaskExecWait": self.wait,
+            "TaskReloadVolumes": self.reload_volumes,
         }
 
     async def read_sandbox(
@@ -114,6 +115,12 @@ class RouterService:
     async def wait(self, request: pb2.TaskExecWaitRequest) -> pb2.TaskExecWaitResponse:
         code = await self._job(request.task_id, request.exec_id).wait()
         return pb2.TaskExecWaitResponse(code=code) if code >= 0 else pb2.TaskExecWaitResponse(signal=-code)
+
+    async def reload_volumes(self, request: pb2.TaskReloadVolumesRequest) -> pb2.TaskReloadVolumesResponse:
+        if request.container_id:
+            raise UnsupportedError("The local Modal API has no sidecar containers. Run this on Modal.")
+        await self._sandboxes.reload_volumes(self._sandboxes.of_task(request.task_id))
+        return pb2.TaskReloadVolumesResponse()
 
     def _job(self, task_id: str, exec_id: str) -> Job:
         return self._sandboxes.of_task(task_id).job(exec_id)

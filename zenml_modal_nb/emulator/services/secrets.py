@@ -9,18 +9,10 @@ from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.services.calls import Method
+from zenml_modal_nb.emulator.services.creation import creation_of
 from zenml_modal_nb.emulator.settings import ServerSettings
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError
-from zenml_modal_nb.emulator.state.secrets import Creation, Secret, Secrets
-
-_CREATIONS = {
-    api_pb2.OBJECT_CREATION_TYPE_UNSPECIFIED: Creation.LOOK_UP,
-    api_pb2.OBJECT_CREATION_TYPE_CREATE_IF_MISSING: Creation.IF_MISSING,
-    api_pb2.OBJECT_CREATION_TYPE_CREATE_FAIL_IF_EXISTS: Creation.FAIL_IF_EXISTS,
-    api_pb2.OBJECT_CREATION_TYPE_CREATE_OVERWRITE_IF_EXISTS: Creation.OVERWRITE,
-    api_pb2.OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP: Creation.EPHEMERAL,
-    api_pb2.OBJECT_CREATION_TYPE_EPHEMERAL: Creation.EPHEMERAL,
-}
+from zenml_modal_nb.emulator.state.secrets import Secret, Secrets
 
 
 class SecretService:
@@ -42,9 +34,7 @@ class SecretService:
     async def get_or_create(
         self, request: api_pb2.SecretGetOrCreateRequest
     ) -> api_pb2.SecretGetOrCreateResponse:
-        creation = _CREATIONS.get(request.object_creation_type)
-        if creation is None:
-            raise InvalidArgumentError("This way of creating a secret is unknown.")
+        creation = creation_of(request.object_creation_type)
         environment = request.environment_name or self._settings.environment
         secret = self._secrets.get_or_create(
             request.deployment_name,

@@ -43,7 +43,7 @@ class Mounts:
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those of `digests` whose content has not been put here yet."""
-        return [digest for digest in digests if not self._content(digest).is_file()]
+        return [digest for digest in digests if not self.content(digest).is_file()]
 
     def put(self, digest: str, data: bytes) -> None:
         """Keep a file's content; raises InvalidArgumentError when it does not match its digest."""
@@ -52,7 +52,15 @@ class Mounts:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._directory / f".{secrets.token_hex(6)}"
         draft.write_bytes(data)
-        draft.rename(self._content(digest))
+        draft.rename(self.content(digest))
+
+    def adopt(self, digest: str, path: Path) -> None:
+        """Keep the content of a file, which is gone after; raises as `put` does. May take a while."""
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise InvalidArgumentError("The file's content does not match its SHA-256 digest.")
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.replace(self.content(digest))
 
     def create(self, name: str, files: Iterable[MountedFile]) -> Mount:
         """Make a mount, the same for the same content; InvalidArgumentError if a content is missing."""
@@ -76,11 +84,12 @@ class Mounts:
             for file in self.get(mount_id).files:
                 target = place.inside(file.path)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self._content(file.sha256), target)
+                shutil.copyfile(self.content(file.sha256), target)
                 if file.mode:
                     os.chmod(target, file.mode & 0o777)
 
-    def _content(self, digest: str) -> Path:
+    def content(self, digest: str) -> Path:
+        """Where a file's content lies, or would; InvalidArgumentError for anything but a digest."""
         # Only a digest may become a file name: anything else could name a path outside the directory.
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise InvalidArgumentError("A file is named by its SHA-256 digest, 64 hexadecimal digits.")

@@ -12,16 +12,14 @@ from zenml_modal_nb.emulator import filesystem, identifiers, processes
 from zenml_modal_nb.emulator.faults.plan import Faults
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.processes import MARKER, Command
-from zenml_modal_nb.emulator.state.images import Image, Images
-from zenml_modal_nb.emulator.state.mounts import Mounts
+from zenml_modal_nb.emulator.state.mounted import MountedVolume, commit_all, reload_all
 from zenml_modal_nb.emulator.state.output import AllBytes, Output, RecentBytes
-from zenml_modal_nb.emulator.state.recipes import SYSTEM_PATH
+from zenml_modal_nb.emulator.state.preparation import Preparation
 from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from zenml_modal_nb.emulator.state.resources import check_gpu
 from zenml_modal_nb.emulator.state.sandboxes import Definition, Job, Sandbox
 
 FINISHED_KEPT = 128  # sandboxes whose output and outcome can still be read
-DEFAULT_COMMAND = ("sleep", "172800")  # what a Modal image runs when nobody says what: 48 hours
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +27,10 @@ log = logging.getLogger(__name__)
 class Sandboxes:
     """Every sandbox this server has made and still remembers."""
 
-    def __init__(
-        self,
-        directory: Path,
-        images: Images,
-        mounts: Mounts,
-        retention: int,
-        faults: Faults,
-    ) -> None:
+    def __init__(self, directory: Path, preparation: Preparation, retention: int, faults: Faults) -> None:
         self._places = directory / "sandboxes"
         self._spool = directory / "spool"
-        self._images = images
-        self._mounts = mounts
+        self._preparation = preparation
         self._retention = retention
         self._faults = faults
         self._sandboxes: dict[str, Sandbox] = {}
@@ -67,7 +57,7 @@ class Sandboxes:
         """Start a sandbox; raises a refusal when its image, GPU, name or mounts do not allow it."""
         if self._closed:
             raise InvalidArgumentError("This local Modal API is shutting down.")
-        image = await self._images.usable(definition.image_id)
+        await self._preparation.check(definition)
         if definition.gpu:
             check_gpu(definition.gpu)
         if definition.name and self._running_named(definition.app_id, definition.name):
@@ -78,26 +68,15 @@ class Sandboxes:
         place = Place(self._places / sandbox_id)
         place.create()
         try:
-            environment = {
-                **await self._environment(image, place),
-                **definition.variables,
-                MARKER: sandbox_id,
-            }
-            self._mounts.place(definition.mounts, place)
-            command = Command(
-                (*image.recipe.entrypoint, *(definition.command or image.recipe.command or DEFAULT_COMMAND)),
-                environment,
-                place.directory(definition.workdir or image.recipe.workdir),
-            )
+            prepared = await self._preparation.prepare(definition, sandbox_id, place)
             process = await processes.start(
-                command, self._output(definition), self._output(definition), self._faults.room(gpu)
+                prepared.command, self._output(definition), self._output(definition), self._faults.room(gpu)
             )
         except BaseException:
             place.remove()
             raise
         task_id = identifiers.task_id(definition.version)
-        sandbox = Sandbox(sandbox_id, task_id, definition, place, process)
-        sandbox.environment = environment
+        sandbox = Sandbox(sandbox_id, task_id, definition, place, process, prepared)
         self._keep(sandbox)
         return sandbox
 
@@ -122,13 +101,16 @@ class Sandboxes:
             return
         job: Job
         if command[0] == filesystem.TOOL:
-            job = await filesystem.run(command[1:], self._spool)
+            job = await filesystem.run(command[1:], self._spool, sandbox.paths.path)
         else:
+            if command[0] == "sync":
+                # As at Modal, it commits the volumes.
+                await commit_all(sandbox.volumes)
             job = await processes.start(
                 Command(
-                    command,
+                    tuple(sandbox.paths.text(word) for word in command),
                     {**sandbox.environment, **variables, MARKER: sandbox.id},
-                    sandbox.place.directory(workdir or self._workdir(sandbox)),
+                    sandbox.place.directory(workdir or self._preparation.workdir(sandbox.definition)),
                     discard_stdout=discard_stdout,
                     discard_stderr=discard_stderr,
                     merge_stderr=merge_stderr,
@@ -183,6 +165,38 @@ class Sandboxes:
         ]
         return sorted(found, key=lambda sandbox: sandbox.created_at, reverse=True)
 
+    async def reload_volumes(self, sandbox: Sandbox) -> None:
+        """Show a sandbox the latest snapshots; raises ConflictError while it has files of them open."""
+        sandbox.require_running()
+        await self._reload(sandbox, sandbox.volumes)
+
+    async def commit_volume(self, volume_id: str) -> None:
+        """Commit what every running sandbox has written to this volume; NotFoundError if none mounts it."""
+        for _, mounted in self._mounting(volume_id):
+            await mounted.commit()
+
+    async def reload_volume(self, volume_id: str) -> None:
+        """Show every running sandbox that mounts this volume its latest snapshot."""
+        for sandbox, mounted in self._mounting(volume_id):
+            await self._reload(sandbox, (mounted,))
+
+    async def _reload(self, sandbox: Sandbox, volumes: tuple[MountedVolume, ...]) -> None:
+        directories = [mounted.directory for mounted in volumes]
+        used = await asyncio.to_thread(processes.open_below, sandbox.id, directories) if directories else []
+        await reload_all(volumes, used)
+
+    def _mounting(self, volume_id: str) -> list[tuple[Sandbox, MountedVolume]]:
+        found = [
+            (sandbox, mounted)
+            for sandbox in self._sandboxes.values()
+            if sandbox.running
+            for mounted in sandbox.volumes
+            if mounted.mount.volume_id == volume_id
+        ]
+        if not found:
+            raise NotFoundError("No running sandbox has this volume mounted.")
+        return found
+
     def terminate_app(self, app_id: str) -> None:
         """End every sandbox of a stopped app."""
         for sandbox in self.listed(app_id, {}, 0, (1, 2)):
@@ -218,17 +232,6 @@ class Sandboxes:
                 return sandbox
         return None
 
-    def _workdir(self, sandbox: Sandbox) -> str:
-        return sandbox.definition.workdir or self._images.get(sandbox.definition.image_id).recipe.workdir
-
     def _output(self, definition: Definition) -> Output:
         retention = self._faults.retention or self._retention
         return Output(RecentBytes(retention) if definition.version == 2 else AllBytes(self._spool))
-
-    async def _environment(self, image: Image, place: Place) -> dict[str, str]:
-        """A clean environment: the sandbox's own place and Python, and what the image declares."""
-        declared = dict(image.recipe.environment)
-        python = await self._images.enter(image, place)
-        # An image's PATH names directories of a container; the sandbox's Python comes before them all.
-        path = declared.pop("PATH", SYSTEM_PATH)
-        return {"LANG": "C.UTF-8", **place.environment(), **declared, "PATH": f"{python}:{path}"}

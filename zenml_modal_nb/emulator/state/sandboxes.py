@@ -7,14 +7,19 @@ import enum
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.processes import Process, kill_group, kill_marked
+from zenml_modal_nb.emulator.state.mounted import VolumeMount, commit_all
 from zenml_modal_nb.emulator.state.output import Output, Reading
 from zenml_modal_nb.emulator.state.refusals import ConflictError, NotFoundError, UnavailableError
 from zenml_modal_nb.emulator.state.resources import Gpu
 
+if TYPE_CHECKING:
+    from zenml_modal_nb.emulator.state.preparation import Prepared
+
+COMMIT_SECONDS = 5.0  # between two commits of what a sandbox writes to its volumes, as at Modal
 JOBS_KEPT = 64  # finished commands of one sandbox that can still be read
 
 
@@ -51,6 +56,7 @@ class Definition:
     tags: Mapping[str, str] = field(default_factory=dict)
     gpu: Gpu | None = None
     mounts: tuple[str, ...] = ()
+    volumes: tuple[VolumeMount, ...] = ()
 
 
 class Input(Protocol):
@@ -96,7 +102,13 @@ class Sandbox:
     """One sandbox; made and watched by `Sandboxes`. Times are seconds since 1970."""
 
     def __init__(
-        self, sandbox_id: str, task_id: str, definition: Definition, place: Place, process: Process
+        self,
+        sandbox_id: str,
+        task_id: str,
+        definition: Definition,
+        place: Place,
+        process: Process,
+        prepared: Prepared,
     ) -> None:
         self.id = sandbox_id
         self.task_id = task_id
@@ -105,7 +117,9 @@ class Sandbox:
         self.created_at = time.time()
         self.process = process
         self.place = place
-        self.environment: Mapping[str, str] = {}
+        self.environment = prepared.environment
+        self.paths = prepared.paths
+        self.volumes = prepared.volumes
         self.outcome: Outcome | None = None
         self._verdict: End | None = None
         self._code: int | None = None
@@ -123,12 +137,16 @@ class Sandbox:
     async def live(self) -> None:
         """Wait for the end, whatever brings it, and leave nothing behind: run once, as a task of its own."""
         await self.process.wait_to_begin()
+        committing = asyncio.create_task(self._commit_now_and_then()) if self.volumes else None
         try:
             code = await asyncio.wait_for(self.process.wait(), self.definition.timeout or None)
         except TimeoutError:
             self._verdict = self._verdict or End.TIMED_OUT
             self.process.kill()
             code = await self.process.wait()
+        if committing:
+            committing.cancel()
+            await asyncio.wait([committing])
         self._verdict = self._verdict or End.EXITED
         try:
             await self._clean_up()
@@ -147,7 +165,14 @@ class Sandbox:
             await asyncio.to_thread(kill_marked, [self.id])
         await self.process.drain()
         await asyncio.gather(*self._watchers)
+        if self._verdict is not End.LOST:  # with its worker goes what was not committed
+            await commit_all(self.volumes)
         await asyncio.to_thread(self.place.remove)
+
+    async def _commit_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            await commit_all(self.volumes)
 
     def terminate(self) -> None:
         """Kill everything; does nothing when it has ended."""

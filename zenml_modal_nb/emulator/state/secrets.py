@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from zenml_modal_nb.emulator import identifiers
+from zenml_modal_nb.emulator.state.creation import Creation
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
 
 LONGEST_VALUE = 32_768  # characters, Modal's limit
-
-
-class Creation(enum.Enum):
-    """What to do when the name is, or is not, there; Modal's creation types."""
-
-    LOOK_UP = enum.auto()
-    IF_MISSING = enum.auto()
-    FAIL_IF_EXISTS = enum.auto()
-    OVERWRITE = enum.auto()
-    EPHEMERAL = enum.auto()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+"""Contents by digest: the 8 MiB blocks of all volumes, each stored once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError
+from zenml_modal_nb.emulator.state.trees import File
+
+BLOCK_SIZE = 8 * 1024 * 1024  # bytes; modal/_utils/blob_utils.py
+PIECE = 1024 * 1024  # bytes read and hashed at a time
+
+
+class Blocks:
+    """Files named by the SHA-256 of what they hold; every method may be called from any thread."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def path(self, digest: str) -> Path:
+        """Where the block lies, or would; InvalidArgumentError for anything but a digest."""
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise InvalidArgumentError("A block is named by its SHA-256 digest.")
+        return self._directory / digest[:2] / digest
+
+    def has(self, digest: str) -> bool:
+        """Whether the block is here."""
+        return self.path(digest).is_file()
+
+    def receive(self, digest: str, size: int, read: Callable[[memoryview], int]) -> None:
+        """Take `size` bytes from `read`, which fills a buffer; InvalidArgumentError if they are others."""
+        if size > BLOCK_SIZE:
+            raise InvalidArgumentError(f"A block has at most {BLOCK_SIZE} bytes, not {size}.")
+        hasher = hashlib.sha256()
+        buffer = memoryview(bytearray(min(PIECE, max(size, 1))))
+        draft = self._draft()
+        try:
+            with draft.open("wb", buffering=0) as file:
+                remaining = size
+                while remaining:
+                    count = read(buffer[:remaining])
+                    if not count:
+                        raise InvalidArgumentError("The block is shorter than announced.")
+                    hasher.update(buffer[:count])
+                    file.write(buffer[:count])
+                    remaining -= count
+            if hasher.hexdigest() != digest:
+                raise InvalidArgumentError("The block does not match its SHA-256 digest.")
+            self._adopt(draft, digest)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def add(self, source: BinaryIO) -> tuple[int, tuple[str, ...]]:
+        """Store a file's content; returns its size and the digests of its blocks."""
+        size, digests = 0, []
+        while data := source.read(BLOCK_SIZE):
+            size += len(data)
+            data = data.rstrip(b"\0")
+            digest = hashlib.sha256(data).hexdigest()
+            if not self.has(digest):
+                draft = self._draft()
+                draft.write_bytes(data)
+                self._adopt(draft, digest)
+            digests.append(digest)
+        return size, tuple(digests)
+
+    def restore(self, file: File, target: Path) -> None:
+        """Write a file's content to `target`, which appears whole or not at all; raises NotFoundError."""
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            with draft.open("wb", buffering=0) as written:
+                for number, digest in enumerate(file.blocks):
+                    written.seek(number * BLOCK_SIZE)
+                    with self.open(digest) as block:
+                        _copy(block, written)
+                written.truncate(file.size)
+            draft.chmod(file.mode & 0o777)
+            os.utime(draft, (file.modified, file.modified))
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def open(self, digest: str) -> BinaryIO:
+        """The block for reading; raises NotFoundError."""
+        try:
+            return self.path(digest).open("rb", buffering=0)
+        except FileNotFoundError:
+            raise NotFoundError(f"The block {digest} is missing.") from None
+
+    def remove_unused(self, used: Collection[str]) -> None:
+        """Remove every block but those in `used`: only while nothing is being uploaded."""
+        for path in self._directory.glob("*/*"):
+            if path.name not in used:
+                path.unlink(missing_ok=True)
+
+    def remove(self, digests: Iterable[str]) -> None:
+        """Remove these blocks."""
+        for digest in digests:
+            self.path(digest).unlink(missing_ok=True)
+
+    def _draft(self) -> Path:
+        folder = self._directory / "drafts"
+        folder.mkdir(exist_ok=True)
+        return folder / secrets.token_hex(8)
+
+    def _adopt(self, draft: Path, digest: str) -> None:
+        target = self.path(digest)
+        target.parent.mkdir(exist_ok=True)
+        draft.replace(target)
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> None:
+    if hasattr(os, "copy_file_range"):  # in the kernel, on some file systems without copying at all
+        while os.copy_file_range(source.fileno(), target.fileno(), BLOCK_SIZE):
+            pass
+        return
+    while data := source.read(PIECE):
+        target.write(data)
