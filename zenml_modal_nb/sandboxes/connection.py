@@ -84,6 +84,8 @@ def _connect_local(environment: str | None) -> Connection:
     key = ("local", environment)
     known = _open.get(key)
     if known is None or not _usable(known):
+        if known is not None:
+            _close(known.client)
         url, credentials = _local_server()
         # The SDK caches some of a server's facts by the environment's name alone, hence a name of its own.
         known = _open[key] = _connect("local", url, credentials, environment or "local")
@@ -120,15 +122,21 @@ def _connect(place: Place, url: str, credentials: tuple[str, str], environment: 
         client.hello()
         name = modal.Workspace.from_context(client=client).hydrate().name
     except modal.exception.AuthError as error:
+        _close(client)
         raise ConnectionFailedError(
             f"Modal at {url} refuses the token: {error}. Set a valid one with `modal token set`, "
             "or run on this machine with --on local."
         ) from None
     except (modal.exception.Error, OSError) as error:
+        _close(client)
         raise ConnectionFailedError(
             f"Modal at {url} does not answer: {error}. Check the network, or run on this machine with --on local."
         ) from None
     return Connection(client, url, place, name, environment)
+
+
+def _close(client: Any) -> None:
+    client.__exit__(None, None, None)
 
 
 def _configured_server(workspace: str | None) -> tuple[str, tuple[str, str]]:
