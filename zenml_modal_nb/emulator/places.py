@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError
+
 HOME = PurePosixPath("/", "root")  # of the container: Modal's default working directory
 TMP = PurePosixPath("/tmp")  # noqa: S108  a path inside the sandbox's own directory
 
@@ -30,12 +32,16 @@ class Place:
     def inside(self, path: PurePosixPath | str) -> Path:
         """Where a container path lies; a path that already lies below `root` is taken as it is.
 
-        `..` cannot lead out: the path is resolved as if `root` were the top.
+        `..` cannot lead out: the path is resolved as if `root` were the top. Raises InvalidArgumentError for
+        what is no path.
         """
-        if Path(path).is_relative_to(self.root):
-            return Path(path)
+        if "\0" in str(path):
+            raise InvalidArgumentError("A path holds no null characters.")
+        below = PurePosixPath(path)
+        if below.is_relative_to(self.root):
+            below = below.relative_to(self.root)  # e.g. what a program read from HOME
         parts: list[str] = []
-        for part in PurePosixPath(path).parts:
+        for part in below.parts:
             if part == "..":
                 parts = parts[:-1]
             elif not part.startswith("/"):  # the first of an absolute path: one slash, or two
@@ -45,7 +51,12 @@ class Place:
     def directory(self, path: str) -> Path:
         """The directory a process starts in, made if it is missing."""
         directory = self.inside(path or HOME)
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # e.g. a name too long, or one that is a file's
+            raise InvalidArgumentError(
+                f"The working directory {path} cannot be made: {error.strerror}."
+            ) from error
         return directory
 
     def environment(self) -> dict[str, str]:
