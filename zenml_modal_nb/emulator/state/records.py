@@ -30,8 +30,10 @@ class Records:
         draft.rename(self._directory / f"{key}.json")
 
     def read(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every (key, value)."""
+        """Every (key, value); what a server was writing when it was killed is removed."""
         if self._directory.is_dir():
+            for draft in self._directory.glob(".*"):
+                draft.unlink()
             for path in sorted(self._directory.glob("*.json")):
                 yield path.stem, json.loads(path.read_text(encoding="utf-8"))
 

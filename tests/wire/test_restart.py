@@ -1,0 +1,142 @@
+"""A server that is killed in the middle of everything is succeeded by one that knows what had been finished."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import modal
+import modal.exception
+import psutil
+import pytest
+from conftest import connect
+
+from zenml_modal_nb.emulator import running
+from zenml_modal_nb.emulator.private_server import PrivateServer
+
+
+class Life:
+    """One life of a server on a state directory, and the SDK connected to it."""
+
+    def __init__(self, server: PrivateServer, client: modal.Client) -> None:
+        self.server = server
+        self.client = client
+        self.app = modal.App.lookup(
+            "restarted", create_if_missing=True, client=client, environment_name="local"
+        )
+
+    def create(self, *command: str, image: modal.Image | None = None, **options: object) -> modal.Sandbox:
+        built = image or modal.Image.debian_slim()
+        return modal.Sandbox.create(*command, app=self.app, client=self.client, image=built, **options)
+
+    def kill(self) -> None:
+        """As the system does when it is out of memory: no goodbye."""
+        process = psutil.Process(self.server.pid)
+        os.kill(process.pid, signal.SIGKILL)
+        with_end = psutil.wait_procs([process], timeout=10)
+        assert process in with_end[0] or process.status() == psutil.STATUS_ZOMBIE
+
+
+@contextmanager
+def life(state_dir: Path) -> Iterator[Life]:
+    with running(state_dir=state_dir) as server:
+        token = (server.environment["MODAL_TOKEN_ID"], server.environment["MODAL_TOKEN_SECRET"])
+        client = connect(server.url, token)
+        try:
+            yield Life(server, client)
+        finally:
+            client.__exit__(None, None, None)
+
+
+def test_what_was_made_is_there_and_what_ran_is_gone(tmp_path: Path, backend: dict[str, str]) -> None:
+    state_dir = tmp_path / "state"
+    image = modal.Image.debian_slim().env({"KEPT": "yes"})
+    with life(state_dir) as first:
+        options = {"environment_name": "local", "client": first.client}
+        modal.Secret.objects.create("kept", {"KEY": "v4lue"}, **options)
+        app_id = first.app.app_id
+        image.build(first.app)
+        # One process in the sandbox's group, one that has left it, one that a command inside started.
+        busy = first.create("sh", "-c", "setsid sleep 71 & echo $$; sleep 72", **backend)
+        pid = int(next(iter(busy.stdout)))
+        inside = busy.exec("sh", "-c", "echo $$; sleep 73")
+        orphans = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        orphans.append(psutil.Process(int(next(iter(inside.stdout)))))
+        assert len(orphans) >= 3
+        first.kill()
+        assert [process for process in orphans if not process.is_running()] == []
+    with life(state_dir) as second:
+        assert psutil.wait_procs(orphans, timeout=10)[1] == []
+        assert list((state_dir / "sandboxes").iterdir()) == []
+        assert second.app.app_id == app_id
+        secret = modal.Secret.from_name("kept", environment_name="local")
+        kept = second.create("sh", "-c", "echo $KEPT $KEY", image=image, secrets=[secret], **backend)
+        assert kept.stdout.read() == "yes v4lue\n"
+        listed = modal.Sandbox.list(app_id=app_id, client=second.client)
+        assert busy.object_id not in [sandbox.object_id for sandbox in listed]
+
+
+def test_a_volume_holds_what_was_committed_and_nothing_half_written(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    content = os.urandom(3_000_000)
+    with life(state_dir) as first:
+        volume = modal.Volume.from_name(
+            "kept", create_if_missing=True, client=first.client, environment_name="local", version=2
+        )
+        with volume.batch_upload() as batch:
+            batch.put_file(_file(tmp_path, content), "/committed.bin")
+        first.create(
+            "sh", "-c", "echo lost > /data/lost; echo written; sleep 60", volumes={"/data": volume}
+        ).stdout.__next__()
+        first.kill()
+    with life(state_dir) as second:
+        volume = modal.Volume.from_name("kept", client=second.client, environment_name="local")
+        assert b"".join(volume.read_file("/committed.bin")) == content
+        assert [entry.path for entry in volume.listdir("/", recursive=True)] == ["committed.bin"]
+
+
+def _file(directory: Path, content: bytes) -> Path:
+    path = directory / "content"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_a_server_killed_while_it_writes_starts_again(tmp_path: Path, moment: int) -> None:
+    """Killed at any moment among hundreds of writes, it finds what it reported as written, and no damage."""
+    state_dir = tmp_path / "state"
+    with life(state_dir) as first:
+        token = [first.server.environment[name] for name in ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")]
+        program = (
+            "import sys, modal\n"
+            "from modal_proto import api_pb2\n"
+            "client = modal.Client(sys.argv[1], api_pb2.CLIENT_TYPE_CLIENT, tuple(sys.argv[2:4]))\n"
+            "client.__enter__()\n"
+            "for number in range(1000):\n"
+            "    modal.Secret.objects.create(f'{sys.argv[4]}-{number}', {'K': 'x' * 20_000},\n"
+            "        environment_name='local', client=client)\n"
+            "    print(number, flush=True)\n"
+        )
+        name = uuid.uuid4().hex[:8]
+        command = [sys.executable, "-c", program, first.server.url, *token, name]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as writer:
+            assert writer.stdout is not None
+            for _ in range(15 * moment + 1):
+                last = int(writer.stdout.readline())
+            first.kill()
+            writer.kill()
+            told = [last, *(int(line) for line in writer.stdout if line.strip())]
+    with life(state_dir) as second:
+        options = {"environment_name": "local", "client": second.client}
+        listed = {secret.name for secret in modal.Secret.objects.list(**options)}
+        assert {f"{name}-{number}" for number in range(told[-1] + 1)} <= listed
+        assert second.create("echo", "well").stdout.read() == "well\n"
+        assert not list(state_dir.glob("records-*/*/.*")), "drafts were left"
