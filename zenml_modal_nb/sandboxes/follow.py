@@ -23,6 +23,7 @@ from zenml_modal_nb.sandboxes.channel import Channel, Text
 from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_created, why_not_followed
 from zenml_modal_nb.sandboxes.launch import Launch
 from zenml_modal_nb.sandboxes.loop import call, start
+from zenml_modal_nb.sandboxes.losses import Losses
 from zenml_modal_nb.sandboxes.reading import StreamReading, lost_contact
 from zenml_modal_nb.sandboxes.transfer import read_display, read_values
 
@@ -105,11 +106,13 @@ class Follower:
             raise why_not_created(error) from error
         self._meter.start()
         self._created.set_result(self._sandbox.object_id)
-        run = _Run(self._launch, self._sandbox, self._emit)
-        try:
-            self._outcome.set_result(await run.outcome())
-        finally:
-            await run.close()
+        losses = Losses(self._sandbox.object_id)
+        run = _Run(self._launch, self._sandbox, self._emit, losses)
+        with losses.heard():
+            try:
+                self._outcome.set_result(await run.outcome())
+            finally:
+                await run.close()
 
     def _fail(self, error: Exception) -> None:
         for waited_for in (self._created, self._outcome):
@@ -128,7 +131,7 @@ class Follower:
 class _Run:
     """What lasts from the sandbox's existence to its result; lives on the background loop only."""
 
-    def __init__(self, launch: Launch, sandbox: Any, emit: Callable[[Event], None]) -> None:
+    def __init__(self, launch: Launch, sandbox: Any, emit: Callable[[Event], None], losses: Losses) -> None:
         self._launch = launch
         self._sandbox = sandbox
         self._emit = emit
@@ -142,7 +145,7 @@ class _Run:
         client, patience = launch.arguments["client"], launch.grace
         self._readings = {
             stream: StreamReading(
-                sandbox, client, stream, Channel(launch.nonce), partial(self._take, stream), patience
+                sandbox, client, stream, Channel(launch.nonce), partial(self._take, stream), patience, losses
             )
             for stream in STREAMS
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 from zenml_modal_nb.events import Stream
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes.channel import Channel, Gap, Item, Text
+from zenml_modal_nb.sandboxes.losses import Losses
 
 logger = logging.getLogger(__name__)
 
 _HOLD = 0.015  # seconds that text waits for the frame that verifies it
+# Seconds for which it waits on after a mark or a loss: both come in floods, where the next mark is on its way.
+_FLOOD = 0.5
 _SEGMENT = 1 << 20  # bytes; the size of the pieces of the runner's own copy (ARCHITECTURE.md)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds before the stream is read again
 _TRIES_AFTER_END = 3  # to read what a sandbox that has ended printed last
@@ -33,7 +37,14 @@ class StreamReading:
     """
 
     def __init__(
-        self, sandbox: Any, client: Any, stream: Stream, channel: Channel, sink: Sink, patience: float
+        self,
+        sandbox: Any,
+        client: Any,
+        stream: Stream,
+        channel: Channel,
+        sink: Sink,
+        patience: float,
+        losses: Losses,
     ) -> None:
         self._sandbox = sandbox
         self._client = client
@@ -41,19 +52,18 @@ class StreamReading:
         self._channel = channel
         self._sink = sink
         self._patience = patience
+        self._losses = losses
         self._timer: asyncio.Task[None] | None = None
+        self._marked = float("-inf")  # `time.monotonic` of the latest mark
         self._lock = asyncio.Lock()  # the timer and the lines take turns
         self.directory = ""  # the runner's, known after its hello
 
     async def run(self) -> None:
         """Read until the stream ends; raises what has kept it out of reach for too long."""
-        sdk_log = logging.getLogger("modal-client")  # modal.config.logger, modal 1.6
-        sdk_log.addFilter(self._is_news)
         try:
             await self._read()
             await self._flush()
         finally:
-            sdk_log.removeFilter(self._is_news)
             if self._timer is not None:
                 self._timer.cancel()
 
@@ -121,12 +131,17 @@ class StreamReading:
 
     async def _take(self, line: str) -> None:
         async with self._lock:
-            await self._act(self._channel.feed(line))
+            items = self._channel.feed(line)
+            await self._act(items)
+            if any(isinstance(item, Frame) and item.kind == "mark" for item in items):
+                self._marked = time.monotonic()
         if self._channel.holding and (self._timer is None or self._timer.done()):
             self._timer = asyncio.create_task(self._flush_later())
 
     async def _flush_later(self) -> None:
         await asyncio.sleep(_HOLD)
+        while (rest := max(self._marked, self._losses.latest) + _FLOOD - time.monotonic()) > 0:
+            await asyncio.sleep(rest)
         await self._flush()
 
     async def _flush(self) -> None:
@@ -158,11 +173,6 @@ class StreamReading:
             if len(segment) < _SEGMENT:
                 break
         return bytes(data[offset:] if end is None else data[offset : offset + end - start])
-
-    def _is_news(self, record: logging.LogRecord) -> bool:
-        """Keep from the user the SDK's warning about dropped output, which is read elsewhere then."""
-        text = record.getMessage()
-        return not (self._sandbox.object_id in text and "dropped" in text)
 
 
 def lost_contact(*also: type[Exception]) -> tuple[type[Exception], ...]:
