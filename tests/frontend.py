@@ -221,9 +221,16 @@ class Kernel:
 
     def ask(self, expression: str, given: str = "") -> Any:
         """The value of an expression, which JSON can hold, beside the notebook's history."""
+        return self.answer(self.question(expression, given))
+
+    def question(self, expression: str, given: str = "", **options: Any) -> str:
+        """Ask for an expression's value without waiting for it."""
         wanted = f"__import__('json').dumps({expression})"
-        cell = self.send(given, silent=True, user_expressions={"answer": wanted})
-        reply = self.finish(cell)
+        return self.send(given, silent=True, user_expressions={"answer": wanted}, **options)
+
+    def answer(self, question: str) -> Any:
+        """Wait for what a question asked for."""
+        reply = self.finish(question)
         assert reply.ok, reply.content
         answer = reply.content["user_expressions"]["answer"]
         assert answer["status"] == "ok", answer

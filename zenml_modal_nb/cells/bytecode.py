@@ -8,7 +8,8 @@ from types import CodeType
 from weakref import WeakKeyDictionary
 
 _READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-_WRITES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
+_WRITES = frozenset({"STORE_GLOBAL"})
+_DELETES = frozenset({"DELETE_GLOBAL"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"})
 
 
@@ -18,6 +19,7 @@ class CodeNames:
 
     reads: frozenset[str]
     writes: frozenset[str]
+    deletes: frozenset[str]
     attributes: frozenset[str]
     imports: frozenset[str]
 
@@ -31,6 +33,7 @@ def code_names(code: CodeType) -> CodeNames:
         return known
     reads: set[str] = set()
     writes: set[str] = set()
+    deletes: set[str] = set()
     attributes: set[str] = set()
     imports: set[str] = set()
     for instruction in dis.get_instructions(code):
@@ -41,6 +44,8 @@ def code_names(code: CodeType) -> CodeNames:
             reads.add(name)
         elif instruction.opname in _WRITES:
             writes.add(name)
+        elif instruction.opname in _DELETES:
+            deletes.add(name)
         elif instruction.opname in _ATTRIBUTES:
             attributes.add(name)
         elif instruction.opname == "IMPORT_NAME":
@@ -50,8 +55,9 @@ def code_names(code: CodeType) -> CodeNames:
             inner = code_names(constant)
             reads |= inner.reads
             writes |= inner.writes
+            deletes |= inner.deletes
             attributes |= inner.attributes
             imports |= inner.imports
-    result = CodeNames(frozenset(reads), frozenset(writes), frozenset(attributes), frozenset(imports))
+    result = CodeNames(*map(frozenset, (reads, writes, deletes, attributes, imports)))
     _known[code] = result
     return result

@@ -42,8 +42,8 @@ class Captured:
     `values` are data, `definitions` functions and classes of the notebook itself, `references` functions and
     classes of importable modules, `modules` maps a name to the module it stands for; `submodules` have to be
     imported besides, e.g. `sklearn.svm` for a cell that says `sklearn.svm.SVC` after `import sklearn`.
-    `rebinds` are globals that captured functions assign. `imported` are the modules all this comes from,
-    `attributes` the names behind a dot, the cell's own included.
+    `rebinds` are globals that captured functions assign, `deletes` those they delete. `imported` are the
+    modules all this comes from, `attributes` the names behind a dot, the cell's own included.
     """
 
     values: Mapping[str, object]
@@ -53,6 +53,7 @@ class Captured:
     references: Mapping[str, object] = field(default_factory=dict)
     submodules: tuple[str, ...] = ()
     rebinds: tuple[str, ...] = ()
+    deletes: tuple[str, ...] = ()
     imported: frozenset[str] = frozenset()
     attributes: frozenset[str] = frozenset()
 
@@ -86,6 +87,7 @@ def capture(
         references=search.references,
         submodules=tuple(sorted(search.submodules())),
         rebinds=tuple(sorted(search.rebinds)),
+        deletes=tuple(sorted(search.deletes)),
         imported=frozenset(search.imported),
         attributes=frozenset(search.attributes),
     )
@@ -115,6 +117,7 @@ class _Search:
         self.references: dict[str, object] = {}
         self.modules: dict[str, str] = {}
         self.rebinds: set[str] = set()
+        self.deletes: set[str] = set()
         self.imported: set[str] = set()
         self.seen: set[int] = set()
         self.code: deque[object] = deque()  # definitions and modules: followed to the end
@@ -222,7 +225,8 @@ class _Search:
         self.attributes |= used.attributes
         self.imported |= used.imports
         self.rebinds |= used.writes
-        for name in used.reads:
+        self.deletes |= used.deletes
+        for name in used.reads | used.deletes:
             self.want(name)
 
     def visit_annotations(self, annotations: Mapping[str, object]) -> None:

@@ -63,7 +63,7 @@ def analyze(
     imported = {entry.name: entry for entry in names.definite_imports}
     if outputs is None:
         bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n))
-        maybe = [n for n in (*names.maybe_bound, *captured.rebinds) if not is_ipythons(n)]
+        maybe = [n for n in (*names.maybe_bound, *captured.rebinds, *captured.deletes) if not is_ipythons(n)]
         maybe_bound = tuple(dict.fromkeys(n for n in maybe if n not in bound))
     else:
         refusals.refuse_unbound(outputs, captured)
@@ -79,7 +79,7 @@ def analyze(
         outputs=bound,
         optional_outputs=maybe_bound,
         imported_names=(*imported.values(), *(e for e in names.imports if e.attribute == "*")),
-        deleted=names.deleted,
+        deleted=tuple(dict.fromkeys((*names.deleted, *captured.deletes))),
         has_last_expression=_has_last_expression(tree, source.text),
         default_name=_default_name(tree, bound),
     )
@@ -90,7 +90,8 @@ def _captured(
 ) -> Captured:
     own_builtins = {name for name in names.builtins if name in namespace}  # e.g. the notebook's own `sum`
     found = capture(names.required, names.optional | own_builtins, namespace, names.attributes)
-    refusals.refuse_undefined(found.missing)
+    # e.g. after `def make(): global fresh; fresh = 1` of another cell: `make()` and then `fresh`
+    refusals.refuse_undefined(name for name in found.missing if name not in found.rebinds)
     if inputs is None:
         return found
     refusals.refuse_absent(inputs)
@@ -107,6 +108,7 @@ def _captured(
         modules={**found.modules, **chosen.modules},
         submodules=tuple(sorted({*found.submodules, *chosen.submodules})),
         rebinds=tuple(sorted({*found.rebinds, *chosen.rebinds})),
+        deletes=tuple(sorted({*found.deletes, *chosen.deletes})),
         imported=found.imported | chosen.imported,
         attributes=found.attributes | chosen.attributes,
     )

@@ -18,11 +18,7 @@ from zenml_modal_nb.cells.bodies import Body
 from zenml_modal_nb.cells.imports import imports_of
 from zenml_modal_nb.cells.ledger import Ledger, interrupted
 from zenml_modal_nb.cells.paths import Paths, join
-from zenml_modal_nb.cells.scopes import (
-    class_bodies,
-    comprehension_bodies,
-    function_body,
-)
+from zenml_modal_nb.cells.scopes import class_bodies, comprehension_bodies, function_body
 from zenml_modal_nb.cells.syntax import (
     Comprehension,
     always_matches,
@@ -31,6 +27,7 @@ from zenml_modal_nb.cells.syntax import (
     called_name,
     catches_name_error,
     names_in_code,
+    parsed,
     postpones_annotations,
     strings_as_names,
     swallows,
@@ -74,6 +71,17 @@ class Flow(Ledger):
         self.read_code_in_strings(node)
         if isinstance(node.func, ast.Name):
             self.call(node.func.id)
+            if node.func.id in {"exec", "globals"}:
+                self.run_unseen(node)
+
+    def run_unseen(self, node: ast.Call) -> None:
+        """After `exec` and `globals()` there may be names that nothing here binds."""
+        match node.args:
+            case [ast.Constant(str(text))] if isinstance(tree := parsed(text), ast.Module):
+                with self.forgiving():
+                    self.visit_all(tree.body)
+            case [] | [_]:  # with a namespace of its own, `exec` binds nothing here
+                self.unseen = True
 
     def read_code_in_strings(self, node: ast.Call) -> None:
         called = called_name(node)
@@ -84,7 +92,7 @@ class Flow(Ledger):
                 continue
             if called in {"query", "eval"} and "@" in text:
                 names.update(_QUERY_NAME.findall(text))
-            elif called in {"eval", "exec"}:
+            elif called == "eval":
                 names.update(names_in_code(text))
             elif "~" in text:
                 names.update(_FORMULA_NAME.findall(text))

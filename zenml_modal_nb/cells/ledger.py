@@ -35,13 +35,14 @@ class Ledger(Visitor):
         self.imports: dict[Import, None] = {}  # at top level, in order
         self.inner_imports: dict[Import, None] = {}  # inside functions that may run
         self.star = False
+        self.unseen = False  # code that is not to be seen here may have bound any name, e.g. `exec(text)`
         self.guarded = 0  # depth of constructs around us in which a missing name does no harm
         self.journals: list[list[tuple[str, int]]] = []  # marks set inside the blocks around us
 
     def close(self) -> None:
         """Settle what code that runs late has read: the cell may have bound it by then."""
         for name in self.pending:
-            later = name in self.first_bound or self.star
+            later = name in self.first_bound or self.star or self.unseen
             (self.optional if later else self.required).add(name)
         self.optional -= self.required
 
@@ -50,7 +51,7 @@ class Ledger(Visitor):
         mark = self.now.mark(name)
         if not mark & UNTOUCHED:
             return
-        if self.guarded or not self.now.alive or mark & BOUND or self.star:
+        if self.guarded or not self.now.alive or mark & BOUND or self.star or self.unseen:
             self.optional.add(name)
         elif later:
             self.pending.add(name)

@@ -31,10 +31,10 @@ class Names:
     """What a cell does with the notebook's names; made here, read by `cells.cell`.
 
     `optional` names are read where the cell may not have bound them, or where a missing name does no harm.
-    `bound` and `maybe_bound` are in order of first binding. `builtins` are the builtin names it reads: the
-    notebook may have its own. `definite_imports` are the `imports` whose name is bound on every path, by
-    that import alone. `inner_imports` happen inside functions that may run. `attributes` are all names
-    behind a dot.
+    `bound` and `maybe_bound` are in order of first binding; what is deleted on some paths may also stay, so it is
+    among the latter. `builtins` are the builtin names it reads: the notebook may have its own.
+    `definite_imports` are the `imports` whose name is bound on every path, by that import alone.
+    `inner_imports` happen inside functions that may run. `attributes` are all names behind a dot.
     """
 
     required: frozenset[str]
@@ -68,20 +68,22 @@ def names_in(tree: ast.Module) -> Names:
     flow = Flow(tree)
     end = flow.now
     marks = {name: end.mark(name) for name in flow.first_bound}
-    deleted = tuple(name for name, mark in end.marks.items() if mark & DELETED)
+    inside = _deleted_inside(tree)
+    deleted = tuple(dict.fromkeys([*(name for name, mark in end.marks.items() if mark & DELETED), *inside]))
     # Whether such a name is gone afterwards depends on the path, so the notebook's own value has to be there.
-    undecided = {name for name in deleted if end.mark(name) & UNTOUCHED}
+    undecided = {name for name in deleted if end.mark(name) & UNTOUCHED} | {*inside}
     read = flow.required | flow.optional
     provided = read & (_BUILTINS | _MODULES)
     ipythons = {name for name in read - provided if is_ipythons(name)}
     required = flow.required - provided - ipythons
     optional = ((flow.optional | undecided) - provided - required) | ipythons
+    perhaps = (name for name, mark in marks.items() if mark not in (BOUND, DELETED))
     definite = [end.imports[name] for name, mark in marks.items() if mark == BOUND and name in end.imports]
     return Names(
         required=frozenset(required),
         optional=frozenset(optional),
         bound=tuple(name for name, mark in marks.items() if mark == BOUND),
-        maybe_bound=tuple(name for name, mark in marks.items() if mark not in (BOUND, DELETED)),
+        maybe_bound=tuple(dict.fromkeys([*perhaps, *(name for name in deleted if name in undecided)])),
         deleted=deleted,
         imports=tuple(flow.imports),
         star=flow.star,
@@ -90,3 +92,12 @@ def names_in(tree: ast.Module) -> Names:
         inner_imports=tuple(flow.inner_imports),
         attributes=frozenset(flow.attributes),
     )
+
+
+def _deleted_inside(tree: ast.Module) -> list[str]:
+    """Return the module's names that functions of the cell delete, e.g. `def drop(): global x; del x`."""
+    nodes = list(ast.walk(tree))
+    declared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+    return [
+        n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Del) and n.id in declared
+    ]

@@ -30,8 +30,13 @@ class _Field:
 
 
 def run_command(command: str) -> str:
-    """Return a statement that runs `!command`; like IPython, it leaves the status in `_exit_code`."""
-    return f"_exit_code = {_FLUSH} or __import__('subprocess').call({_expanded(command)}, shell=True)"
+    """Return a statement that runs `!command`; like IPython, it leaves the status in `_exit_code`.
+
+    Both of the command's streams are one, in order, as in the terminal that a kernel gives it.
+    """
+    return (
+        f"_exit_code = {_FLUSH} or __import__('subprocess').call({_expanded(command)}, shell=True, stderr=-2)"
+    )
 
 
 def read_command(command: str) -> str:

@@ -161,7 +161,7 @@ class CellRun:
         if self._execution.cell_error is not None:
             return
         for name in self._prepared.deleted:
-            if name not in values.named:
+            if name not in values.named and name not in self._execution.lost:
                 self._namespace.pop(name, None)
         for each in self._prepared.imported:
             self._import(each)

@@ -1,0 +1,34 @@
+"""The corpus, by what a cell may hold: one module per group, each with its `CASES`."""
+
+from __future__ import annotations
+
+from corpus import (
+    arrays,
+    asynchronous,
+    changes,
+    classes,
+    comprehensions,
+    control_flow,
+    displays,
+    errors,
+    estimators,
+    functions,
+    imports,
+    ipython_syntax,
+    local_modules,
+    names,
+    printing,
+    randomness,
+    sharing,
+    tables,
+    values,
+)
+from corpus.case import Case
+
+GROUPS: dict[str, tuple[Case, ...]] = {
+    module.__name__.rpartition(".")[2].replace("_", " "): module.CASES
+    for module in (
+        names, functions, classes, sharing, changes, control_flow, comprehensions, asynchronous, ipython_syntax,
+        displays, printing, imports, local_modules, arrays, tables, estimators, randomness, errors, values,
+    )
+}  # fmt: skip

@@ -1,0 +1,22 @@
+"""One cell of the corpus with its set-up; run twice by `sides`, compared by the test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """Cells of one notebook: `setup` runs here, `cell` here or in a sandbox, `then` here again.
+
+    `refused` are words of the message with which the sandbox's side refuses what would work here; `options` go
+    on the magic line; `fast` cases run by default, the others are slow.
+    """
+
+    name: str
+    cell: str
+    setup: tuple[str, ...] = ()
+    then: tuple[str, ...] = ()
+    options: str = ""
+    refused: str | None = None
+    fast: bool = False

@@ -1,0 +1,157 @@
+"""The last expression and what is displayed on the way."""
+
+from __future__ import annotations
+
+from corpus.case import Case
+
+_RICH = """
+class Rich:
+    def _repr_html_(self): return '<b>rich</b>'
+    def __repr__(self): return 'Rich()'
+"""
+
+CASES = (
+    Case("a number", "x = 41\nx + 1", fast=True),
+    Case("nothing for None", "None"),
+    Case("a text with its quotes", "'it\\'s \"quoted\"'"),
+    Case("a text of several lines", "'a\\nb'"),
+    Case("containers are wrapped as IPython wraps them", "{'key %d' % n: list(range(n)) for n in range(14)}"),
+    Case("a set is sorted", "{3, 1, 2}"),
+    Case("a function", "f", setup=("def f(x, y=1): pass",)),
+    Case("a class", "Thing", setup=("class Thing: pass",)),
+    Case("a module", "import math\nmath"),
+    Case("an exception that is a value", "ValueError('as a value')"),
+    Case("an object with an HTML form", "Rich()", setup=(_RICH,), fast=True),
+    Case(
+        "an object with several forms",
+        "Many()",
+        setup=(
+            """
+        class Many:
+            def _repr_mimebundle_(self, include=None, exclude=None):
+                data = {'text/plain': 'plain', 'application/x-own+json': {'a': [1]}}
+                return data, {'application/x-own+json': {'m': 1}}
+        """,
+        ),
+    ),
+    Case(
+        "an object with a formula and a Markdown form",
+        "Formula()",
+        setup=(
+            """
+        class Formula:
+            def _repr_latex_(self): return '$x$'
+            def _repr_markdown_(self): return '**x**'
+            def __repr__(self): return 'x'
+        """,
+        ),
+    ),
+    Case(
+        "an object with a pretty form",
+        "Pretty()",
+        setup=(
+            """
+        class Pretty:
+            def _repr_pretty_(self, p, cycle): p.text('pretty!')
+            def __repr__(self): return 'ugly'
+        """,
+        ),
+    ),
+    Case(
+        "an object whose HTML form fails",
+        "Broken()",
+        setup=(
+            "class Broken:\n    def _repr_html_(self): return None\n    def __repr__(self): return 'Broken()'",
+        ),
+    ),
+    Case(
+        "an object that displays itself",
+        "Own()",
+        setup=("class Own:\n    def _ipython_display_(self): print('I show myself')",),
+    ),
+    Case("a frame", "import pandas as pd\npd.DataFrame({'a': [1, 2], 'b': ['x', 'y']})", fast=True),
+    Case("a series", "import pandas as pd\npd.Series([1.5, 2.5], name='s', index=['i', 'j'])"),
+    Case("an array", "import numpy as np\nnp.arange(12).reshape(3, 4) / 7"),
+    Case("a long array is shortened", "import numpy as np\nnp.arange(5000)"),
+    Case(
+        "a styled frame",
+        "import pandas as pd\npd.DataFrame({'a': [1.0]}).style.format('{:.2f}').set_uuid('u')",
+        setup=(),
+    ),
+    Case("a semicolon silences", "1 + 1;"),
+    Case("a semicolon before a comment silences", "1 + 1;  # quiet"),
+    Case("a semicolon in a comment does not silence", "1 + 1  # loud;"),
+    Case("an assignment is silent", "x = 5"),
+    Case("only the last expression is shown", "1\n2\n3"),
+    Case("an expression before a statement is not shown", "5\nx = 1"),
+    Case("a last expression in a block is not shown", "if True:\n    5"),
+    Case(
+        "display in the middle",
+        """
+        display('first')
+        print('second')
+        display({'a': 1}, [2])
+        'last'
+        """,
+        fast=True,
+    ),
+    Case(
+        "display of HTML, Markdown and others",
+        """
+        from IPython.display import HTML, Markdown, Latex, JSON, SVG
+        display(HTML('<i>h</i>'), Markdown('*m*'), Latex('$l$'))
+        """,
+    ),
+    Case("the last expression is HTML", "from IPython.display import HTML\nHTML('<i>last</i>')"),
+    Case(
+        "an image",
+        "from IPython.display import Image\nImage(data=png)",
+        setup=(
+            """
+        import base64
+        png = base64.b64decode(
+            'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+        )
+        """,
+        ),
+    ),
+    Case("display of raw bundles", "display({'text/plain': 'raw', 'text/html': '<u>raw</u>'}, raw=True)"),
+    Case("display with metadata", "display('m', metadata={'text/plain': {'k': 1}})"),
+    Case(
+        "a figure shown",
+        """
+        import matplotlib.pyplot as plt
+        plt.figure(figsize=(1, 1))
+        plt.plot([1, 2])
+        plt.show()
+        """,
+        setup=("%matplotlib inline",),
+    ),
+    Case(
+        "a figure left open",
+        """
+        import matplotlib.pyplot as plt
+        fig, ax = plt.subplots(figsize=(1, 1))
+        ax.plot([1]);
+        del fig, ax
+        """,
+        setup=("%matplotlib inline",),
+    ),
+    Case("a display in a helper of another cell", "show(3)", setup=("def show(n):\n    display(f'<{n}>')",)),
+    Case("a display in a loop", "for n in range(3):\n    display(n)\n    print('n', n)"),
+    Case(
+        "a named tuple and a dataclass",
+        "Item(1)",
+        setup=(
+            """
+        from dataclasses import dataclass
+        @dataclass
+        class Item:
+            n: int
+        """,
+        ),
+    ),
+    Case("a generator is shown by its name", "(n for n in [])"),
+    Case("a very long text", "'x' * 20000"),
+    Case("other alphabets", "['žluťoučký', '漢字', '🦄']"),
+)

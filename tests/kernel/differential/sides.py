@@ -1,0 +1,203 @@
+"""The two ways to run a case: all of it in one kernel, or its cell in a sandbox; and what can be seen of each."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from pathlib import Path
+from textwrap import dedent
+
+from corpus.case import Case
+from frontend import Kernel, Message, Reply
+
+# What differs between any two runs of one cell.
+_NOISE = (
+    (re.compile(r"0x[0-9a-f]{4,}"), "0x…"),
+    (re.compile(r"\r\n"), "\n"),  # a terminal's, which IPython gives to `!cmd`
+    (re.compile(r"\b\d[\d.e+-]* ?(?:s|ms|[µμu]s|ns)\b"), "<time>"),
+    (re.compile(r"sk-container-id-\d+"), "sk-container-id"),
+    (re.compile(r"^\S+:(\d+): (?=\w*Warning)", re.M), r"<cell>:\1: "),
+)
+_NAMESPACE = "__import__('structure').of(get_ipython().user_ns)"
+AHEAD = 2  # cases
+_GO_ON = {"stop_on_error": False}  # what is queued behind a failing cell still runs
+_ARROW = re.compile(r"^-+> ?(\d+)", re.M)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one cell has shown, comparable."""
+
+    output: list[object]  # standard output, displays and results, in order
+    stderr: str
+    error: tuple[str, str] | None
+    lines: list[str]  # of the notebook's cells, in the traceback
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a user has after a case's cell."""
+
+    shown: list[Shown]  # of the cell and of those after it
+    before: dict[str, object]  # the namespace, as `structure` describes it
+    after: dict[str, object]
+    started: bool  # a run exists
+
+    def differences(self, here: Outcome) -> list[str]:
+        """Where this outcome is not what the same cells do here."""
+        shown = differences(
+            [asdict(each) for each in self.shown], [asdict(each) for each in here.shown], "shown"
+        )
+        return shown + differences(self.after, here.after, "after")
+
+
+def differences(there: object, here: object, place: str = "") -> list[str]:
+    """Where two descriptions differ, each with what is there and what is here."""
+    match there, here:
+        case dict(), dict():
+            pairs = [
+                (f"{place}.{key}", there.get(key, "nothing"), here.get(key, "nothing"))
+                for key in {**there, **here}
+            ]
+        case list(), list() if len(there) == len(here):
+            pairs = [
+                (f"{place}[{number}]", one, other)
+                for number, (one, other) in enumerate(zip(there, here, strict=True))
+            ]
+        case _:
+            return [] if there == here else [f"{place}: there {there!r}, here {here!r}"]
+    return [found for name, one, other in pairs for found in differences(one, other, name)]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a kernel was asked for on behalf of one case."""
+
+    reset: str
+    setup: list[str]
+    before: str
+    cell: str
+    after: str
+    started: str
+    then: list[str]
+
+
+class Side:
+    """One kernel; made by a fixture, with or without the extension."""
+
+    def __init__(self, kernel: Kernel, directory: str, magic: str = "") -> None:
+        self._kernel = kernel
+        self._magic = magic
+        kernel.run(
+            "import os, sys\n"
+            f"os.makedirs({directory!r})\nos.chdir({directory!r})\n"
+            f"sys.path.insert(0, {str(Path(__file__).parent)!r})\nimport structure\nsys.path.pop(0)"
+        )
+
+    def run(self, case: Case) -> Outcome:
+        """Run a case in a notebook that has run nothing yet."""
+        return self.finish(self.send(case))
+
+    def send(self, case: Case) -> Sent:
+        """Ask for all of a case to be run."""
+        kernel = self._kernel
+        return Sent(
+            kernel.question(
+                "[get_ipython().reset(), get_ipython().compile.reset_compiler_flags()]", **_GO_ON
+            ),
+            [kernel.send(_text(cell), **_GO_ON) for cell in case.setup],
+            kernel.question(_NAMESPACE, **_GO_ON),
+            kernel.send(self._cell(case), **_GO_ON),
+            kernel.question(_NAMESPACE, **_GO_ON),
+            kernel.question("'_modal_run' in globals()", **_GO_ON),
+            [kernel.send(_text(cell), **_GO_ON) for cell in case.then],
+        )
+
+    def finish(self, sent: Sent) -> Outcome:
+        """Wait for a case's end."""
+        kernel = self._kernel
+        kernel.answer(sent.reset)
+        for cell in sent.setup:
+            reply = kernel.finish(cell)
+            assert reply.ok, reply.content
+        before = kernel.answer(sent.before)
+        shown = [_shown(kernel.finish(sent.cell))]
+        after, started = kernel.answer(sent.after), kernel.answer(sent.started)
+        shown += [_shown(kernel.finish(cell)) for cell in sent.then]
+        return Outcome(shown, before, after, started)
+
+    def _cell(self, case: Case) -> str:
+        body = _text(case.cell)
+        if self._magic:
+            return f"{self._magic} {case.options}\n{body}"
+        # As many lines down as below a magic line, so that every line has the same number.
+        return body if body.startswith("%%") else f"#\n{body}"
+
+
+class Ahead:
+    """Cases sent to several kernels by turns, some of them before they are asked for."""
+
+    def __init__(self, cases: list[Case], kernels: list[Side]) -> None:
+        self._waiting = deque(cases)
+        self._kernels = cycle(kernels)
+        self._sent: dict[str, tuple[Side, Sent]] = {}
+
+    def outcome(self, case: Case) -> Outcome:
+        """Wait for a case to end."""
+        while self._waiting and (case.name not in self._sent or len(self._sent) <= AHEAD):
+            self._send(self._waiting.popleft())
+        kernel, sent = self._sent.pop(case.name)
+        return kernel.finish(sent)
+
+    def _send(self, case: Case) -> None:
+        kernel = next(self._kernels)
+        self._sent[case.name] = kernel, kernel.send(case)
+
+
+def _text(cell: str) -> str:
+    """A cell as the user has it; in the corpus, those of several lines are indented below their quotes."""
+    return dedent(cell).strip("\n") if cell.startswith("\n") else cell
+
+
+def _shown(reply: Reply) -> Shown:
+    output: list[object] = []
+    error = None
+    lines: list[str] = []
+    panel = {_display_id(each) for each in reply.messages if _is_panel(each)} - {None}
+    for message in reply.messages:
+        content = message["content"]
+        match message["msg_type"]:
+            case "stream" if content["name"] == "stdout":
+                if output and isinstance(output[-1], str):
+                    output[-1] += content["text"]
+                else:
+                    output.append(content["text"])
+            case "execute_result":
+                output.append({"result": _quiet(content["data"]), "metadata": content["metadata"]})
+            case "display_data" | "update_display_data" if _display_id(message) not in panel:
+                output.append({"display": _quiet(content["data"]), "metadata": content["metadata"]})
+            case "error":
+                error = content["ename"], _quiet(content["evalue"])
+                lines = _ARROW.findall(reply.traceback)
+    return Shown([_quiet(each) for each in output], str(_quiet(reply.stderr)), error, lines)
+
+
+def _is_panel(message: Message) -> bool:
+    return "Modal step" in str(message["content"].get("data", {}).get("text/html", ""))
+
+
+def _display_id(message: Message) -> str | None:
+    found: str | None = message["content"].get("transient", {}).get("display_id")
+    return found
+
+
+def _quiet(thing: object) -> object:
+    if isinstance(thing, str):
+        for noise, word in _NOISE:
+            thing = noise.sub(word, thing)
+        return thing
+    if isinstance(thing, dict):
+        return {kind: "<png>" if kind == "image/png" else _quiet(data) for kind, data in thing.items()}
+    return thing

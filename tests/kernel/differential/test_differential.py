@@ -1,0 +1,48 @@
+"""A corpus of cells, each run by plain IPython and through `%%modal_step`: the notebook must end in the same state."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from corpus import GROUPS
+from corpus.case import Case
+from corpus.gaps import OPEN
+from sides import Ahead, Side, differences
+
+CASES = {f"{group}: {case.name}": case for group, cases in GROUPS.items() for case in cases}
+
+
+def chosen(*, refused: bool) -> list[Any]:
+    """The corpus as parameters; what is not fast runs with everything only."""
+    return [
+        pytest.param(case, id=name, marks=[] if case.fast else [pytest.mark.slow])
+        for name, case in CASES.items()
+        if (case.refused is not None) is refused and name not in OPEN
+    ]
+
+
+@pytest.mark.parametrize("case", chosen(refused=False))
+def test_the_notebook_ends_in_the_same_state(case: Case, here: Side, there: Ahead) -> None:
+    found = there.outcome(case).differences(here.run(case))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("case", chosen(refused=True))
+def test_what_cannot_work_there_is_refused_before_anything_changes(case: Case, there: Ahead) -> None:
+    assert case.refused is not None
+    outcome = there.outcome(case)
+    error = outcome.shown[0].error
+    assert error is not None
+    assert case.refused in error[1]
+    assert (outcome.shown[0].output, outcome.started) == ([], False)
+    assert not differences(outcome.after, outcome.before)
+
+
+def test_the_corpus_has_a_fast_case_of_every_group_and_no_name_twice() -> None:
+    assert len(CASES) - len(OPEN) >= 150
+    assert set(OPEN) <= set(CASES)
+    assert [name for name, count in Counter(case.name for case in CASES.values()).items() if count > 1] == []
+    for group, cases in GROUPS.items():
+        assert any(case.fast for case in cases if f"{group}: {case.name}" not in OPEN), group
