@@ -22,7 +22,7 @@ class ModalNotebookSettings(ModalStepOperatorSettings):
     workspace: str | None = Field(None, description="Modal workspace the token must belong to.")
 
 
-class ModalNotebookConfig(ModalStepOperatorConfig, ModalNotebookSettings):
+class ModalNotebookConfig(ModalNotebookSettings, ModalStepOperatorConfig):
     """Configuration of the component."""
 
     @property

@@ -20,7 +20,7 @@ def record(running: Execution) -> None:
     Never call it on the main thread: there ZenML replaces the process's signal handlers.
     """
     warmup.wait()
-    warmup.silent.set(True)
+    warmup.hush()
     execution.enter(running)
     with scope.using(stack.own_stack()):
         _run_pipeline(running.job)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from zenml.client import Client
     from zenml.models import StackResponse
 
 NAME = "modal_notebook"  # of the flavor, of our operator and of our stack
@@ -14,15 +16,26 @@ _FLAVOR_SOURCE = "zenml_modal_nb.pipelines.flavor.ModalNotebookFlavor"
 
 def own_stack() -> StackResponse:
     """Return our stack, registering flavor, operator and stack where they are missing."""
+    from filelock import FileLock
     from zenml.client import Client
-    from zenml.enums import StackComponentType
-    from zenml.exceptions import EntityExistsError
+    from zenml.config.global_config import GlobalConfiguration
 
     client = Client()
     with suppress(KeyError):
         return client.get_stack(NAME, allow_name_prefix_match=False)
+    # Kernels that start at once: ZenML's store looks and then inserts, and raises the database's own error in between.
+    with FileLock(Path(GlobalConfiguration().config_directory) / f"{NAME}.lock"):
+        with suppress(KeyError):
+            return client.get_stack(NAME, allow_name_prefix_match=False)
+        return _register(client)
+
+
+def _register(client: Client) -> StackResponse:
+    from zenml.enums import StackComponentType
+    from zenml.exceptions import EntityExistsError
+
     operator_type = StackComponentType.STEP_OPERATOR
-    with suppress(EntityExistsError):  # another kernel of this user was first
+    with suppress(EntityExistsError):  # another machine was first
         client.create_flavor(_FLAVOR_SOURCE, operator_type)
     with suppress(EntityExistsError):
         client.create_stack_component(NAME, NAME, operator_type, configuration={})

@@ -1,7 +1,8 @@
 """The import of zenml, quiet and off the user's path: it takes seconds and changes the process.
 
-zenml's import installs rich tracebacks, raises the root logger's level and prints its log to stdout. The user asked
-for none of it, so tracebacks and the root logger stay as they were, unless the user imported zenml before us.
+zenml's import installs rich tracebacks, raises the root logger's level, prints its log to stdout, turns warnings into
+log records and quietens TensorFlow. The user asked for none of it, so all that stays as it was, unless the user
+imported zenml before us.
 """
 
 from __future__ import annotations
@@ -11,33 +12,60 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from concurrent import futures
 from concurrent.futures import Future
 from typing import Any
 
 _RICH_TRACEBACK = "ZENML_ENABLE_RICH_TRACEBACK"
+_SET_BY_ZENML = "TF_CPP_MIN_LOG_LEVEL"
 
 # Set while our own run is being compiled and recorded: what zenml logs then is not for the user's cell.
-silent: contextvars.ContextVar[bool] = contextvars.ContextVar("zenml_modal_nb_silent", default=False)
+_silent: contextvars.ContextVar[bool] = contextvars.ContextVar("zenml_modal_nb_silent", default=False)
 
 _lock = threading.Lock()
 _warm: Future[None] | None = None
 
 
-class _Chatter(logging.Filter):
-    """Keeps from zenml's console handler what a user did not ask for."""
+class _Silence(logging.Filter):
+    """Keeps from a handler what is logged while our own run is recorded."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _silent.get()
+
+
+class _Chatter(_Silence):
+    """Keeps from zenml's console handler, too, what would not be seen without it."""
 
     def __init__(self, imported_by_us: bool) -> None:
         super().__init__()
         self._imported_by_us = imported_by_us
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if silent.get():
+        if not super().filter(record):
             return False
-        # Without zenml's handler nobody would have seen another library's INFO.
-        return (
-            not self._imported_by_us or record.name.startswith("zenml") or record.levelno >= logging.WARNING
-        )
+        if not self._imported_by_us or record.name.startswith("zenml"):
+            return True
+        # As logging's last resort: warnings that nobody else shows.
+        return record.levelno >= logging.WARNING and not _is_handled(record.name)
+
+
+def hush() -> None:
+    """Let nothing that this thread logs from now on be seen, on handlers of the user's either."""
+    _silent.set(True)
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(each, _Silence) for each in handler.filters):
+            handler.addFilter(_Silence())
+
+
+def _is_handled(name: str) -> bool:
+    """Whether a logger has a handler that is not zenml's, of its own or further up."""
+    logger: logging.Logger | None = logging.getLogger(name)
+    while logger is not None:
+        if any(not type(handler).__module__.startswith("zenml") for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 def begin() -> None:
@@ -69,7 +97,7 @@ def settle() -> None:
 
 def _run(done: Future[None]) -> None:
     try:
-        silent.set(True)
+        hush()
         import_quietly()
         _open_store()
         done.set_result(None)
@@ -81,8 +109,8 @@ def import_quietly() -> None:
     """Import zenml and leave the process as it was."""
     imported_by_us = "zenml" not in sys.modules
     root = logging.getLogger()
-    level = root.level
-    given = os.environ.get(_RICH_TRACEBACK)
+    level, show_warning = root.level, warnings.showwarning
+    given = {name: os.environ.get(name) for name in (_RICH_TRACEBACK, _SET_BY_ZENML)}
     if imported_by_us:
         os.environ[_RICH_TRACEBACK] = "false"
     try:
@@ -90,16 +118,19 @@ def import_quietly() -> None:
         from zenml.logger import ZenMLConsoleHandler
     finally:
         if imported_by_us:
-            if given is None:
-                del os.environ[_RICH_TRACEBACK]
-            else:
-                os.environ[_RICH_TRACEBACK] = given
+            for name, value in given.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+    if imported_by_us and warnings.showwarning is not show_warning:
+        logging.captureWarnings(False)
     if imported_by_us:
         logging.getLogger("zenml").setLevel(root.level)
         root.setLevel(level)
     for handler in root.handlers:
         if isinstance(handler, ZenMLConsoleHandler) and not any(
-            isinstance(f, _Chatter) for f in handler.filters
+            isinstance(each, _Chatter) for each in handler.filters
         ):
             handler.addFilter(_Chatter(imported_by_us))
 

@@ -27,8 +27,9 @@ class Tracebacks:
         lines = traceback.draw(
             report, cell_file=self._cell.filename, cell_lines=self._lines, cell_label=self._cell.label
         )
-        # IPython asks an exception for its own rendering before it draws one.
-        error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
+        # IPython asks an exception for its own rendering before it draws one. Not an attribute's assignment, which a
+        # class may refuse, e.g. a frozen dataclass.
+        vars(error)["_render_traceback_"] = lambda: lines
         return error
 
     def stopped(self) -> KeyboardInterrupt:

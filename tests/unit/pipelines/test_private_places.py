@@ -1,0 +1,92 @@
+"""The places inside ZenML that we lean on and that are not its public interface.
+
+When one of these fails, ZenML has changed: look at `pipelines/scope.py` and `pipelines/recording.py` before anything
+else, then at the version range in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("own_zenml")
+
+MOVED = "ZenML has moved or changed {}; see the module's docstring for what it is used for."
+
+
+def parameters(function: object) -> list[str]:
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+
+
+def test_the_active_stack_is_a_property_of_the_client_that_every_look_up_goes_through() -> None:
+    from zenml.client import Client
+
+    place = vars(Client).get("active_stack_model")
+    assert isinstance(place, property), MOVED.format("Client.active_stack_model (scope.using)")
+    assert place.fset is None, MOVED.format("Client.active_stack_model (scope.using)")
+    assert parameters(place.fget) == ["self"], MOVED.format("Client.active_stack_model (scope.using)")
+    source = inspect.getsource(Client.active_stack.fget)
+    assert "self.active_stack_model" in source, MOVED.format("Client.active_stack (scope.using)")
+
+
+def test_the_source_root_is_looked_up_by_a_function_of_the_module() -> None:
+    from zenml.utils import source_utils
+
+    assert parameters(source_utils.get_source_root) == [], MOVED.format("get_source_root (scope.root_here)")
+    users = [
+        name
+        for name, function in inspect.getmembers(source_utils, inspect.isfunction)
+        if "get_source_root()" in inspect.getsource(function) and name != "get_source_root"
+    ]
+    assert users, MOVED.format("the use of get_source_root by its module's name (scope.root_here)")
+
+
+def test_the_distribution_of_a_module_is_looked_up_by_a_function_of_the_module() -> None:
+    from zenml.utils import source_utils
+
+    look_up = source_utils._get_package_for_module
+    assert parameters(look_up) == ["module_name"], MOVED.format("_get_package_for_module (scope)")
+
+
+def test_the_local_orchestrator_sets_variables_by_a_name_of_its_module() -> None:
+    from zenml.orchestrators.local import local_orchestrator
+
+    assert hasattr(local_orchestrator, "temporary_environment"), MOVED.format("temporary_environment (scope)")
+    source = inspect.getsource(local_orchestrator.LocalOrchestrator)
+    assert "temporary_environment(" in source, MOVED.format("temporary_environment (scope)")
+
+
+def test_the_step_runner_loads_its_step_and_parses_inputs_in_methods_of_its_own() -> None:
+    from zenml.orchestrators.step_runner import StepRunner
+
+    assert parameters(StepRunner._load_step) == ["self"], MOVED.format("StepRunner._load_step (recording)")
+    assert parameters(StepRunner._parse_inputs)[:3] == ["self", "signature", "input_artifacts"], MOVED.format(
+        "StepRunner._parse_inputs (recording)"
+    )
+    source = inspect.getsource(StepRunner)
+    assert "self._load_step()" in source, MOVED.format("the call of StepRunner._load_step (recording)")
+    assert "self._parse_inputs(" in source, MOVED.format("the call of StepRunner._parse_inputs (recording)")
+    assert ".call_entrypoint" in source, MOVED.format("the call of the step's body (recording)")
+
+
+def test_the_step_runner_is_run_with_what_the_record_gives_it() -> None:
+    from zenml.orchestrators.step_runner import StepRunner
+
+    assert parameters(StepRunner.run)[1:] == [
+        "pipeline_run",
+        "step_run",
+        "input_artifacts",
+        "output_artifact_uris",
+        "step_run_info",
+    ], MOVED.format("StepRunner.run (recording)")
+
+
+def test_the_recorder_takes_the_place_of_what_it_overrides() -> None:
+    from zenml.orchestrators.step_runner import StepRunner
+
+    from zenml_modal_nb.pipelines.recording import _Recorder
+
+    for name in ("_load_step", "_parse_inputs"):
+        ours, theirs = getattr(_Recorder, name), getattr(StepRunner, name)
+        assert parameters(ours) == parameters(theirs), MOVED.format(f"StepRunner.{name} (recording)")
