@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpclib.client
 import pytest
@@ -14,6 +16,8 @@ from modal_proto import api_pb2
 from modal_proto import task_command_router_pb2 as pb2
 from modal_proto.api_grpc import ModalClientStub
 from modal_proto.task_command_router_grpc import TaskCommandRouterStub
+
+from zenml_modal_nb.emulator.filesystem import TOOL
 
 METADATA = {"x-modal-token-id": TOKEN[0], "x-modal-token-secret": TOKEN[1]}
 
@@ -130,3 +134,34 @@ def test_waiting_holds_for_as_long_as_asked_and_no_longer(local: Local) -> None:
         assert 0.3 <= clock() - begin < 5
 
     converse(local, sandbox.object_id, talk)
+
+
+def test_a_file_written_through_the_api_appears_whole(local: Local, tmp_path: Path) -> None:
+    sandbox = local.create("sleep", "60")
+    target = tmp_path / "file"
+    target.write_text("old")
+
+    async def talk(stubs: Stubs) -> None:
+        async def write(exec_id: str, offset: int, data: bytes, eof: bool) -> None:
+            request = pb2.TaskExecStdinWriteRequest(
+                task_id=stubs.task_id, exec_id=exec_id, offset=offset, data=data, eof=eof
+            )
+            await stubs.router.TaskExecStdinWrite(request, metadata=stubs.bearer)
+
+        for exec_id in ("complete", "abandoned"):
+            start = pb2.TaskExecStartRequest(
+                task_id=stubs.task_id,
+                exec_id=exec_id,
+                command_args=[TOOL, json.dumps({"WriteFile": {"path": str(target)}})],
+            )
+            await stubs.router.TaskExecStart(start, metadata=stubs.bearer)
+        await write("complete", 0, b"ne", False)
+        await write("abandoned", 0, b"half", False)
+        assert target.read_text() == "old"
+        await write("complete", 2, b"w", True)
+        assert target.read_text() == "new"
+
+    converse(local, sandbox.object_id, talk)
+    sandbox.terminate(wait=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert target.read_text() == "new"

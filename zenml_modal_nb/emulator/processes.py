@@ -7,7 +7,8 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Coroutine, Mapping, Sequence
+import time
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ from zenml_modal_nb.emulator.state.refusals import ConflictError, UnavailableErr
 NOT_FOUND_CODE = 127  # what a shell answers for a command that does not exist
 NOT_EXECUTABLE_CODE = 126
 STDIN_BUFFER = 16 * 1024 * 1024  # bytes; the most the SDK sends in one write
+GONE_SECONDS = 2.0  # how long a killed process may take to be gone; on a busy machine some milliseconds
 DRAIN_SECONDS = 2.0  # how long output may go on arriving after the process and all it started are gone
 
 # Set in every process of a sandbox (as at Modal), and inherited: it finds those that left the process group.
@@ -211,6 +213,16 @@ async def start(
     return process
 
 
+def ended(stdout: Output, stderr: Output, code: int) -> Process:
+    """A process that has ended long ago."""
+    process = Process(stdout, stderr)
+    process.stdin.ended = True
+    process._drained.set()
+    process._code.set_result(code)
+    process._begun.set()
+    return process
+
+
 async def _launch_after(room: Coroutine[None, None, None], process: Process, command: Command) -> None:
     await room
     process._waiting = None
@@ -263,6 +275,32 @@ def kill_group(pid: int) -> None:
         return
 
 
+def used_below(pids: Collection[int]) -> dict[int, tuple[float, int]]:
+    """CPU seconds and resident bytes of these processes, each with all that descend from it."""
+    found = dict.fromkeys(pids, (0.0, 0))
+    parents: dict[int, int] = {}
+    alive = []
+    for process in psutil.process_iter():
+        try:
+            parents[process.pid] = process.ppid()
+            alive.append(process)
+        except psutil.Error:  # it has just ended
+            continue
+    for process in alive:
+        root: int | None = process.pid
+        while root and root not in found:
+            root = parents.get(root)
+        if not root:
+            continue
+        try:
+            times, held = process.cpu_times(), process.memory_info().rss
+        except psutil.Error:  # ended, or not ours to look into
+            continue
+        seconds, memory = found[root]
+        found[root] = (seconds + times.user + times.system, memory + held)
+    return found
+
+
 def open_below(identifier: str, directories: Sequence[Path]) -> list[str]:
     """What the processes of a sandbox have open below these directories, e.g. `path a.txt is open in python`."""
     found = []
@@ -286,12 +324,27 @@ def open_below(identifier: str, directories: Sequence[Path]) -> list[str]:
 
 
 def kill_marked(identifiers: Sequence[str]) -> None:
-    """Kill every process that runs in one of these sandboxes, whatever group or session it has moved to."""
+    """Kill every process that runs in one of these sandboxes, whatever group or session it has moved to.
+
+    Returns when they are gone, also those that were killed before and have not ended yet.
+    """
     wanted = set(identifiers)
+    killed = []
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARKER) in wanted:
                 process.kill()
+                killed.append(process)
         except psutil.Error:
             # Another user's process, or one that has just ended: not ours to kill.
             continue
+    deadline = time.monotonic() + GONE_SECONDS
+    while any(_is_alive(process) for process in killed) and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

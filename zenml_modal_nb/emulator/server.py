@@ -23,20 +23,25 @@ from zenml_modal_nb.emulator.services.auth import AuthService, Guard
 from zenml_modal_nb.emulator.services.blobs import BlobService
 from zenml_modal_nb.emulator.services.callers import RouterAddress
 from zenml_modal_nb.emulator.services.calls import Servable, Service, assemble
+from zenml_modal_nb.emulator.services.environments import EnvironmentService
 from zenml_modal_nb.emulator.services.images import ImageService
+from zenml_modal_nb.emulator.services.journal import JournalService
 from zenml_modal_nb.emulator.services.router import RouterService
 from zenml_modal_nb.emulator.services.sandboxes import SandboxCalls
 from zenml_modal_nb.emulator.services.sandboxes_v1 import SandboxServiceV1
 from zenml_modal_nb.emulator.services.sandboxes_v2 import SandboxServiceV2
 from zenml_modal_nb.emulator.services.secrets import SecretService
+from zenml_modal_nb.emulator.services.usage import UsageService
 from zenml_modal_nb.emulator.services.volumes import VolumeService
 from zenml_modal_nb.emulator.settings import ServerSettings
 from zenml_modal_nb.emulator.state.addresses import Addresses
 from zenml_modal_nb.emulator.state.apps import Apps
+from zenml_modal_nb.emulator.state.archive import Archive
 from zenml_modal_nb.emulator.state.blobs import Blobs
 from zenml_modal_nb.emulator.state.blocks import Blocks
 from zenml_modal_nb.emulator.state.builds import Builder
 from zenml_modal_nb.emulator.state.credentials import Credentials
+from zenml_modal_nb.emulator.state.environments import Environments
 from zenml_modal_nb.emulator.state.images import Images
 from zenml_modal_nb.emulator.state.mounts import Mounts
 from zenml_modal_nb.emulator.state.output import Reading
@@ -106,13 +111,14 @@ async def serve(settings: ServerSettings) -> Server:
     url = f"http://{host}:{port}"
     credentials = Credentials(settings.token_id, settings.token_secret, time.time)
     interpreters = Interpreters(settings.python, settings.state_dir / "interpreters")
-    mounts = Mounts(settings.state_dir / "files")
+    mounts = Mounts(Records(settings.state_dir / RECORDS / "mounts"), settings.state_dir / "files")
     images = _images(settings, interpreters, mounts)
     faults = Faults()
     blocks, blobs = Blocks(settings.state_dir / "blocks"), Blobs(settings.state_dir / "blobs")
     volumes = Volumes(Records(settings.state_dir / RECORDS / "volumes"), blocks)
     preparation = Preparation(images, mounts, volumes)
-    sandboxes = Sandboxes(settings.state_dir, preparation, settings.log_retention, faults)
+    archive = Archive(Records(settings.state_dir / RECORDS / "sandboxes"), settings.state_dir / "finished")
+    sandboxes = Sandboxes(settings.state_dir, preparation, archive, settings.log_retention, faults)
     images.sweep()
     sandboxes.sweep()
     volumes.sweep()
@@ -162,17 +168,21 @@ def _services(
     apps = Apps(Records(settings.state_dir / RECORDS / "apps"))
     secrets = Secrets(Records(settings.state_dir / RECORDS / "secrets"))
     reading = Reading(settings.read_size, settings.read_delay)
-    v1 = SandboxCalls(1, (1,), settings, apps, sandboxes)
-    v2 = SandboxCalls(2, (1, 2), settings, apps, sandboxes)  # V2's list has both kinds
+    environments = Environments(Records(settings.state_dir / RECORDS / "environments"), settings.environment)
+    v1 = SandboxCalls(1, (1,), environments, apps, sandboxes)
+    v2 = SandboxCalls(2, (1, 2), environments, apps, sandboxes)  # V2's list has both kinds
     control: list[Service] = [
         AuthService(settings, credentials),
-        AppService(settings, apps, sandboxes),
+        AppService(environments, apps, sandboxes),
+        JournalService(apps, sandboxes),
+        UsageService(apps, sandboxes),
         BlobService(blobs, addresses),
         ImageService(images, mounts, blobs, secrets),
-        SecretService(settings, secrets),
+        EnvironmentService(environments, apps, secrets, volumes, sandboxes),
+        SecretService(environments, secrets),
         SandboxServiceV1(v1, apps, sandboxes, secrets, credentials, reading, router),
         SandboxServiceV2(v2, apps, sandboxes, secrets, credentials, router),
-        VolumeService(settings, volumes, mounts, blobs, sandboxes, addresses),
+        VolumeService(environments, volumes, mounts, blobs, sandboxes, addresses),
     ]
     inside = RouterService(sandboxes, secrets, reading)
     return [assemble(ModalClientBase, control), assemble(TaskCommandRouterBase, [inside])]

@@ -8,16 +8,16 @@ from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.services.calls import Method
-from zenml_modal_nb.emulator.settings import ServerSettings
 from zenml_modal_nb.emulator.state.apps import App, Apps
+from zenml_modal_nb.emulator.state.environments import Environments
 from zenml_modal_nb.emulator.state.registry import Sandboxes
 
 
 class AppService:
     """Find, list, tag and stop apps."""
 
-    def __init__(self, settings: ServerSettings, apps: Apps, sandboxes: Sandboxes) -> None:
-        self._settings = settings
+    def __init__(self, environments: Environments, apps: Apps, sandboxes: Sandboxes) -> None:
+        self._environments = environments
         self._apps = apps
         self._sandboxes = sandboxes
 
@@ -33,7 +33,7 @@ class AppService:
 
     async def get_or_create(self, request: api_pb2.AppGetOrCreateRequest) -> api_pb2.AppGetOrCreateResponse:
         create = request.object_creation_type == api_pb2.OBJECT_CREATION_TYPE_CREATE_IF_MISSING
-        environment = request.environment_name or self._settings.environment
+        environment = self._environments.existing(request.environment_name)
         app = self._apps.look_up(request.app_name, environment, create)
         return api_pb2.AppGetOrCreateResponse(app_id=app.id, handle_metadata=_metadata(app))
 
@@ -52,7 +52,7 @@ class AppService:
                 n_running_tasks=len(self._sandboxes.listed(app.id, {}, 0, (1, 2))),
                 metadata=_metadata(app),
             )
-            for app in self._apps.listed(request.environment_name)
+            for app in self._apps.listed(self._environments.existing(request.environment_name))
         ]
         return api_pb2.AppListResponse(apps=items)
 

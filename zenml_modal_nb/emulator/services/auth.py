@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from google.protobuf.empty_pb2 import Empty
 from grpclib.events import RecvRequest
 from modal_proto import api_pb2
 
-from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.services.calls import Method, refusal
 from zenml_modal_nb.emulator.settings import ServerSettings
 from zenml_modal_nb.emulator.state.credentials import Credentials
@@ -51,19 +49,16 @@ class Guard:
 
 
 class AuthService:
-    """Greeting, tokens, workspace, environments and prices."""
+    """Greeting, tokens, workspace and prices."""
 
     def __init__(self, settings: ServerSettings, credentials: Credentials) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._started_at = time.time()
 
     def methods(self) -> Mapping[str, Method]:
         return {
             "ClientHello": self.greet,
             "AuthTokenGet": self.issue_token,
-            "EnvironmentGetOrCreate": self.find_environment,
-            "EnvironmentList": self.list_environments,
             "WorkspaceNameLookup": self.name_workspace,
             "WorkspaceSettings": self.describe_workspace,
             "WorkspaceBillingRates": self.price,
@@ -74,34 +69,6 @@ class AuthService:
 
     async def issue_token(self, _: api_pb2.AuthTokenGetRequest) -> api_pb2.AuthTokenGetResponse:
         return api_pb2.AuthTokenGetResponse(token=self._credentials.issue(CONTROL))
-
-    async def find_environment(
-        self, request: api_pb2.EnvironmentGetOrCreateRequest
-    ) -> api_pb2.EnvironmentGetOrCreateResponse:
-        """Differs: any name is an environment."""
-        # Any name is an environment here: a user's profile may name one that exists at Modal only.
-        name = request.deployment_name or self._settings.environment
-        return api_pb2.EnvironmentGetOrCreateResponse(
-            environment_id=identifiers.content_id("en", name.encode()),
-            metadata=api_pb2.EnvironmentMetadata(
-                name=name,
-                settings=api_pb2.EnvironmentSettings(
-                    image_builder_version=BUILDER_VERSION, webhook_suffix=""
-                ),
-            ),
-        )
-
-    async def list_environments(self, _: Empty) -> api_pb2.EnvironmentListResponse:
-        """Differs: there is one environment."""
-        name = self._settings.environment
-        item = api_pb2.EnvironmentListItem(
-            name=name,
-            environment_id=identifiers.content_id("en", name.encode()),
-            created_at=self._started_at,
-            default=True,
-            image_builder_version=BUILDER_VERSION,
-        )
-        return api_pb2.EnvironmentListResponse(items=[item])
 
     async def name_workspace(self, _: Empty) -> api_pb2.WorkspaceNameLookupResponse:
         name = self._settings.workspace

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.state.mounted import VolumeMount
 from zenml_modal_nb.emulator.state.refusals import UnsupportedError
-from zenml_modal_nb.emulator.state.resources import Gpu
+from zenml_modal_nb.emulator.state.resources import (
+    LEAST_CORES,
+    LEAST_MEMORY,
+    Gpu,
+    Request,
+    check_placement,
+)
 from zenml_modal_nb.emulator.state.sandboxes import Definition, End, Outcome, Sandbox
 from zenml_modal_nb.emulator.state.secrets import Secrets
 
@@ -16,6 +23,7 @@ _STATUSES = {
     End.TIMED_OUT: api_pb2.GenericResult.GENERIC_STATUS_TIMEOUT,
     End.TERMINATED: api_pb2.GenericResult.GENERIC_STATUS_TERMINATED,
     End.OUT_OF_MEMORY: api_pb2.GenericResult.GENERIC_STATUS_KERNEL_OOM_KILL,
+    End.IDLE: api_pb2.GenericResult.GENERIC_STATUS_IDLE_TIMEOUT,
     End.LOST: api_pb2.GenericResult.GENERIC_STATUS_INTERNAL_FAILURE,
 }
 
@@ -54,7 +62,8 @@ def definition_of(
         raise UnsupportedError("The local Modal API has no tunnels to a sandbox's ports. Run this on Modal.")
     if wire.network_access.network_access_type not in _OPEN:
         raise UnsupportedError("The local Modal API cannot restrict a sandbox's network. Run this on Modal.")
-    gpu = wire.resources.gpu_config
+    asked, gpu = wire.resources, wire.resources.gpu_config
+    check_placement(wire.scheduler_placement.regions, wire.cloud_provider_str)
     return Definition(
         version=version,
         app_id=app_id,
@@ -66,6 +75,13 @@ def definition_of(
         name=wire.name,
         tags={tag.tag_name: tag.tag_value for tag in tags},
         gpu=Gpu(gpu.gpu_type, gpu.count) if gpu.gpu_type or gpu.count else None,
+        request=Request(
+            cores=max(asked.milli_cpu / 1000, LEAST_CORES),
+            memory_mib=max(asked.memory_mb, LEAST_MEMORY),
+            memory_limit=asked.memory_mb_max,
+            threads=0 if asked.skip_num_threads_env_vars else math.ceil(asked.milli_cpu / 1000),
+        ),
+        idle_timeout=wire.idle_timeout_secs,
         mounts=tuple(wire.mount_ids),
         volumes=tuple(
             VolumeMount(mount.volume_id, mount.mount_path, mount.read_only, mount.sub_path)
@@ -111,7 +127,8 @@ def info_of(sandbox: Sandbox) -> api_pb2.SandboxInfo:
         id=sandbox.id,
         created_at=sandbox.created_at,
         app_id=sandbox.definition.app_id,
-        name=sandbox.definition.name,
+        name=sandbox.name,
+        idle_timeout_secs=sandbox.definition.idle_timeout,
         image_id=sandbox.definition.image_id,
         timeout_secs=sandbox.definition.timeout,
         tags=tags_of(sandbox),

@@ -9,8 +9,8 @@ from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.services.calls import Method
 from zenml_modal_nb.emulator.services.definitions import info_of, metadata_of, result_of, tags_of
-from zenml_modal_nb.emulator.settings import ServerSettings
 from zenml_modal_nb.emulator.state.apps import Apps
+from zenml_modal_nb.emulator.state.environments import Environments
 from zenml_modal_nb.emulator.state.refusals import NotFoundError
 from zenml_modal_nb.emulator.state.registry import Sandboxes
 
@@ -22,13 +22,13 @@ class SandboxCalls:
         self,
         version: int,
         listed: tuple[int, ...],
-        settings: ServerSettings,
+        environments: Environments,
         apps: Apps,
         sandboxes: Sandboxes,
     ) -> None:
         self._version = version
         self._listed = listed
-        self._settings = settings
+        self._environments = environments
         self._apps = apps
         self._sandboxes = sandboxes
 
@@ -74,7 +74,7 @@ class SandboxCalls:
         return Empty()
 
     async def find(self, request: api_pb2.SandboxGetFromNameRequest) -> api_pb2.SandboxGetFromNameResponse:
-        app = self._apps.named(request.app_name, request.environment_name or self._settings.environment)
+        app = self._apps.named(request.app_name, self._environments.existing(request.environment_name))
         if app is None:
             raise NotFoundError(f"App {request.app_name!r} not found.")
         sandbox = self._sandboxes.named(

@@ -43,6 +43,7 @@ class SandboxServiceV2:
             **self._calls.methods(),
             "SandboxCreateV2": self.create,
             "SandboxGetCommandRouterAccess": self.give_access,
+            "SandboxSetName": self.rename,
         }
 
     async def create(self, request: api_pb2.SandboxCreateV2Request) -> api_pb2.SandboxCreateV2Response:
@@ -65,6 +66,10 @@ class SandboxServiceV2:
             metadata=metadata_of(sandbox),
             command_router_access=access,
         )
+
+    async def rename(self, request: api_pb2.SandboxSetNameRequest) -> api_pb2.SandboxSetNameResponse:
+        self._sandboxes.rename(request.sandbox_id, request.name)
+        return api_pb2.SandboxSetNameResponse()
 
     async def give_access(
         self, request: api_pb2.SandboxGetCommandRouterAccessRequest

@@ -10,7 +10,7 @@ from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.services.calls import Method
 from zenml_modal_nb.emulator.services.creation import creation_of
-from zenml_modal_nb.emulator.settings import ServerSettings
+from zenml_modal_nb.emulator.state.environments import Environments
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError
 from zenml_modal_nb.emulator.state.secrets import Secret, Secrets
 
@@ -18,8 +18,8 @@ from zenml_modal_nb.emulator.state.secrets import Secret, Secrets
 class SecretService:
     """Make, find, change and list secrets; no call ever answers a value."""
 
-    def __init__(self, settings: ServerSettings, secrets: Secrets) -> None:
-        self._settings = settings
+    def __init__(self, environments: Environments, secrets: Secrets) -> None:
+        self._environments = environments
         self._secrets = secrets
 
     def methods(self) -> Mapping[str, Method]:
@@ -35,7 +35,7 @@ class SecretService:
         self, request: api_pb2.SecretGetOrCreateRequest
     ) -> api_pb2.SecretGetOrCreateResponse:
         creation = creation_of(request.object_creation_type)
-        environment = request.environment_name or self._settings.environment
+        environment = self._environments.existing(request.environment_name)
         secret = self._secrets.get_or_create(
             request.deployment_name,
             environment,
@@ -58,7 +58,7 @@ class SecretService:
         return Empty()
 
     async def list(self, request: api_pb2.SecretListRequest) -> api_pb2.SecretListResponse:
-        environment = request.environment_name or self._settings.environment
+        environment = self._environments.existing(request.environment_name)
         page = request.pagination
         found = self._secrets.listed(environment, page.created_before or math.inf, page.max_objects or 100)
         items = [

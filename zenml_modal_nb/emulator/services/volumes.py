@@ -13,10 +13,10 @@ from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.services.calls import Method
 from zenml_modal_nb.emulator.services.creation import creation_of
-from zenml_modal_nb.emulator.settings import ServerSettings
 from zenml_modal_nb.emulator.state.addresses import Address, Addresses
 from zenml_modal_nb.emulator.state.blobs import Blobs
 from zenml_modal_nb.emulator.state.blocks import BLOCK_SIZE
+from zenml_modal_nb.emulator.state.environments import Environments
 from zenml_modal_nb.emulator.state.mounts import Mounts
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError
 from zenml_modal_nb.emulator.state.registry import Sandboxes
@@ -32,14 +32,14 @@ class VolumeService:
 
     def __init__(
         self,
-        settings: ServerSettings,
+        environments: Environments,
         volumes: Volumes,
         mounts: Mounts,
         blobs: Blobs,
         sandboxes: Sandboxes,
         addresses: Addresses,
     ) -> None:
-        self._settings = settings
+        self._environments = environments
         self._volumes = volumes
         self._mounts = mounts
         self._blobs = blobs
@@ -73,7 +73,7 @@ class VolumeService:
     ) -> api_pb2.VolumeGetOrCreateResponse:
         volume = self._volumes.get_or_create(
             request.deployment_name,
-            request.environment_name or self._settings.environment,
+            self._environments.existing(request.environment_name),
             # As at Modal: who asks for no version gets the first.
             request.version or api_pb2.VOLUME_FS_VERSION_V1,
             creation_of(request.object_creation_type),
@@ -91,7 +91,7 @@ class VolumeService:
         return Empty()
 
     async def list(self, request: api_pb2.VolumeListRequest) -> api_pb2.VolumeListResponse:
-        environment = request.environment_name or self._settings.environment
+        environment = self._environments.existing(request.environment_name)
         page = request.pagination
         found = self._volumes.listed(environment, page.created_before or math.inf, page.max_objects or 100)
         items = [

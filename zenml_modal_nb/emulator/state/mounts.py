@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -10,9 +11,11 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.places import Place
+from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError
 
 
@@ -37,9 +40,10 @@ class Mount:
 class Mounts:
     """All mounts of this server; their files' contents lie in `directory`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, records: Records, directory: Path) -> None:
+        self._records = records
         self._directory = directory
-        self._mounts: dict[str, Mount] = {}
+        self._mounts = {key: _restored(value) for key, value in records.read()}
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those of `digests` whose content has not been put here yet."""
@@ -68,7 +72,9 @@ class Mounts:
         if absent := self.missing(file.sha256 for file in known):
             raise InvalidArgumentError(f"{len(absent)} files of this mount have not been uploaded.")
         mount = Mount(identifiers.content_id("mo", repr((name, known)).encode()), name, known)
-        self._mounts[mount.id] = mount
+        if mount.id not in self._mounts:
+            self._mounts[mount.id] = mount
+            self._records.write(mount.id, dataclasses.asdict(mount))
         return mount
 
     def get(self, mount_id: str) -> Mount:
@@ -94,3 +100,7 @@ class Mounts:
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise InvalidArgumentError("A file is named by its SHA-256 digest, 64 hexadecimal digits.")
         return self._directory / digest
+
+
+def _restored(value: dict[str, Any]) -> Mount:
+    return Mount(value["id"], value["name"], tuple(MountedFile(**file) for file in value["files"]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Protocol
 
 from zenml_modal_nb.emulator.state.refusals import NotFoundError, UnavailableError
 
+DATE_GRAIN = 2_000_000  # nanoseconds within which pieces of output have one time
+MOST_DATES = 20_000  # times remembered of one stream
 LONGEST_CHARACTER = 4  # bytes of UTF-8
 IN_MEMORY = 1024 * 1024  # bytes of a complete stream before it moves to a file
 
@@ -82,6 +85,26 @@ class AllBytes:
         self._file.close()
 
 
+class FileBytes:
+    """What was kept of a stream that has ended, in a file; its first byte is at position `start`."""
+
+    def __init__(self, path: Path, start: int) -> None:
+        self._path = path
+        self.start = start
+        self.end = start + (path.stat().st_size if path.exists() else 0)
+
+    def append(self, data: bytes) -> None:
+        raise ValueError("The stream has ended.")
+
+    def read(self, offset: int, size: int) -> bytes:
+        with self._path.open("rb", buffering=0) as file:
+            file.seek(offset - self.start)
+            return file.read(size)
+
+    def close(self) -> None:
+        """Nothing is open between two reads."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a stream is handed out: pieces of at most `size` bytes, each after `delay` seconds."""
@@ -99,11 +122,13 @@ class Output:
         self._ended = False
         self._discarded = False
         self._lost = False
+        self._dates: list[tuple[int, int]] = []
 
     def append(self, data: bytes) -> None:
         """Take the next bytes and wake the readers."""
         if not self._discarded:
             self._kept.append(data)
+            self._date()
             self._wake()
 
     def end(self) -> None:
@@ -126,6 +151,56 @@ class Output:
         if self._discarded:
             raise NotFoundError("This output is no longer kept.")
         return self._kept.read(offset, size) if offset < self._kept.end else b""
+
+    def dated(self) -> Iterator[tuple[int, str]]:
+        """What is kept, in pieces that end with a line, each with the time it came (nanoseconds since 1970)."""
+        position, pending = self._kept.start, b""
+        for end, at in self._dates:
+            if end > position and not self._discarded:
+                pending += self._kept.read(position, end - position)
+                position = end
+                whole = pending.rfind(b"\n") + 1
+                if whole:
+                    yield at, pending[:whole].decode("utf-8", "replace")
+                    pending = pending[whole:]
+        if pending:
+            yield self._dates[-1][1], pending.decode("utf-8", "replace")
+
+    @property
+    def dates(self) -> list[tuple[int, int]]:
+        """(Position after a piece, nanoseconds since 1970), for whoever keeps the stream for later."""
+        return self._dates
+
+    def restore(self, dates: Iterable[tuple[int, int]]) -> None:
+        """Be a stream that has ended."""
+        self._dates = [(end, at) for end, at in dates]
+        self.end()
+
+    async def move(self, path: Path) -> int:
+        """Put what is kept of an ended stream into a file, to be read from there; returns where it starts."""
+        start, position = self._kept.start, self._kept.start
+        # It may hold what a program printed of its secrets.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            while position < self._kept.end and not self._discarded:
+                data = self._kept.read(position, IN_MEMORY)
+                file.write(data)
+                position += len(data)
+                await asyncio.sleep(0)  # others' turn
+        if not self._discarded:
+            self._kept.close()
+            self._kept = FileBytes(path, start)
+        return start
+
+    def _date(self) -> None:
+        now = time.time_ns()
+        if self._dates and now - self._dates[-1][1] < DATE_GRAIN:
+            self._dates[-1] = (self._kept.end, self._dates[-1][1])
+            return
+        self._dates.append((self._kept.end, now))
+        if len(self._dates) > MOST_DATES:
+            # Every second one is enough for what is long ago.
+            self._dates = self._dates[1 : MOST_DATES // 2 : 2] + self._dates[MOST_DATES // 2 :]
 
     def _wake(self) -> None:
         self._changed.set()

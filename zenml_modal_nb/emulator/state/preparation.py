@@ -68,6 +68,7 @@ class Preparation:
             "LANG": "C.UTF-8",
             **place.environment(),
             **paths.environment(),
+            **definition.request.environment(),
             **{name: paths.text(value) for name, value in declared.items()},
             "PATH": f"{python}:{path}" if "PATH" not in definition.variables else path,
             MARKER: sandbox_id,

@@ -12,6 +12,8 @@ from zenml_modal_nb.emulator import filesystem, identifiers, processes
 from zenml_modal_nb.emulator.faults.plan import Faults
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.processes import MARKER, Command
+from zenml_modal_nb.emulator.state.archive import Archive
+from zenml_modal_nb.emulator.state.metering import Meter
 from zenml_modal_nb.emulator.state.mounted import MountedVolume, commit_all, reload_all
 from zenml_modal_nb.emulator.state.output import AllBytes, Output, RecentBytes
 from zenml_modal_nb.emulator.state.preparation import Preparation
@@ -27,7 +29,9 @@ log = logging.getLogger(__name__)
 class Sandboxes:
     """Every sandbox this server has made and still remembers."""
 
-    def __init__(self, directory: Path, preparation: Preparation, retention: int, faults: Faults) -> None:
+    def __init__(
+        self, directory: Path, preparation: Preparation, archive: Archive, retention: int, faults: Faults
+    ) -> None:
         self._places = directory / "sandboxes"
         self._spool = directory / "spool"
         self._preparation = preparation
@@ -36,6 +40,8 @@ class Sandboxes:
         self._sandboxes: dict[str, Sandbox] = {}
         self._lives: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._meter = Meter(self._running)
+        self._archive = archive
 
     def sweep(self) -> None:
         """End what an earlier server of this directory left behind when it was killed."""
@@ -44,6 +50,8 @@ class Sandboxes:
             processes.kill_marked(leftovers)
             for name in leftovers:
                 Place(self._places / name).remove()
+        for sandbox in self._archive.restored():
+            self._sandboxes[sandbox.id] = sandbox
         shutil.rmtree(self._spool, ignore_errors=True)
         self._spool.mkdir(mode=0o700, parents=True)
         self._places.mkdir(mode=0o700, exist_ok=True)
@@ -95,6 +103,7 @@ class Sandboxes:
     ) -> None:
         """Start a command in a running sandbox; the same `job_id` again is a repetition and does nothing."""
         sandbox.require_running()
+        sandbox.touch()
         if not command:
             raise InvalidArgumentError("There is no command to run.")
         if sandbox.has_job(job_id):
@@ -130,6 +139,18 @@ class Sandboxes:
         except KeyError:
             raise NotFoundError(f"No sandbox has the ID {sandbox_id!r}.") from None
 
+    def of_app(self, app_id: str) -> list[Sandbox]:
+        """All sandboxes of an app that are remembered, also those that have ended; empty: of every app."""
+        return [s for s in self._sandboxes.values() if app_id in ("", s.definition.app_id)]
+
+    def rename(self, sandbox_id: str, name: str) -> None:
+        """Name a sandbox that has no name; raises NotFoundError, AlreadyExistsError or ConflictError."""
+        sandbox = self.get(sandbox_id)
+        other = self._running_named(sandbox.definition.app_id, name)
+        if other not in (None, sandbox):
+            raise AlreadyExistsError(f"A sandbox named {name!r} is already running in this app.")
+        sandbox.rename(name)
+
     def of_task(self, task_id: str) -> Sandbox:
         """The sandbox that this task runs, or NotFoundError."""
         for sandbox in self._sandboxes.values():
@@ -146,7 +167,7 @@ class Sandboxes:
         if ended_too:
             for sandbox in reversed(self._sandboxes.values()):
                 found = sandbox.definition
-                if (found.app_id, found.name, found.version) == (app_id, name, version):
+                if (found.app_id, sandbox.name, found.version) == (app_id, name, version):
                     return sandbox
         raise NotFoundError(f"No sandbox named {name!r} is running in this app.")
 
@@ -208,27 +229,34 @@ class Sandboxes:
         for sandbox in self._sandboxes.values():
             sandbox.terminate()
         await asyncio.gather(*self._lives)
+        await self._meter.stop()
         for sandbox in self._sandboxes.values():
             sandbox.forget()
 
     def _keep(self, sandbox: Sandbox) -> None:
         self._sandboxes[sandbox.id] = sandbox
-        life = asyncio.create_task(sandbox.live())
+        self._archive.begin(sandbox)
+        life = asyncio.create_task(sandbox.live(self._archive.end))
         self._lives.add(life)
         self._faults.watch(sandbox)
+        self._meter.start()
         life.add_done_callback(self._ended)
         ended = [kept for kept in self._sandboxes.values() if kept.outcome]
         for old in ended[: max(0, len(ended) - FINISHED_KEPT)]:
             self._sandboxes.pop(old.id).forget()
+            self._archive.forget(old.id)
 
     def _ended(self, life: asyncio.Task[None]) -> None:
         self._lives.discard(life)
         if not life.cancelled() and life.exception() is not None:
             log.error("A sandbox could not be cleaned up", exc_info=life.exception())
 
+    def _running(self) -> list[Sandbox]:
+        return [sandbox for sandbox in self._sandboxes.values() if sandbox.running]
+
     def _running_named(self, app_id: str, name: str) -> Sandbox | None:
         for sandbox in self._sandboxes.values():
-            if sandbox.running and (sandbox.definition.app_id, sandbox.definition.name) == (app_id, name):
+            if sandbox.running and (sandbox.definition.app_id, sandbox.name) == (app_id, name):
                 return sandbox
         return None
 

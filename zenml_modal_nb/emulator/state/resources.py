@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -37,6 +39,52 @@ class Gpu:
 
     type: str
     count: int
+
+
+# Modal's region guide, November 2026; providers' own names, e.g. us-east-1, are taken too.
+REGIONS = (
+    "us", "eu", "ap", "uk", "ca", "me", "sa", "af", "mx",
+    "us-east", "us-central", "us-south", "us-west", "eu-west", "eu-north", "eu-south",
+    "ap-northeast", "ap-southeast", "ap-south", "ap-melbourne", "jp", "au",
+)  # fmt: skip
+_PROVIDERS_REGION = re.compile(r"[a-z]{2,20}(-[a-z]+)*-?\d")
+CLOUDS = ("", "aws", "gcp", "oci", "auto")
+
+LEAST_CORES = 0.125
+LEAST_MEMORY = 128  # MiB
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Request:
+    """CPU in cores, memory in MiB; `memory_limit` 0 is none. The least that Modal gives, where nobody says."""
+
+    cores: float = LEAST_CORES
+    memory_mib: int = LEAST_MEMORY
+    memory_limit: int = 0
+    threads: int = 0
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which Modal tells numerical libraries how many threads make sense."""
+        return dict.fromkeys(_THREADS, str(self.threads)) if self.threads else {}
+
+
+def check_placement(regions: Sequence[str], cloud: str) -> None:
+    """Raise InvalidArgumentError for a region or a cloud that Modal does not have."""
+    if cloud.lower() not in CLOUDS:
+        raise InvalidArgumentError(f"Unknown cloud {cloud!r}. Clouds: {', '.join(filter(None, CLOUDS))}.")
+    for region in regions:
+        if region not in REGIONS and not _PROVIDERS_REGION.fullmatch(region):
+            close = difflib.get_close_matches(region, REGIONS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise InvalidArgumentError(f"Unknown region {region!r}.{hint} Regions: {', '.join(REGIONS)}.")
+
+
+def rate_key(gpu_type: str) -> str:
+    """The key in RATES of a GPU type, e.g. `A100` is billed as the one with 40 GB."""
+    plain = gpu_type.rstrip("!+").lower().replace("-", "_")
+    same = {"a10": "a10g", "a100": "a100_40gb", "rtx_pro_6000": "rtx6000"}
+    return f"gpu_hour_cost_{same.get(plain, plain)}"
 
 
 def check_gpu(gpu: Gpu) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +14,8 @@ from zenml_modal_nb.emulator.processes import Process, kill_group, kill_marked
 from zenml_modal_nb.emulator.state.mounted import VolumeMount, commit_all
 from zenml_modal_nb.emulator.state.output import Output, Reading
 from zenml_modal_nb.emulator.state.refusals import ConflictError, NotFoundError, UnavailableError
-from zenml_modal_nb.emulator.state.resources import Gpu
+from zenml_modal_nb.emulator.state.resources import Gpu, Request
+from zenml_modal_nb.emulator.state.usage import Usage
 
 if TYPE_CHECKING:
     from zenml_modal_nb.emulator.state.preparation import Prepared
@@ -30,6 +31,7 @@ class End(enum.Enum):
     TIMED_OUT = enum.auto()
     TERMINATED = enum.auto()
     OUT_OF_MEMORY = enum.auto()
+    IDLE = enum.auto()
     LOST = enum.auto()  # with its worker, or preempted
 
 
@@ -55,8 +57,10 @@ class Definition:
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     gpu: Gpu | None = None
+    request: Request = field(default_factory=Request)
     mounts: tuple[str, ...] = ()
     volumes: tuple[VolumeMount, ...] = ()
+    idle_timeout: int = 0
 
 
 class Input(Protocol):
@@ -121,6 +125,10 @@ class Sandbox:
         self.paths = prepared.paths
         self.volumes = prepared.volumes
         self.outcome: Outcome | None = None
+        self.ended_at = 0.0
+        self.name = definition.name
+        self.usage = Usage(definition.request, definition.gpu)
+        self._active_at = time.monotonic()
         self._verdict: End | None = None
         self._code: int | None = None
         self._lost = False
@@ -134,8 +142,16 @@ class Sandbox:
         """Whether it has not ended, nor been told to."""
         return self.outcome is None and self._verdict is None
 
-    async def live(self) -> None:
-        """Wait for the end, whatever brings it, and leave nothing behind: run once, as a task of its own."""
+    def restore(self, created_at: float, ended_at: float, outcome: Outcome) -> None:
+        """Be a sandbox that has ended."""
+        self.created_at, self.ended_at, self.outcome = created_at, ended_at, outcome
+        self._done.set()
+
+    async def live(self, keep: Callable[[Sandbox, Outcome], Awaitable[None]]) -> None:
+        """Wait for the end, whatever brings it, and leave nothing behind: run once, as a task of its own.
+
+        `keep` is told the outcome before anybody else.
+        """
         await self.process.wait_to_begin()
         committing = asyncio.create_task(self._commit_now_and_then()) if self.volumes else None
         try:
@@ -152,9 +168,15 @@ class Sandbox:
             await self._clean_up()
         finally:
             # Told in any case: whoever waits must not wait forever because a directory could not be removed.
+            self.ended_at = time.time()
+            self.usage.finish()
             code = code if self._code is None else self._code
-            self.outcome = Outcome(self._verdict, code if code >= 0 else 128 - code)
-            self._done.set()
+            outcome = Outcome(self._verdict, code if code >= 0 else 128 - code)
+            try:
+                await keep(self, outcome)
+            finally:
+                self.outcome = outcome
+                self._done.set()
 
     async def _clean_up(self) -> None:
         for job in self._jobs.values():
@@ -220,6 +242,23 @@ class Sandbox:
             except TimeoutError:
                 return None
         return self.outcome
+
+    def touch(self) -> None:
+        """Note a command, or input: the sandbox is in use."""
+        self._active_at = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long nothing has used it; its own command does not count, as at Modal."""
+        if any(job.returncode is None for job in self._jobs.values()):
+            self.touch()
+        return time.monotonic() - self._active_at
+
+    def rename(self, name: str) -> None:
+        """Give a name to a sandbox that has none; raises ConflictError."""
+        if self.name not in ("", name) or not self.running:
+            raise ConflictError(f"Sandbox {self.id} has another name, or has ended.")
+        self.name = name
 
     async def write_stdin(self, index: int, data: bytes, end: bool) -> None:
         """V1: take the message with this number; one that was taken before is skipped, a gap is refused."""

@@ -82,6 +82,11 @@ class Secrets:
         del self._secrets[secret_id]
         self._records.remove(secret_id)
 
+    def delete_all(self, environment: str) -> None:
+        """Forget every secret of an environment."""
+        for secret in [kept for kept in self._secrets.values() if kept.environment == environment]:
+            self.delete(secret.id)
+
     def listed(self, environment: str, before: float, most: int) -> list[Secret]:
         """The environment's named secrets made before `before`, newest first."""
         named = [s for s in self._secrets.values() if s.name and s.environment == environment]

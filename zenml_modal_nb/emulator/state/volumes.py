@@ -92,6 +92,11 @@ class Volumes:
         self._records.remove(volume_id)
         await self._release(_digests(volume.tree))
 
+    async def delete_all(self, environment: str) -> None:
+        """Forget every volume of an environment."""
+        for volume in [kept for kept in self._volumes.values() if kept.environment == environment]:
+            await self.delete(volume.id)
+
     def listed(self, environment: str, before: float, most: int) -> list[Volume]:
         """The environment's named volumes made before `before`, newest first."""
         named = [v for v in self._volumes.values() if v.name and v.environment == environment]

@@ -1,0 +1,104 @@
+"""Sandboxes that outlive the server's process: what they were, how they ended, what they printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from zenml_modal_nb.emulator import processes
+from zenml_modal_nb.emulator.mount_paths import MountPaths
+from zenml_modal_nb.emulator.places import Place
+from zenml_modal_nb.emulator.state.output import FileBytes, Output
+from zenml_modal_nb.emulator.state.preparation import Prepared
+from zenml_modal_nb.emulator.state.records import Records
+from zenml_modal_nb.emulator.state.resources import Gpu, Request
+from zenml_modal_nb.emulator.state.sandboxes import Definition, End, Outcome, Sandbox
+
+# Not kept: variables may be secrets, and what was mounted is of no use any more.
+_DEFINITION = ("version", "app_id", "image_id", "command", "workdir", "timeout", "idle_timeout")
+_STREAMS = ("stdout", "stderr")
+KILLED = 137  # 128 + SIGKILL
+
+
+class Archive:
+    """Keeps a record of every sandbox, and the output of those that have ended in files of `directory`."""
+
+    def __init__(self, records: Records, directory: Path) -> None:
+        self._records = records
+        self._directory = directory
+
+    def begin(self, sandbox: Sandbox) -> None:
+        """Note that it runs: a server that starts after this one was killed tells that it was lost."""
+        self._records.write(sandbox.id, _facts(sandbox, None, {}))
+
+    async def end(self, sandbox: Sandbox, outcome: Outcome) -> None:
+        """Keep how it ended and what it printed; from here on its output is read from the file."""
+        directory = self._directory / sandbox.id
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        outputs = {}
+        for name in _STREAMS:
+            output: Output = getattr(sandbox.process, name)
+            start = await output.move(directory / name)
+            outputs[name] = {"start": start, "dates": output.dates}
+        self._records.write(sandbox.id, _facts(sandbox, outcome, outputs))
+
+    def forget(self, sandbox_id: str) -> None:
+        """Remove it."""
+        self._records.remove(sandbox_id)
+        shutil.rmtree(self._directory / sandbox_id, ignore_errors=True)
+
+    def restored(self) -> Iterator[Sandbox]:
+        """Every sandbox of earlier servers, the oldest first; one that ran when its server ended was lost."""
+        known = sorted(self._records.read(), key=lambda pair: pair[1]["created_at"])
+        for sandbox_id, facts in known:
+            yield self._sandbox(sandbox_id, facts)
+
+    def _sandbox(self, sandbox_id: str, facts: dict[str, Any]) -> Sandbox:
+        told = facts["outcome"]
+        outcome = Outcome(End[told["end"]], told["code"]) if told else Outcome(End.LOST, KILLED)
+        process = processes.ended(
+            self._output(sandbox_id, "stdout", facts["outputs"]),
+            self._output(sandbox_id, "stderr", facts["outputs"]),
+            outcome.code,
+        )
+        stored = facts["definition"]
+        definition = Definition(
+            **{**stored, "command": tuple(stored["command"])},
+            variables={},
+            name=facts["name"],
+            tags=facts["tags"],
+            gpu=Gpu(**facts["gpu"]) if facts["gpu"] else None,
+            request=Request(**facts["request"]),
+        )
+        place = Place(self._directory / sandbox_id / "gone")
+        prepared = Prepared(processes.Command((), {}, place.root), (), MountPaths({}), {})
+        sandbox = Sandbox(sandbox_id, facts["task_id"], definition, place, process, prepared)
+        sandbox.restore(facts["created_at"], facts["ended_at"] or facts["created_at"], outcome)
+        sandbox.usage.restore(facts["usage"])
+        return sandbox
+
+    def _output(self, sandbox_id: str, name: str, outputs: Mapping[str, Any]) -> Output:
+        known = outputs.get(name, {"start": 0, "dates": []})
+        output = Output(FileBytes(self._directory / sandbox_id / name, known["start"]))
+        output.restore(known["dates"])
+        return output
+
+
+def _facts(sandbox: Sandbox, outcome: Outcome | None, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    asked = sandbox.definition
+    return {
+        "task_id": sandbox.task_id,
+        "definition": {name: getattr(asked, name) for name in _DEFINITION},
+        "name": sandbox.name,
+        "tags": sandbox.tags,
+        "gpu": dataclasses.asdict(asked.gpu) if asked.gpu else None,
+        "request": dataclasses.asdict(asked.request),
+        "created_at": sandbox.created_at,
+        "ended_at": sandbox.ended_at,
+        "outcome": {"end": outcome.end.name, "code": outcome.code} if outcome else None,
+        "usage": sandbox.usage.facts(),
+        "outputs": outputs,
+    }
