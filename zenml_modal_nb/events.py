@@ -18,6 +18,7 @@ class Reason(StrEnum):
 
     FINISHED = "finished"
     CELL_FAILED = "failed in the cell"
+    INCOMPLETE = "some results could not come back"
     TIMED_OUT = "timed out"
     OUT_OF_MEMORY = "out of memory"
     STOPPED = "stopped by the user"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from frontend import Kernel
 
 
@@ -128,9 +127,6 @@ def test_augmented_assignment_loops_and_await_work_at_top_level(kernel: Kernel) 
     assert kernel.ask("[running_total, each, awaited]") == [4, 2, 3]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="DESIGN.md promises it; inputs that the cell does not bind do not travel back yet"
-)
 def test_an_input_changed_in_place_is_changed_here(kernel: Kernel) -> None:
     kernel.run("history = [1]\nalias = history")
     kernel.run("%%modal_step\nhistory.append(2)\nlength = len(history)")

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from zenml_modal_nb.errors import PackagingError, ResultError
+from zenml_modal_nb.errors import PackagingError
 from zenml_modal_nb.runner import pickling
+from zenml_modal_nb.runner.survey import Survey
 
 
-def pack(
-    values: Mapping[str, object], namespace: dict[str, Any], submodules: Iterable[str] = ()
-) -> pickling.Values:
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What a cell needs, pickled; `known` are the objects that its result may refer to, in the payload's order."""
+
+    values: pickling.Values
+    known: list[object]
+
+
+def pack(values: Mapping[str, object], namespace: dict[str, Any], submodules: Iterable[str] = ()) -> Packed:
     """Pickle what the cell needs, names and all; one graph, so that what two names share is shared after.
 
     `submodules` are imported with it, e.g. sklearn.svm for a cell that says `sklearn.svm.SVC`.
@@ -20,26 +28,17 @@ def pack(
     Raises:
         PackagingError: names every variable that cannot travel, and why.
     """
+    survey = Survey()
+    writer = pickling.Writer(namespace, definitions=True, note=survey.note)
     try:
         # A module is pickled by its name: to unpickle it is to import it.
         modules = [importlib.import_module(name) for name in submodules]
-        return pickling.dump({"values": dict(values), "modules": modules}, namespace, definitions=True)
+        writer.add({"values": dict(values), "modules": modules})
+        known = survey.known(values.values())
+        writer.add(known)
+        return Packed(writer.finish(), known)
     except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
         raise _blame(values, namespace, error) from None
-
-
-def unpack(data: bytes, namespace: dict[str, Any]) -> tuple[Mapping[str, object], object]:
-    """Return the named results and the last expression's value; functions get the notebook's globals."""
-    if not data:
-        return {}, None
-    try:
-        graph = pickling.load(bytearray(data), namespace)
-    except Exception as error:
-        raise ResultError(
-            f"The results came back but cannot be restored here: {type(error).__name__}: {error}. "
-            "Packages that differ between the notebook and the image cause this; --dry-run shows the image's."
-        ) from error
-    return graph["values"], graph.get("last")
 
 
 def unpack_error(data: bytes, namespace: dict[str, Any]) -> object:

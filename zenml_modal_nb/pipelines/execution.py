@@ -40,6 +40,7 @@ class CellJob:
     inputs: Mapping[str, object]  # values that become input artifacts, by variable
     digests: Mapping[str, str]  # of their pickles
     parts: tuple[Part, ...]
+    known: list[object]  # what the sandbox's result may refer to; emptied when it has been read
     run: Mapping[str, Any]  # RUN of the channel's contract
     grace: float  # seconds
     environment: Mapping[str, str] = field(repr=False)  # plain variables of the sandbox
@@ -52,10 +53,17 @@ class CellJob:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What the cell bound, unpickled, and its last expression's value."""
+    """What the cell has done to the notebook's variables, unpickled, and its last expression's value.
+
+    `changed` are variables that it has not bound, whose objects have been changed in place; they hold what they
+    shall by now. `lost` are those that could not be restored here, with the reason.
+    """
 
     named: Mapping[str, object]
     last: object
+    changed: Mapping[str, object] = field(default_factory=dict)
+    deleted: tuple[str, ...] = ()
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 class Execution:
@@ -137,9 +145,15 @@ class Execution:
         """Take what the runner delivered; its values become objects here."""
         fields = outcome.result.fields
         self.seconds = float(fields["seconds"])
-        self.lost = dict(fields["lost"])
         self.cell_error = outcome.error.fields if outcome.error is not None else None
         self.values = self._read(outcome.values)
+        self.lost = {**fields["lost"], **self.values.lost}
+        if self.lost and self.cell_error is not None:  # the cell's own error is what is raised
+            self.observe(Log(f"What could not come back: {_told(self.lost)}.\n", "stderr"))
+
+
+def _told(lost: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in lost.items())
 
 
 _current: contextvars.ContextVar[Execution | None] = contextvars.ContextVar(

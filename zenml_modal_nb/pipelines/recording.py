@@ -74,18 +74,20 @@ def _body(execution: Execution) -> Any:
     values = execution.values
     assert values is not None
     declared = execution.job.module.outputs
-    for name, value in values.named.items():
-        if name not in declared:
-            # Bound on some paths only: a step's declared outputs are fixed before it runs.
+    inputs = execution.job.inputs
+    for name, value in {**values.changed, **values.named}.items():
+        # Bound on some paths only, or changed in place: a step's declared outputs are fixed before it runs.
+        if name not in declared and (name in values.changed or value is not inputs.get(name)):
             save_artifact(value, name, include_visualizations=False)
     if execution.cell_error is not None:
         execution.raised = cell_error.restore(execution.cell_error, execution.read_error)
         raise execution.raised
-    missing = [name for name in declared if name not in values.named]
-    if missing:
-        reasons = "; ".join(
-            f"{name}: {execution.lost.get(name, 'not bound by the cell')}" for name in missing
+    unbound = {name: "not bound by the cell" for name in declared if name not in values.named}
+    lost = {**unbound, **execution.lost}
+    if lost:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in lost.items())
+        raise ResultError(
+            f"The cell ran, but not all that it did can come back: {reasons}. The rest is in your variables."
         )
-        raise ResultError(f"The cell ran, but some of its results cannot come back: {reasons}.")
     results = tuple(values.named[name] for name in declared)
     return results[0] if len(results) == 1 else (results or None)

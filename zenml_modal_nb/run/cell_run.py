@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from zenml_modal_nb.cells.imports import Import
-from zenml_modal_nb.errors import ModalStepError
+from zenml_modal_nb.errors import ModalStepError, ResultError
 from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Queued, Reason, Stopped
-from zenml_modal_nb.packaging.payload import unpack, unpack_error
+from zenml_modal_nb.packaging.payload import unpack_error
+from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.pipelines.execution import Execution, Values
 from zenml_modal_nb.pipelines.record import record
 from zenml_modal_nb.run.failure import Tracebacks
@@ -122,7 +123,12 @@ class CellRun:
         self._events.put(event)
 
     def _read(self, data: bytes) -> Values:
-        return Values(*unpack(data, self._namespace))
+        known = self._prepared.job.known
+        found = restore(data, self._namespace, known)
+        changed = {name: self._namespace[name] for name in found.changed if name in self._namespace}
+        # The handle of a run outlives it, and must not keep the inputs alive.
+        known.clear()
+        return Values(found.named, found.last, changed, found.deleted, found.lost)
 
     def _record(self) -> None:
         try:
@@ -153,12 +159,14 @@ class CellRun:
             return Cost(self.cost, self._execution.meter.elapsed())
 
     def _write_back(self) -> None:
-        """The one place that writes to the user's namespace."""
+        """The one place that binds and deletes the user's variables; what they hold has changed already."""
         values = self._execution.values
         if values is None:
             return
         self._namespace.update(values.named)
-        if self._execution.cell_error is not None:
+        for name in values.deleted:
+            self._namespace.pop(name, None)
+        if self._execution.cell_error is not None or self._prepared.job.run["narrowed"]:
             return
         for name in self._prepared.deleted:
             if name not in values.named and name not in self._execution.lost:
@@ -186,6 +194,8 @@ class CellRun:
             self._status = str(Reason.FINISHED)
             return Finished(elapsed, usd, tuple(self.outputs), recorded)
         reason = Reason.CELL_FAILED if execution.cell_error is not None else Reason.LOST_CONTACT
+        if isinstance(self._raised, ResultError):
+            reason = Reason.INCOMPLETE
         if isinstance(execution.ended, RunEndedError):
             reason = execution.ended.reason
         self._status = str(reason)

@@ -70,7 +70,8 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
-    values = pack(needed, namespace, captured.submodules)
+    packed = pack(needed, namespace, captured.submodules)
+    values = packed.values
     environment, ephemeral = _environment(request)
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
     name = request.name or analyzed.default_name
@@ -80,6 +81,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         "step": name,
         "outputs": [*analyzed.outputs, *analyzed.optional_outputs],
         "grace": min(_GRACE, request.timeout),
+        "narrowed": request.outputs is not None,
         "sources": _sources(captured.definitions.values()),
     }
     target, meter = _target(request, name, connection, values.size)
@@ -100,6 +102,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         inputs=captured.values,
         digests={name: pickling.dump(value, namespace).sha256 for name, value in captured.values.items()},
         parts=_parts(analyzed, values),
+        known=packed.known,
         run=run,
         grace=min(_GRACE, request.timeout),
         environment=environment,

@@ -31,6 +31,7 @@ class Run:
     outputs: tuple[str, ...]
     grace: float | None  # seconds; None: never abandoned
     sources: Mapping[str, str] = field(default_factory=dict)  # of the notebook's other cells, by file name
+    narrowed: bool = False  # the user has named the outputs: nothing else is written to the notebook
 
     @classmethod
     def of_header(cls, header: Mapping[str, Any]) -> Run:
@@ -43,6 +44,7 @@ class Run:
             outputs=tuple(run["outputs"]),
             grace=run["grace"],
             sources=run.get("sources", {}),
+            narrowed=run.get("narrowed", False),
         )
 
 

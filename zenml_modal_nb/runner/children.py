@@ -8,7 +8,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from zenml_modal_nb.runner import pickling, results
+from zenml_modal_nb.runner import pickling
 from zenml_modal_nb.runner.functions import Namespace
 
 # Run as the main module of each such process; functions and classes are then found in it by name.
@@ -34,19 +34,36 @@ def restore(namespace: Namespace, path: str) -> None:
 
 
 def _save(namespace: Namespace, directory: Path) -> Path:
-    names = tuple(name for name, value in list(namespace.items()) if _is_definition(value))
-    # What cannot be pickled is missing in the child, where only its use is an error.
-    found = results.collect(namespace, names, None, definitions=True)
-    target = directory / "out" / f"definitions-{found.values.sha256[:16]}.zmnb"
+    found = _pickled(
+        {name: value for name, value in list(namespace.items()) if _is_definition(value)}, namespace
+    )
+    target = directory / "out" / f"definitions-{found.sha256[:16]}.zmnb"
     main = target.with_suffix(".py")
     if not main.exists():
         # Another process may be reading the file of that name: it appears complete or not at all.
         draft = target.with_suffix(f".{os.getpid()}")
         with draft.open("wb") as file:
-            found.values.write(file)
+            found.write(file)
         draft.replace(target)
         main.write_text(_MAIN.format(path=str(target)), encoding="utf-8")
     return main
+
+
+def _pickled(definitions: Namespace, namespace: Namespace) -> pickling.Values:
+    try:
+        return pickling.dump({"values": definitions}, namespace, definitions=True)
+    except Exception:  # noqa: BLE001  # pickling runs the objects' own code
+        # What cannot be pickled is missing in the child, where only its use is an error.
+        kept = {name: value for name, value in definitions.items() if _travels(value, namespace)}
+        return pickling.dump({"values": kept}, namespace, definitions=True)
+
+
+def _travels(value: object, namespace: Namespace) -> bool:
+    try:
+        pickling.dump(value, namespace, definitions=True)
+    except Exception:  # noqa: BLE001  # as above
+        return False
+    return True
 
 
 def _is_definition(value: object) -> bool:

@@ -64,6 +64,10 @@ def _with_slots(slotted: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     return make, (metaclass, name, bases, keywords, identity, extra), (attributes, slots), *rest
 
 
+# An object that is being pickled, and how → how, perhaps otherwise.
+Note = Callable[[Any, Any], Any]
+
+
 class _Sink(Protocol):
     def write(self, data: Any, /) -> object: ...
 
@@ -83,8 +87,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         *,
         definitions: bool,
         buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None,
+        note: Note | None = None,
     ) -> None:
         super().__init__(sink, protocol=5, buffer_callback=buffer_callback)
+        self._note = note
         self._namespace = namespace
         self._definitions = definitions
         self._reference = _NamespaceReference()
@@ -92,6 +98,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
 
     def reducer_override(self, obj: Any) -> Any:
         """Reduce functions of the namespace by our rule; everything else by cloudpickle's."""
+        reduced = self._reduced(obj)
+        return reduced if self._note is None else self._note(obj, reduced)
+
+    def _reduced(self, obj: Any) -> Any:
         kind = type(obj)
         if kind is types.FunctionType:
             if obj.__globals__ is self._namespace:
@@ -176,15 +186,27 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
 class Unpickler(pickle.Unpickler):
     """Restores a graph; functions of the notebook get `namespace` as their globals."""
 
-    def __init__(self, source: Any, namespace: Namespace, buffers: Iterable[Any]) -> None:
+    def __init__(
+        self,
+        source: Any,
+        namespace: Namespace,
+        buffers: Iterable[Any],
+        stand_in: Callable[[str, str, Exception], Any] | None = None,
+    ) -> None:
         super().__init__(source, buffers=buffers)
         self._namespace = namespace
+        self._stand_in = stand_in
 
     def find_class(self, module: str, name: str) -> Any:
         """Find a global of the pickle; the reference to the namespace means this unpickler's."""
         if name == current_namespace.__name__ and module == functions.__name__:
             return lambda: self._namespace
-        return super().find_class(module, name)
+        try:
+            return super().find_class(module, name)
+        except (ImportError, AttributeError) as error:
+            if self._stand_in is None:
+                raise
+            return self._stand_in(module, name, error)
 
 
 def _content(cell: types.CellType) -> Any:

@@ -13,6 +13,7 @@ import threading
 import traceback
 import types
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from zenml_modal_nb.runner import cell, displays, errors, frames, pickling, resu
 from zenml_modal_nb.runner.children import hand_on_definitions
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.imports import AfterImport
+from zenml_modal_nb.runner.known import Known
 from zenml_modal_nb.runner.liveness import Liveness
 from zenml_modal_nb.runner.output import Output
 
@@ -29,6 +31,14 @@ PAYLOAD = "payload.zmnb"
 MODULES = "modules.zip"
 BROKEN = 70  # the exit code when the runner itself fails: EX_SOFTWARE of sysexits.h
 _ERROR_ROOM = frames.LINE_LIMIT - 400  # bytes; the rest is the frame around it
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What the notebook has sent: the variables, and the objects whose identity it remembers."""
+
+    values: Mapping[str, Any]
+    known: Known
 
 
 class Terminated(BaseException):
@@ -60,25 +70,33 @@ def _serve(run: cell.Run, output: Output, place: Path) -> None:
     namespace = _make_main(shown, place)
     cell.show_sources(run)
     _catch_signals()
-    outcome = _run(run, place, namespace)
+    outcome, arrived = _run(run, place, namespace)
     if not output.here:
         _leave_fork(output, outcome)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # from here on there is nothing to interrupt
-    _report(run, outcome, namespace, output, shown, place)
+    _report(run, outcome, arrived, namespace, output, shown, place)
     liveness.wait_for_acknowledgement()
 
 
-def _run(run: cell.Run, place: Path, namespace: Namespace) -> cell.Outcome:
+def _run(run: cell.Run, place: Path, namespace: Namespace) -> tuple[cell.Outcome, Arrived]:
+    arrived = Arrived({}, Known((), namespace, place, {}))
     try:
         _add_modules(place)
-        payload = place / "in" / PAYLOAD
-        if payload.exists():
-            namespace.update(pickling.load(payload, namespace)["values"])
+        arrived = _restore(place / "in" / PAYLOAD, namespace)
     except BaseException as error:  # noqa: BLE001  # restoring runs the objects' own code
         error.add_note("while the notebook's values were restored in the sandbox")
-        return cell.Outcome(0.0, error=error)
-    return cell.execute(run, namespace)
+        return cell.Outcome(0.0, error=error), arrived
+    return cell.execute(run, namespace), arrived
+
+
+def _restore(payload: Path, namespace: Namespace) -> Arrived:
+    if not payload.exists():
+        return Arrived({}, Known((), namespace, payload, {}))
+    with pickling.Reader(payload, namespace) as reader:
+        namespace.update(reader.read()["values"])
+        objects = reader.read()
+        return Arrived(dict(namespace), Known(objects, namespace, payload, reader.buffers.places))
 
 
 def _add_modules(place: Path) -> None:
@@ -97,6 +115,7 @@ def _add_modules(place: Path) -> None:
 def _report(
     run: cell.Run,
     outcome: cell.Outcome,
+    arrived: Arrived,
     namespace: Namespace,
     output: Output,
     shown: displays.Displays,
@@ -108,12 +127,12 @@ def _report(
         last = None
     _show(shown.show_figures)
     try:
-        result = results.collect(namespace, run.outputs, last)
+        result = results.collect(run, namespace, arrived.values, arrived.known, last)
         stored = results.store(result, place)
     except Exception as error:  # noqa: BLE001  # e.g. no memory, no space on the disk
         error.add_note("while the cell's results were saved; the cell itself had ended")
         outcome = cell.Outcome(outcome.seconds, error=outcome.error or error)
-        result = results.collect({}, (), None)
+        result = results.nothing()
         stored = results.store(result, place)
     if last is not None and not result.last:
         _show(lambda: shown.show(last))

@@ -1,23 +1,24 @@
-"""What goes back: the cell's outputs as one graph, and the reason for each that cannot."""
+"""What goes back: what the cell bound, changed and deleted, as one graph, and the reason for each that cannot."""
 
 from __future__ import annotations
 
 import base64
 import os
+import pickle
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from zenml_modal_nb.runner import frames, pickling
-from zenml_modal_nb.runner.cell import Outcome
+from zenml_modal_nb.runner import frames
+from zenml_modal_nb.runner.cell import Outcome, Run
 from zenml_modal_nb.runner.functions import Namespace
+from zenml_modal_nb.runner.known import Change, Known
 from zenml_modal_nb.runner.output import Output
-from zenml_modal_nb.runner.pickling import Values
+from zenml_modal_nb.runner.pickling import Values, Writer
 
-Dump = Callable[[Any], Values]
+Failure = Callable[[Any], Exception | None]
 
 _INLINE_LIMIT = 4096  # bytes
 _FILE = "out/result.zmnb"
@@ -30,28 +31,104 @@ class Result:
 
     values: Values
     names: tuple[str, ...]
-    lost: dict[str, str]
+    lost: Mapping[str, str]
     last: bool  # the values hold the last expression's
 
 
-def collect(
-    namespace: Namespace, outputs: tuple[str, ...], last: Any, *, definitions: bool = False
-) -> Result:
-    """Pickle the outputs that are bound, together with the last value unless that is None."""
-    dump = partial(pickling.dump, namespace=namespace, definitions=definitions)
-    bound = {name: namespace[name] for name in outputs if name in namespace}
-    wanted = {} if last is None else {"last": last}
-    try:
-        return Result(dump({"values": bound, **wanted}), tuple(bound), {}, last is not None)
-    except Exception:  # noqa: BLE001, S110  # pickling runs the objects' own code; below, each says its own reason
-        pass
-    lost = {
-        name: reason for name, value in bound.items() if (reason := _reason(value, name, dump)) is not None
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """What is to be written."""
+
+    named: Mapping[str, Any]
+    changes: tuple[Change, ...]
+    head: Mapping[str, Any]
+    last: tuple[Any, ...]  # of one value, or empty
+    lost: Mapping[str, str] = field(default_factory=dict)
+
+
+def collect(run: Run, namespace: Namespace, arrived: Mapping[str, Any], known: Known, last: Any) -> Result:
+    """Pickle what the cell has done to its variables since they `arrived`, and the last value unless it is None."""
+    changes = known.changes()
+    wanted = {*run.outputs} if run.narrowed else {*run.outputs, *arrived}
+    named = {name: namespace[name] for name in run.outputs if name in namespace}
+    if run.narrowed:
+        told = known.below([*named.values(), last])
+        changes = [change for change in changes if change.number in told]
+    else:
+        # e.g. an array that has another shape now: the variable has to refer to a new one
+        anew = (name for name, value in namespace.items() if name in arrived and known.is_given_up(value))
+        named |= {name: namespace[name] for name in anew}
+    touched = known.above(change.number for change in changes) if changes else set()
+    head = {
+        "changed": [
+            name for name in arrived if name in namespace and known.number(namespace[name]) in touched
+        ],
+        "deleted": [name for name in arrived if name in wanted and name not in namespace],
     }
-    if last is not None and _failure(last, dump) is not None:
-        wanted = {}
-    kept = {name: value for name, value in bound.items() if name not in lost}
-    return Result(dump({"values": kept, **wanted}), tuple(kept), lost, bool(wanted))
+    delivery = _Delivery(named, tuple(changes), head, () if last is None else (last,))
+    try:
+        values = _written(delivery, namespace, known)
+    except Exception:  # noqa: BLE001  # pickling runs the objects' own code; below, each says its own reason
+        delivery = _without_lost(delivery, namespace, known)
+        values = _written(delivery, namespace, known)
+    return Result(values, tuple(delivery.named), delivery.lost, bool(delivery.last))
+
+
+def nothing() -> Result:
+    """Return the result of a cell of which nothing can be said."""
+    none = Known((), {}, Path(), {})
+    return Result(_written(_Delivery({}, (), {"changed": [], "deleted": []}, ()), {}, none), (), {}, False)
+
+
+def _written(delivery: _Delivery, namespace: Namespace, known: Known) -> Values:
+    writer = Writer(namespace, known=known.shared)
+    memory = [change for change in delivery.changes if change.how == "memory"]
+    others = [change for change in delivery.changes if change.how != "memory"]
+    names = list(delivery.named)
+    writer.add({**delivery.head, "changes": len(others), "names": names, "last": bool(delivery.last)})
+    # First, so that their bytes need no memory of their own in the notebook.
+    writer.add([(change.number, pickle.PickleBuffer(change.content)) for change in memory])
+    for change in others:
+        writer.add((change.number, change.how, change.content))
+    for value in (*delivery.named.values(), *delivery.last):
+        writer.add(value)
+    return writer.finish()
+
+
+def _without_lost(delivery: _Delivery, namespace: Namespace, known: Known) -> _Delivery:
+    lost = {
+        name: reason
+        for name, value in delivery.named.items()
+        if (reason := _reason(value, name, known.failure)) is not None
+    }
+    kept = []
+    for change in delivery.changes:
+        error = None if change.how == "memory" else known.failure(change.content)
+        if error is None:
+            kept.append(change)
+            continue
+        above = known.above([change.number])
+        names = [name for name in delivery.head["changed"] if known.number(namespace[name]) in above]
+        for name in names or ["an object"]:
+            lost.setdefault(name, _changed_reason(namespace.get(name), name, change, error, known))
+    return replace(
+        delivery,
+        named={name: value for name, value in delivery.named.items() if name not in lost},
+        changes=tuple(kept),
+        last=tuple(value for value in delivery.last if known.failure(value) is None),
+        lost=lost,
+    )
+
+
+def _changed_reason(value: Any, name: str, change: Change, error: Exception, known: Known) -> str:
+    # The variable's own pickle only refers to what the notebook knows: look below it.
+    place = f"{name}: " if known.number(value) != change.number else ""
+    for path, member in _members(name, value):
+        found = known.failure(member)
+        if found is not None:
+            place, error = f"{path}: ", found
+            break
+    return f"what the cell changed in it cannot come back: {place}{type(error).__name__}: {error}"[:300]
 
 
 def store(result: Result, directory: Path) -> dict[str, Any]:
@@ -67,7 +144,7 @@ def send(result: Result, place: dict[str, Any], outcome: Outcome, output: Output
         "ok": outcome.error is None,
         "seconds": round(outcome.seconds, 6),
         "names": list(result.names),
-        "lost": result.lost,
+        "lost": dict(result.lost),
         "last": result.last,
         "stderr": output.position("stderr"),
     }
@@ -87,25 +164,25 @@ def _stored(values: Values, directory: Path) -> dict[str, Any]:
     return {"file": _FILE, "size": values.size, "sha256": values.sha256}
 
 
-def _reason(value: Any, name: str, dump: Dump) -> str | None:
+def _reason(value: Any, name: str, failure: Failure) -> str | None:
     """Say why a value cannot travel, None if it can; with the place inside it, e.g. `state["lock"]`."""
-    error = _failure(value, dump)
+    error = failure(value)
     if error is None:
         return None
     place, until = name, time.monotonic() + _SEARCH_SECONDS
     inner: tuple[str, Any, Exception] | None = (place, value, error)
     while inner is not None:
         place, value, error = inner
-        inner = _offender(place, value, dump, until)
+        inner = _offender(place, value, failure, until)
     text = f"{type(error).__name__}: {error}"
     return (text if place == name else f"{place}: {text}")[:300]
 
 
-def _offender(place: str, value: Any, dump: Dump, until: float) -> tuple[str, Any, Exception] | None:
+def _offender(place: str, value: Any, failure: Failure, until: float) -> tuple[str, Any, Exception] | None:
     for path, member in _members(place, value):
         if time.monotonic() > until or len(path) > 120:
             return None
-        error = _failure(member, dump)
+        error = failure(member)
         if error is not None:
             return path, member, error
     return None
@@ -121,11 +198,3 @@ def _members(place: str, value: Any) -> Iterator[tuple[str, Any]]:
     elif not isinstance(value, type) and isinstance(getattr(value, "__dict__", None), dict):
         for key, member in list(vars(value).items()):
             yield f"{place}.{key}", member
-
-
-def _failure(value: Any, dump: Dump) -> Exception | None:
-    try:
-        dump(value)
-    except Exception as error:  # noqa: BLE001  # pickling runs the objects' own code
-        return error
-    return None

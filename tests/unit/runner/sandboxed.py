@@ -15,6 +15,8 @@ from pathlib import Path
 import cloudpickle
 
 import zenml_modal_nb.runner
+from zenml_modal_nb.packaging.payload import pack
+from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.runner import frames, pickling
 from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
 
@@ -136,8 +138,9 @@ class Sandboxed:
         **run,
     ):
         self.namespace = {"__name__": "__main__"} if namespace is None else namespace
-        payload = pickling.dump({"values": values or {}}, self.namespace, definitions=True)
-        self.parts = {"runner.zip": ZIP, "payload.zmnb": bytes(payload)}
+        packed = pack(values or {}, self.namespace)
+        self.known = packed.known
+        self.parts = {"runner.zip": ZIP, "payload.zmnb": bytes(packed.values)}
         self.run = {
             "source": source,
             "filename": CELL,
@@ -254,13 +257,20 @@ class Sandboxed:
         return pickling.load(base64.b64decode(self.error["pickled"]), self.namespace)
 
     def values(self):
-        """The result's graph, restored into this process as the notebook does."""
+        """What was bound and the last value, restored into this process as the notebook does."""
+        returned = self.returned()
+        assert returned.lost == {}
+        return {"values": returned.named} | ({} if returned.last is None else {"last": returned.last})
+
+    def returned(self):
+        """All that came back, restored into this process as the notebook does."""
         fields = self.result
         if "inline" in fields:
-            return pickling.load(base64.b64decode(fields["inline"]), self.namespace)
-        data = self.file or (self.directory / fields["file"]).read_bytes()
-        assert (len(data), hashlib.sha256(data).hexdigest()) == (fields["size"], fields["sha256"])
-        return pickling.load(data, self.namespace)
+            data = base64.b64decode(fields["inline"])
+        else:
+            data = self.file or (self.directory / fields["file"]).read_bytes()
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (fields["size"], fields["sha256"])
+        return restore(data, self.namespace, self.known)
 
 
 def ran(source, **options):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sandboxed import ran
 
-from zenml_modal_nb.runner import pickling
+from zenml_modal_nb.runner import blocks, pickling
 
 
 def notebook(source):
@@ -311,7 +311,7 @@ def test_memory_is_as_good_as_a_path(source):
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_blocks_are_aligned(order):
     data = bytes(pickling.dump([np.ones((n, 70), order=order) for n in (33, 57)], {}))
-    extents = list(pickling._extents(pickling._sizes(io.BytesIO(data), len(data))))
+    extents = list(blocks.extents(blocks.read_sizes(io.BytesIO(data), len(data))))
     assert len(extents) == 3
     assert all(start % 64 == 0 for start, _ in extents)
     assert extents[-1][1] == len(data)
@@ -324,7 +324,7 @@ def test_a_damaged_file_is_refused(damage, tmp_path):
     data = damage(bytes(pickling.dump({"a": np.arange(5000)}, {})))
     (tmp_path / "file").write_bytes(data)
     for source in (data, bytearray(data), tmp_path / "file"):
-        with pytest.raises(pickling.DamagedValuesError):
+        with pytest.raises(blocks.DamagedValuesError):
             pickling.load(source, {})
 
 

@@ -1,0 +1,143 @@
+"""What came back from a sandbox, restored: new objects, and the notebook's own ones changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zenml_modal_nb.errors import ResultError
+from zenml_modal_nb.runner import memory, pickling
+from zenml_modal_nb.runner.adoption import adopt
+from zenml_modal_nb.runner.blocks import DamagedValuesError
+from zenml_modal_nb.runner.kinds import kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a cell has done; made by `restore`, which has changed the inputs already.
+
+    `changed` are variables whose objects hold something else now, `lost` those that could not come back, with
+    the reason, `deleted` those that the cell has deleted.
+    """
+
+    named: Mapping[str, object] = field(default_factory=dict)
+    last: object = None
+    changed: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    lost: Mapping[str, str] = field(default_factory=dict)
+
+
+def restore(data: bytes, namespace: dict[str, Any], known: Sequence[object]) -> Returned:
+    """Restore a result; functions get the notebook's globals. What cannot be restored here does not lose the rest.
+
+    Raises:
+        ResultError: the result is damaged.
+    """
+    if not data:
+        return Returned()
+    missing = _Missing()
+    try:
+        with pickling.Reader(memoryview(data).toreadonly(), namespace, known, missing.stand_in) as reader:
+            return _Restoration(reader, namespace, known, missing).run()
+    except DamagedValuesError as error:
+        raise ResultError(f"The result arrived damaged: {error}. Run the cell again.") from error
+
+
+class _Restoration:
+    def __init__(
+        self, reader: pickling.Reader, namespace: dict[str, Any], known: Sequence[Any], missing: _Missing
+    ) -> None:
+        self._reader = reader
+        self._namespace = namespace
+        self._known = known
+        self._missing = missing
+        self._lost: dict[str, str] = {}
+
+    def run(self) -> Returned:
+        head = self._reader.read()
+        changed = tuple(head["changed"])
+        steps = [self._memory(*each) for each in self._reader.read(borrowed=True)]
+        for _ in range(head["changes"]):
+            self._attempt(changed, lambda: steps.append(self._change(*self._read())))
+        named: dict[str, object] = {}
+        for name in head["names"]:
+            self._attempt((name,), lambda name=name: named.__setitem__(name, self._read()))  # type: ignore[misc]
+        last = None
+        if head["last"]:
+            try:
+                last = self._read()
+            except Exception as error:  # noqa: BLE001 - as below
+                self._lost["the last expression's value"] = _text(error)
+        # All that can fail has been read by now: the notebook's objects change together.
+        for step in steps:
+            self._attempt(changed, step)
+        return Returned(named, last, changed, tuple(head["deleted"]), self._lost)
+
+    def _read(self) -> Any:
+        found = self._reader.read()
+        self._missing.check(found, self._namespace, self._known)
+        return found
+
+    def _attempt(self, names: Sequence[str], act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - an object's class may do anything when it is restored
+            for name in names or ("an object",):
+                self._lost.setdefault(name, _text(error))
+
+    def _memory(self, number: int, content: memoryview) -> Callable[[], None]:
+        return lambda: memory.write(self._known[number], memoryview(content).cast("B"))
+
+    def _change(self, number: int, how: str, content: Any) -> Callable[[], None]:
+        obj = self._known[number]
+        if how == "state":
+            return lambda: adopt(obj, content)
+        if how == "elements":
+            return lambda: obj.__setitem__(..., content)
+        kind = kind_of(type(obj))
+        assert kind is not None
+        assert kind.put is not None
+        put = kind.put
+        return lambda: put(obj, content)
+
+
+class _MissingError(Exception):
+    """Something refers to what does not exist here."""
+
+
+class _Missing:
+    """Stands in for classes and functions that do not exist here, so that the rest can be read."""
+
+    def __init__(self) -> None:
+        self._met = False
+
+    def stand_in(self, module: str, name: str, error: Exception) -> Any:
+        """Return a class that takes whatever its instances are given, and cannot be pickled."""
+        self._met = True
+        reason = f"{module}.{name} does not exist here ({error}); install its package in the notebook's environment"
+
+        def refuse(*_: object) -> Any:
+            raise _MissingError(reason)
+
+        def ignore(*_: object, **__: object) -> None:
+            return None
+
+        methods = dict.fromkeys(
+            ["__init__", "__setstate__", "__setitem__", "append", "extend", "add"], ignore
+        )
+        return type(
+            name.rpartition(".")[2],
+            (),
+            {"__new__": lambda cls, *_, **__: object.__new__(cls), "__reduce_ex__": refuse, **methods},
+        )
+
+    def check(self, value: Any, namespace: dict[str, Any], known: Sequence[object]) -> None:
+        """Raise if a value refers to something that does not exist here."""
+        if self._met:  # to pickle it is to look at all of it
+            pickling.Writer(namespace, known=known).add(value)
+
+
+def _text(error: Exception) -> str:
+    text = str(error) if isinstance(error, _MissingError) else f"{type(error).__name__}: {error}"
+    return f"it came back but cannot be restored here: {text}"[:300]

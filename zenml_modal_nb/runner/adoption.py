@@ -1,0 +1,73 @@
+"""How an existing object takes over what another one's pickle says, where its type has a way."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from zenml_modal_nb.runner.kinds import attributes, put_attributes
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by C that asks for it
+# Of these types nothing is hidden from Python, whatever classes are made from them.
+_SEEN_THROUGH: tuple[Any, ...] = (object, BaseException, Exception)
+
+
+def can_adopt(obj: Any, reduced: Any) -> bool:
+    """Tell whether `adopt` can make an existing object of this type what the pickle says."""
+    if not isinstance(reduced, tuple):
+        return False
+    if _is_index(obj):
+        return True
+    if len(reduced) > 2 and reduced[2] is not None and (_has_setstate(obj) or len(reduced) > 5):
+        return True
+    # All that such an object holds is in its attributes, which can be replaced.
+    return any(_solid_base(type(obj)) is each for each in _SEEN_THROUGH)
+
+
+def adopt(obj: Any, reduced: tuple[Any, ...]) -> None:
+    """Make an existing object what the pickle says; raises what the object's own methods raise."""
+    padded: list[Any] = [*reduced, *[None] * (6 - len(reduced))]
+    make, arguments, state, items, pairs, setter = padded
+    if _is_index(obj):
+        obj.names = make(*arguments).names  # all of an index that can change
+        return
+    if setter is not None:
+        setter(obj, state)
+    elif state is not None and _has_setstate(obj):
+        obj.__setstate__(state)
+        if hasattr(obj, "_reset_cache"):
+            obj._reset_cache()  # pandas: what the table has computed from its former content
+    else:
+        twin = make(*arguments)
+        _set_state(twin, state)
+        put_attributes(obj, attributes(twin))
+        if isinstance(obj, BaseException):
+            obj.args = twin.args
+    for item in items or ():
+        obj.append(item)
+    for key, value in pairs or ():
+        obj[key] = value
+
+
+def _set_state(twin: Any, state: Any) -> None:
+    if state is None:
+        return
+    plain, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
+    for name, value in {**(plain or {}), **(slots or {})}.items():
+        setattr(twin, name, value)
+
+
+def _has_setstate(obj: Any) -> bool:
+    return hasattr(type(obj), "__setstate__") and not isinstance(obj, BaseException)
+
+
+def _solid_base(cls: type) -> type:
+    """The class that decides what memory instances have: the first one that C has made."""
+    while cls.__base__ is not None and cls.__flags__ & _HEAP_TYPE:
+        cls = cls.__base__
+    return cls
+
+
+def _is_index(obj: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(obj, pandas.Index)

@@ -1,0 +1,271 @@
+"""What a run's inputs held before the cell, and what of it has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zenml_modal_nb.runner import memory
+from zenml_modal_nb.runner.adoption import can_adopt
+from zenml_modal_nb.runner.fingerprints import Fingerprint, Fingerprints
+from zenml_modal_nb.runner.functions import Namespace
+from zenml_modal_nb.runner.kinds import (
+    ARRAY,
+    ATOMS,
+    BYTES,
+    CLASS,
+    FIXED,
+    FUNCTION,
+    Kind,
+    Parts,
+    difference,
+    kind_of,
+    same,
+)
+from zenml_modal_nb.runner.survey import arrays_of_tables, holdings_of_fixed
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """An array before the cell: how its memory is laid out, and what tells whether it holds the same."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: Any
+    token: object
+
+
+Before = Parts | Fingerprint | _Memory | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object that holds something else now; `how` says what the notebook does with `content`.
+
+    "parts" are for `kinds.Kind.put`, "memory" is a buffer, "elements" are those of an array of objects, "state" is
+    for `adoption.adopt`.
+    """
+
+    number: int
+    how: str
+    content: Any
+
+
+class Known:
+    """The objects that the notebook knows too, in its order; made before the cell, asked once after it.
+
+    They live until the end of the run, so that whatever the cell did to them can be told.
+    """
+
+    def __init__(
+        self,
+        objects: Sequence[Any],
+        namespace: Namespace,
+        path: Path,
+        places: Mapping[int, tuple[bytearray, int]],
+    ) -> None:
+        self._objects = objects
+        self._numbers = {id(each): number for number, each in enumerate(objects)}
+        self._given_up: set[int] = set()  # IDs of objects that have to be made anew
+        self._kinds: dict[type, Kind | None] = {}
+        self._fingerprints = Fingerprints(namespace, self._numbers, path, places)
+        self._of_tables = {id(each) for each in arrays_of_tables(objects)}
+        self._before = [self._taken(each) for each in objects]
+
+    @property
+    def shared(self) -> list[Any]:
+        """The objects as a `Writer` wants them; in the place of one that is made anew stands nothing known."""
+        return [object() if id(each) in self._given_up else each for each in self._objects]
+
+    def is_given_up(self, obj: object) -> bool:
+        """Tell whether the notebook's object cannot become what this one is now."""
+        return id(obj) in self._given_up
+
+    def changes(self) -> list[Change]:
+        """Return what has changed.
+
+        What cannot be changed in place, e.g. an array with another shape, stops being known: it is written anew
+        wherever something refers to it. What cannot be pickled any more says so when it is written.
+        """
+        changed: dict[int, Change] = {}
+        while True:
+            given_up = set()
+            for number, obj in enumerate(self._objects):
+                if number not in changed and id(obj) not in self._given_up:
+                    found = self._change(obj, self._before[number])
+                    if found is None:
+                        given_up.add(id(obj))
+                    elif found:
+                        changed[number] = Change(number, *found)
+            if not given_up:
+                return list(changed.values())
+            self._given_up |= given_up
+            for each in given_up:
+                del self._numbers[each]
+
+    def failure(self, content: Any) -> Exception | None:
+        """Return what is raised when something is written, None if it can be."""
+        try:
+            self._fingerprints.of_content(content)
+        except Exception as error:  # noqa: BLE001  # pickling runs the objects' own code
+            return error
+        return None
+
+    def number(self, obj: object) -> int | None:
+        """Return an object's number, None if the notebook does not know it."""
+        return self._numbers.get(id(obj))
+
+    def above(self, numbers: Iterable[int]) -> set[int]:
+        """Return the objects from which one of these can be reached, these included."""
+        holders: dict[int, list[int]] = {}
+        for number in self._numbers.values():
+            for held in self._held(number):
+                holders.setdefault(held, []).append(number)
+        return _closure(numbers, lambda number: holders.get(number, ()))
+
+    def below(self, values: Iterable[Any]) -> set[int]:
+        """Return the known objects that can be reached from some values."""
+        return _closure((n for value in values for n in self._inside(value)), self._held)
+
+    def _taken(self, obj: Any) -> Before:
+        kind = self._kind(type(obj))
+        if kind is FIXED or kind is None:
+            return None
+        if kind is BYTES or (kind is ARRAY and not obj.dtype.hasobject):
+            token = self._fingerprints.of_buffer(memory.of(obj))
+            return _Memory(*_layout(obj), token)
+        if kind.parts is None and kind is not ARRAY:
+            return self._fingerprints.of_content(self._fingerprints.reduction(obj))
+        parts = _parts(kind, obj)
+        if kind is CLASS or kind is FUNCTION or self._tell_all(parts):
+            return parts
+        return self._fingerprints.of_content(parts)
+
+    def _change(self, obj: Any, before: Before) -> tuple[str, Any] | tuple[()] | None:
+        """Return how an object has changed: `how` and content, nothing for not at all, None for not in place."""
+        kind = self._kind(type(obj))
+        if isinstance(before, _Memory):
+            return self._change_of_memory(obj, before)
+        if before is None or kind is None:
+            return None if self._refers_to_given_up(holdings_of_fixed(obj)) else ()
+        try:
+            if kind.parts is None and kind is not ARRAY:
+                reduced = self._fingerprints.reduction(obj)
+                if isinstance(before, Fingerprint) and self._fingerprints.is_same(before, reduced):
+                    return ()
+                return ("state", reduced) if can_adopt(obj, reduced) else None
+            after = _parts(kind, obj)
+            if isinstance(before, Fingerprint):
+                if self._fingerprints.is_same(before, after):
+                    return ()
+            elif same(before, after) and not any(map(self._refers_to_given_up, after)):
+                return ()
+            if kind is ARRAY:
+                return ("elements", obj.copy()) if obj.flags.writeable else None
+            if kind is CLASS and not isinstance(before, Fingerprint):
+                return "parts", difference(before, after, self._given_up)
+            return "parts", after
+        except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything when it is pickled
+            return "parts", Unwritable(error)
+
+    def _change_of_memory(self, obj: Any, before: _Memory) -> tuple[str, Any] | tuple[()] | None:
+        content = memory.of(obj)
+        layout = before.shape, before.strides, before.dtype
+        if layout != _layout(obj):
+            return None
+        if self._fingerprints.is_same_buffer(before.token, content):
+            return ()
+        return None if id(obj) in self._of_tables else ("memory", content)
+
+    def _tell_all(self, parts: Parts) -> bool:
+        """Tell whether all that can change in these is known: then comparing references is enough."""
+        return all(self._is_told(each) for group in parts for each in self._mutable(group))
+
+    def _is_told(self, obj: Any) -> bool:
+        if id(obj) in self._numbers:
+            return True
+        return self._kind(type(obj)) is FIXED and self._tell_all((holdings_of_fixed(obj),))
+
+    def _mutable(self, group: Iterable[Any]) -> Iterator[Any]:
+        """Leave out plain values, and functions and classes that are found by their names."""
+        types = set(map(type, group)) - ATOMS
+        kept = {cls for cls in types if self._kind(cls) not in (None, FUNCTION, CLASS)}
+        return (each for each in group if type(each) in kept) if kept else iter(())
+
+    def _refers_to_given_up(self, group: Iterable[Any]) -> bool:
+        return bool(self._given_up) and any(id(each) in self._given_up for each in group)
+
+    def _held(self, number: int) -> Iterable[int]:
+        """The numbers of the objects that one refers to now."""
+        obj = self._objects[number]
+        kind = self._kind(type(obj))
+        if kind is FIXED:
+            return self._numbers_in((holdings_of_fixed(obj),))
+        before = self._before[number]
+        if isinstance(before, Fingerprint):
+            try:
+                parts = (
+                    self._fingerprints.reduction(obj)
+                    if kind is None or kind.parts is None
+                    else kind.parts(obj)
+                )
+                return self._fingerprints.of_content(parts).seen
+            except Exception:  # noqa: BLE001  # as in `_change`, where it is told
+                return before.seen
+        if kind is None or before is None or isinstance(before, _Memory):
+            return ()
+        return self._numbers_in(_parts(kind, obj))
+
+    def _inside(self, value: Any) -> Iterable[int]:
+        number = self.number(value)
+        if number is not None:
+            return [number]
+        try:
+            return self._fingerprints.of_content(value).seen
+        except Exception:  # noqa: BLE001  # it does not come back either, which is said there
+            return ()
+
+    def _numbers_in(self, parts: Parts | tuple[list[Any]]) -> list[int]:
+        found = (self._numbers.get(id(each)) for group in parts for each in self._all_but_plain(group))
+        return [number for number in found if number is not None]
+
+    def _all_but_plain(self, group: Iterable[Any]) -> Iterator[Any]:
+        types = set(map(type, group)) - ATOMS
+        return (each for each in group if type(each) in types) if types else iter(())
+
+    def _kind(self, cls: type) -> Kind | None:
+        try:
+            return self._kinds[cls]
+        except KeyError:
+            return self._kinds.setdefault(cls, kind_of(cls))
+
+
+class Unwritable:
+    """Takes the place of what cannot be pickled; raises the reason when it is."""
+
+    def __init__(self, reason: Exception) -> None:
+        self._reason = reason
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise self._reason
+
+
+def _parts(kind: Kind, obj: Any) -> Parts:
+    return (list(obj.flat),) if kind.parts is None else kind.parts(obj)
+
+
+def _layout(obj: Any) -> tuple[tuple[int, ...], tuple[int, ...], Any]:
+    return getattr(obj, "shape", ()), getattr(obj, "strides", ()), getattr(obj, "dtype", None)
+
+
+def _closure(start: Iterable[int], following: Any) -> set[int]:
+    found: set[int] = set()
+    todo = list(start)
+    while todo:
+        number = todo.pop()
+        if number not in found:
+            found.add(number)
+            todo += following(number)
+    return found

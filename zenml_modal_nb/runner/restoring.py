@@ -1,0 +1,195 @@
+"""Reads values files: one graph after the other, also when one of them cannot be restored."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickletools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from zenml_modal_nb.runner import blocks
+from zenml_modal_nb.runner.functions import Namespace
+from zenml_modal_nb.runner.graph import Unpickler
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+# Module and name of what cannot be found, and why → something in its place.
+StandIn = Callable[[str, str, Exception], Any]
+
+
+class Reader:
+    """Restores the graphs that a `Writer` has added, in their order; use as a context manager.
+
+    `known` are the writer's known objects, as this process has them. `stand_in` provides something in the place
+    of a class or function that does not exist here; without it the graph cannot be restored.
+    Raises DamagedValuesError when the source is no values file.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        namespace: Namespace,
+        known: Sequence[object] = (),
+        stand_in: StandIn | None = None,
+    ) -> None:
+        self._namespace = namespace
+        self._stand_in = stand_in
+        self._switch = _Switch()
+        self._stream, self.buffers = _opened(source)
+        self._begin = self._stream.tell()
+        self._known = len(known)
+        self._unpickler = self._primed(known)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self.buffers.close()
+
+    def read(self, *, borrowed: bool = False) -> Any:
+        """Restore the next graph; raises whatever its objects raise.
+
+        After that the following graphs can still be read: they share what was complete by then. Buffers of a
+        `borrowed` graph may be read-only, and refer to the source.
+        """
+        start, first = self._stream.tell(), self.buffers.next
+        self._switch.stream = self._stream
+        self.buffers.borrowed = borrowed
+        try:
+            return self._unpickler.load()
+        except Exception:
+            self._resume(start, first)
+            raise
+
+    def _primed(self, memo: Sequence[object]) -> Unpickler:
+        """Return an unpickler that takes these objects for the first it has read.
+
+        The instructions are the pickle protocol's own: take the next buffer, which may be any object, note it, drop it.
+        """
+        objects = _Objects(memo, self.buffers)
+        unpickler = Unpickler(self._switch, self._namespace, objects, self._stand_in)
+        if memo:
+            steps = b"\x97\x940" * len(memo) + b"N."
+            self._switch.stream = io.BytesIO(b"\x80\x05\x95" + len(steps).to_bytes(8, "little") + steps)
+            unpickler.load()
+        return unpickler
+
+    def _resume(self, start: int, first: int) -> None:
+        """Go to the end of a graph that failed, with as many objects noted as its writer has noted."""
+        done = self._unpickler.memo.copy()
+        self._stream.seek(self._begin)
+        total = self._known
+        while self._stream.tell() <= start:
+            at, taken = self._stream.tell(), 0
+            for operation, _, _ in pickletools.genops(self._stream):
+                total += operation.name == "MEMOIZE"
+                taken += operation.name == "NEXT_BUFFER"
+            if at == start:
+                self.buffers.next = first + taken
+        self._unpickler = self._primed([done.get(place, INCOMPLETE) for place in range(total)])
+
+
+class IncompleteError(Exception):
+    """Something belongs to a value that could not be restored."""
+
+
+class _Incomplete:
+    """Stands for what a failed graph has not completed; whatever refers to it cannot be used either."""
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise IncompleteError("it shares objects with a value that cannot be restored")
+
+
+INCOMPLETE = _Incomplete()
+
+
+class _Switch:
+    """What an unpickler reads from; another stream may take over between two graphs."""
+
+    stream: BinaryIO
+
+    def read(self, size: int) -> bytes:
+        return self.stream.read(size)
+
+    def readinto(self, buffer: Any) -> int:
+        return self.stream.readinto(buffer)  # type: ignore[attr-defined,no-any-return]  # both kinds have it
+
+    def readline(self) -> bytes:
+        return self.stream.readline()
+
+
+class _Objects:
+    """What an unpickler takes for its buffers: first the known objects, then the file's buffers."""
+
+    def __init__(self, known: Sequence[object], buffers: Buffers) -> None:
+        self._known = iter(known)
+        self._buffers = buffers
+        self._first = True
+
+    def __iter__(self) -> _Objects:
+        return self
+
+    def __next__(self) -> Any:
+        if self._first:
+            for each in self._known:
+                return each
+            self._first = False
+        return self._buffers.take()
+
+
+class Buffers:
+    """The buffers of a file, one after the other; each is read when its array is restored."""
+
+    def __init__(self, source: memoryview | Path, extents: list[tuple[int, int]]) -> None:
+        self._source = source
+        self._file = source.open("rb", buffering=0) if isinstance(source, Path) else None
+        self._extents = extents
+        self.next = 0
+        self.borrowed = False
+        # Of the memory made here: by ID, itself and where it comes from in the file.
+        self.places: dict[int, tuple[bytearray, int]] = {}
+
+    def take(self) -> Any:
+        """Return the next buffer."""
+        start, end = self._extents[self.next]
+        self.next += 1
+        if isinstance(self._source, memoryview):
+            piece = self._source[start:end]
+            return bytearray(piece) if piece.readonly and not self.borrowed else piece
+        # One allocation per array: each is freed with its own array.
+        buffer = bytearray(end - start)
+        assert self._file is not None
+        self._file.seek(start)
+        view = memoryview(buffer)
+        while view:  # one call reads 2 GiB at most
+            count = self._file.readinto(view)
+            if not count:
+                raise blocks.DamagedValuesError(f"{self._source.name} is cut short")
+            view = view[count:]
+        self.places[id(buffer)] = (buffer, start)
+        return buffer
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _opened(source: Source) -> tuple[BinaryIO, Buffers]:
+    """Return a stream at the beginning of the graphs, and the buffers."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        view = memoryview(source).cast("B")
+        head = io.BytesIO(view[: blocks.head_size(view)])
+        (start, end), *rest = blocks.extents(blocks.read_sizes(head, view.nbytes))
+        return io.BytesIO(view[start:end]), Buffers(view, rest)
+    path = Path(source)
+    file = path.open("rb")
+    try:
+        (start, _), *rest = blocks.extents(blocks.read_sizes(file, path.stat().st_size))
+        file.seek(start)
+        return file, Buffers(path, rest)
+    except BaseException:
+        file.close()
+        raise

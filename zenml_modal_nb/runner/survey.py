@@ -1,0 +1,166 @@
+"""Which objects of a graph both sides of a run will know: those whose identity somebody may look at.
+
+Made while the notebook's values are pickled. An object counts only where it can be reached by real references, e.g. a
+list in a dictionary, an attribute; what an object's own `__reduce__` makes up on the way is nobody's.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import sys
+import types
+from collections.abc import Iterable
+from typing import Any
+
+from zenml_modal_nb.runner import functions
+from zenml_modal_nb.runner.graph import Pickler
+from zenml_modal_nb.runner.kinds import ARRAY, ATOMS, CLASS, FIXED, FUNCTION, WHOLE, Kind, kind_of
+
+_LONG = 1000  # characters or bytes of a plain value that is worth a reference
+_BUILTIN = frozenset({list, dict, set, tuple, frozenset, bytearray, str, bytes})
+
+
+class Survey:
+    """Notes what a pickler meets; then tells what both sides know. Made for one payload."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[type, Kind | None] = {}
+        self._met: dict[int, object] = {}
+        self._held: dict[int, list[object]] = {}  # by objects of which only their pickle tells
+
+    def note(self, obj: Any, reduced: Any) -> Any:
+        """Take notice of an object on its way into the pickle."""
+        if isinstance(obj, type | types.FunctionType):
+            if isinstance(reduced, tuple):  # by value
+                self._met[id(obj)] = obj
+                if reduced[0] is functions.make_function:
+                    self._held[id(obj)] = list(reduced[2][2].values())
+            return reduced
+        self._met[id(obj)] = obj
+        if reduced is NotImplemented and self._kind(obj) is WHOLE and type(obj) not in Pickler.dispatch_table:
+            # What the pickler would do next, done once for both.
+            reduced = obj.__reduce_ex__(5)
+            if isinstance(reduced, tuple) and len(reduced) > 2:
+                self._held[id(obj)] = _still_held(obj, reduced[2])
+        return reduced
+
+    def known(self, roots: Iterable[object]) -> list[object]:
+        """Return the known objects that can be reached from `roots`, all of which have been pickled."""
+        found: list[object] = []
+        seen: set[int] = set()
+        todo = [root for root in roots if self._is_known(root)]
+        todo += [root for root in roots if type(root) in (str, bytes) and len(root) > _LONG]  # type: ignore[arg-type]
+        while todo:
+            obj = todo.pop()
+            if id(obj) not in seen:
+                seen.add(id(obj))
+                found.append(obj)
+                todo += self._members(obj)
+        return found
+
+    def _is_known(self, obj: object) -> bool:
+        kind = self._kind(obj)
+        if kind is None:
+            return False
+        return type(obj) in _BUILTIN or id(obj) in self._met
+
+    def _members(self, obj: Any) -> list[object]:
+        found: list[object] = []
+        for group in self._holdings(obj):
+            kinds = set(map(type, group)) - ATOMS
+            if kinds:
+                found += [each for each in group if type(each) in kinds and self._counts(each)]
+        return found
+
+    def _counts(self, obj: Any) -> bool:
+        # e.g. of a million pairs of numbers nobody looks at the identity
+        return self._is_known(obj) and not (type(obj) is tuple and ATOMS.issuperset(map(type, obj)))
+
+    def _holdings(self, obj: Any) -> list[list[Any]]:
+        kind = self._kind(obj)
+        if kind is FIXED:
+            return [holdings_of_fixed(obj)]
+        if kind is ARRAY:
+            return [list(obj.flat)] if obj.dtype.hasobject else []
+        if kind is WHOLE:
+            return [[*self._held.get(id(obj), ()), *_holdings_of_libraries(obj)]]
+        if kind is None or kind.parts is None:
+            return []
+        groups = [*kind.parts(obj)]
+        if kind is FUNCTION:
+            groups.append(self._held.get(id(obj), []))
+        elif kind is CLASS:
+            groups.append([*obj.__bases__, type(obj)])
+        return groups
+
+    def _kind(self, obj: object) -> Kind | None:
+        cls = type(obj)
+        try:
+            return self._kinds[cls]
+        except KeyError:
+            return self._kinds.setdefault(cls, kind_of(cls))
+
+
+def holdings_of_fixed(obj: Any) -> list[Any]:
+    """Return what an object holds that always holds the same."""
+    if isinstance(obj, tuple | frozenset):
+        return list(obj)
+    if isinstance(obj, types.MethodType):
+        return [obj.__self__, obj.__func__]
+    if isinstance(obj, staticmethod | classmethod):
+        return [obj.__func__]
+    if isinstance(obj, property):
+        return [obj.fget, obj.fset, obj.fdel]
+    if isinstance(obj, functools._lru_cache_wrapper):
+        return [obj.__wrapped__]
+    return []
+
+
+def _still_held(obj: object, state: Any) -> list[object]:
+    """What a pickled state and the object itself have in common; the rest was made for the pickle."""
+    states = [each for each in (state if isinstance(state, tuple) else (state,)) if isinstance(each, dict)]
+    own = getattr(obj, "__dict__", {})
+    missing = object()
+    return [
+        value
+        for name, value in itertools.chain.from_iterable(each.items() for each in states)
+        if own.get(name, missing) is value
+    ]
+
+
+def _holdings_of_libraries(obj: Any) -> list[object]:
+    """What well-known types hold where `__dict__` does not tell."""
+    if isinstance(obj, functools.partial):
+        return [obj.func, *obj.args, *obj.keywords.values()]
+    random, pandas = sys.modules.get("numpy.random"), sys.modules.get("pandas")
+    if random is not None and isinstance(obj, random.Generator):
+        return [obj.bit_generator]
+    if pandas is None:
+        return []
+    if isinstance(obj, pandas.DataFrame | pandas.Series):
+        return [*obj._mgr.axes, *(block.values for block in obj._mgr.blocks)]
+    if isinstance(obj, pandas.Index):
+        return [getattr(obj, "_data", None)]
+    if isinstance(obj, pandas.api.extensions.ExtensionArray):
+        return [getattr(obj, "_ndarray", None)]
+    return []
+
+
+def arrays_of_tables(objects: Iterable[Any]) -> list[object]:
+    """Return the arrays that pandas tables are made of: several tables may share one, and copy it when they write."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None:
+        return []
+    blocks = (
+        block.values
+        for each in objects
+        if isinstance(each, pandas.DataFrame | pandas.Series)
+        for block in each._mgr.blocks
+    )
+    return [array for values in blocks for array in (values, *_inner_arrays(values))]
+
+
+def _inner_arrays(values: Any) -> list[object]:
+    found = (getattr(values, name, None) for name in ("_ndarray", "_data", "_mask"))
+    return [each for each in found if each is not None]
