@@ -332,3 +332,24 @@ with emulator.running() as server:
     pid, state_dir = done.stdout.split(maxsplit=1)
     wait_for_end(int(pid))
     assert not Path(state_dir.rstrip("\n")).exists()
+
+
+def test_images_can_be_built_instead_of_taken_from_here(home: Home) -> None:
+    with emulator.running(images="venv", state_dir=home.state_dir) as server:
+        program = (
+            "import modal\n"
+            "app = modal.App.lookup('a', create_if_missing=True)\n"
+            "sandbox = modal.Sandbox.create('python', '-c', 'import modal', app=app)\n"
+            "print(sandbox.stderr.read())\n"
+        )
+        variables = os.environ | server.environment
+        done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True)
+    assert "No module named 'modal'" in done.stdout, done.stderr
+    without = {"PATH": "/usr/bin:/bin", "HOME": str(home.state_dir)}
+    program = (
+        "import sys; sys.executable = '/usr/bin/python3'; "
+        "from zenml_modal_nb.emulator.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", program, "start", "--images", "venv", "--state-dir", str(home.state_dir)]
+    refused = subprocess.run(command, env=without, capture_output=True, text=True)
+    assert "uv, which is not installed" in refused.stderr

@@ -43,6 +43,14 @@ class ServeOptions:
                 f"{self.chosen_python} is not a program that can be run; name a Python interpreter."
             )
 
+        if self.images == "venv":
+            from zenml_modal_nb.emulator.virtualenvs import find_uv
+
+            if find_uv() is None:
+                raise LifecycleError(
+                    "Images in venv mode are built with uv, which is not installed: pip install uv."
+                )
+
     @property
     def python(self) -> str:
         """The interpreter of sandboxes; links are not followed, since one makes a virtual environment."""
