@@ -18,7 +18,8 @@ from zenml_modal_nb.emulator.faults import Fault
 from zenml_modal_nb.emulator.private_server import PrivateServer
 from zenml_modal_nb.events import Event, Log, Started
 from zenml_modal_nb.packaging.archive import runner_archive
-from zenml_modal_nb.packaging.payload import pack, unpack
+from zenml_modal_nb.packaging.payload import pack
+from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.pricing.rates import snapshot
 from zenml_modal_nb.sandboxes.ending import RunEndedError
@@ -96,11 +97,12 @@ class Followed:
         self.meter = Meter("T4", 2.0, 4096, None, snapshot({}))
         self._changed = threading.Condition()
         packed = pack(values or {}, self.namespace)
+        self._known = packed.known
         self.launch = Launch(
             nonce=secrets.token_hex(16),
             parts=(
                 Part.of("runner.zip", [runner_archive()]),
-                Part("payload.zmnb", packed.pieces, packed.size, packed.sha256),
+                Part("payload.zmnb", packed.values.pieces, packed.values.size, packed.values.sha256),
             ),
             run={
                 "source": source,
@@ -156,8 +158,9 @@ class Followed:
         return self.follower._outcome.result(PATIENCE)
 
     def values(self) -> tuple[dict[str, Any], Any]:
-        named, last = unpack(self.outcome().values, self.namespace)
-        return dict(named), last
+        returned = restore(self.outcome().values, self.namespace, self._known)
+        assert returned.lost == {}
+        return dict(returned.named), returned.last
 
     def ended(self) -> RunEndedError:
         """Wait for an end without a result, and return why."""

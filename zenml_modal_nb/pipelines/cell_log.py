@@ -21,7 +21,7 @@ class CellLog:
 
     def __init__(self, context: LoggingContext) -> None:
         self._context = context
-        self._partial = {"stdout": "", "stderr": ""}
+        self._open: dict[str, list[str]] = {"stdout": [], "stderr": []}  # pieces of the line that has no end yet
 
     @classmethod
     def open(cls, info: StepRunInfo) -> CellLog:
@@ -34,16 +34,19 @@ class CellLog:
 
     def write(self, event: Log) -> None:
         """Take text as it comes; whole lines become entries."""
-        *lines, rest = (self._partial[event.stream] + event.text).split("\n")
-        self._partial[event.stream] = rest
+        pieces = self._open[event.stream]
+        *lines, rest = event.text.split("\n")
         for line in lines:
-            self._entry(line, event.stream)
+            self._entry("".join([*pieces, line]), event.stream)
+            pieces.clear()
+        if rest:
+            pieces.append(rest)
 
     def close(self) -> None:
         """Write what has no line end and wait until everything is stored."""
-        for stream, rest in self._partial.items():
-            if rest:
-                self._entry(rest, stream)
+        for stream, pieces in self._open.items():
+            if pieces:
+                self._entry("".join(pieces), stream)
         self._context.end()
 
     def _entry(self, line: str, stream: str) -> None:

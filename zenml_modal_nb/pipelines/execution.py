@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Event, Log, Reason, Recorded, Target
 from zenml_modal_nb.pipelines.step_module import StepModule
 from zenml_modal_nb.pricing.meter import Meter
@@ -90,7 +90,7 @@ class Execution:
         self.seconds = 0.0  # of the cell's own code
         self.cell_error: Mapping[str, Any] | None = None  # fields of the runner's `error` frame
         self.raised: Exception | None = None  # the cell's error, as it was restored
-        self.ended: SandboxError | None = None  # why there is no result
+        self.ended: SandboxError | ResultError | None = None  # why there is no result
         self.recorded: Recorded | None = None
         self._clock = clock
         self._began = clock()

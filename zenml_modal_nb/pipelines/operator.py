@@ -19,7 +19,7 @@ from zenml.models import PipelineRunUpdate
 from zenml.orchestrators.publish_utils import publish_step_run_metadata, publish_stopped_step_run
 from zenml.utils.dashboard_utils import get_run_url
 
-from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Reason, Recorded
 from zenml_modal_nb.pipelines import execution as executions
 from zenml_modal_nb.pipelines.cell_log import CellLog
@@ -28,7 +28,7 @@ from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSe
 from zenml_modal_nb.pipelines.recording import record_step
 from zenml_modal_nb.sandboxes import image as images
 from zenml_modal_nb.sandboxes import secrets
-from zenml_modal_nb.sandboxes.ending import RunEndedError
+from zenml_modal_nb.sandboxes.ending import RunEndedError, why_not_created
 from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.launch import Launch
 
@@ -83,10 +83,16 @@ class ModalNotebookStepOperator(ModalStepOperator):
         publish_step_run_metadata(info.step_run_id, {self.id: _plan(execution.job, info)})
         execution.log = CellLog.open(info)
         try:
-            execution.follow(Follower(self._launch(info, execution.job), execution.observe, execution.meter))
+            launch = self._launch(info, execution.job)
+        except Exception as error:  # noqa: BLE001 - Modal's, e.g. an unknown environment
+            execution.ended = why_not_created(error)  # `wait` records it: here it would be taken for ZenML's own
+            return
+        try:
+            execution.follow(Follower(launch, execution.observe, execution.meter))
             sandbox_id = execution.follower.created()
         except SandboxError as error:
-            execution.ended = error  # `wait` records it: an error here would be taken for ZenML's own
+            execution.ended = error
+            _app.cache_clear()  # the user may have stopped it
             return
         metadata: dict[str, MetadataType] = {"sandbox_id": sandbox_id}
         publish_step_run_metadata(info.step_run_id, {self.id: metadata})
@@ -104,7 +110,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
         if execution.ended is None:
             try:
                 execution.unpack(execution.follower.outcome())
-            except SandboxError as error:
+            except (SandboxError, ResultError) as error:
                 execution.ended = error
         publish_step_run_metadata(step_run.id, {self.id: _bill(execution)})
         assert execution.log is not None

@@ -8,6 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from zenml_modal_nb.events import Reason
 from zenml_modal_nb.pipelines import execution, scope, stack, warmup
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.inputs import save_inputs
@@ -22,8 +23,12 @@ def record(running: Execution) -> None:
     warmup.wait()
     warmup.hush()
     execution.enter(running)
-    with scope.using(stack.own_stack()):
-        _run_pipeline(running.job)
+    try:
+        with scope.using(stack.own_stack()):
+            _run_pipeline(running.job)
+    except BaseException:
+        running.stop(Reason.LOST_CONTACT)  # nobody waits for it any more, e.g. since ZenML's database failed
+        raise
 
 
 def _run_pipeline(job: CellJob) -> None:
