@@ -60,7 +60,8 @@ def execute(
     return done, [each for each in nbformat.read(saved, 4).cells if each.get("source") in cells]
 
 
-@pytest.mark.parametrize("tool", ["nbconvert", pytest.param("papermill", marks=pytest.mark.slow)])
+@pytest.mark.slow  # the quickstart, below, proves it fast
+@pytest.mark.parametrize("tool", EXECUTE)
 def test_a_notebook_that_succeeds_exits_zero_and_saves_header_log_and_result(
     home: Home, tmp_path: Path, tool: str
 ) -> None:
