@@ -140,3 +140,16 @@ def test_a_server_killed_while_it_writes_starts_again(tmp_path: Path, moment: in
         assert {f"{name}-{number}" for number in range(told[-1] + 1)} <= listed
         assert second.create("echo", "well").stdout.read() == "well\n"
         assert not list(state_dir.glob("records-*/*/.*")), "drafts were left"
+
+
+def test_a_finished_run_can_still_be_read(tmp_path: Path, backend: dict[str, str]) -> None:
+    state_dir = tmp_path / "state"
+    with life(state_dir) as first:
+        finished = first.create("sh", "-c", "echo result; echo trouble >&2; exit 5", **backend)
+        finished.wait()
+        assert finished.stdout.read() == "result\n"
+        first.kill()
+    with life(state_dir) as second:
+        again = modal.Sandbox.from_id(finished.object_id, client=second.client)
+        assert again.poll() == 5
+        assert (again.stdout.read(), again.stderr.read()) == ("result\n", "trouble\n")
