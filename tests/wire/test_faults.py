@@ -213,6 +213,37 @@ def test_a_broken_byte_ends_the_sdks_reading_of_v2_only(local: Local, control: F
     assert local.create("echo", "0123456", gpu="T4").stdout.read() == "012\N{REPLACEMENT CHARACTER}456\n"
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_late_commit_is_seen_late(
+    local: Local, control: FaultControl, tmp_path: Path, version: int
+) -> None:
+    volume = modal.Volume.from_name(
+        f"late-{version}",
+        create_if_missing=True,
+        client=local.client,
+        environment_name="local",
+        version=version,
+    )
+
+    def upload(content: str) -> None:
+        (tmp_path / "file").write_text(content)
+        with volume.batch_upload(force=True) as batch:
+            batch.put_file(tmp_path / "file", "/file")
+
+    def read() -> bytes:
+        return b"".join(volume.read_file("/file"))
+
+    upload("old")
+    control.add(faults.LateCommits(seconds=1))
+    begin = time.monotonic()
+    upload("new")
+    assert read() == b"old"
+    while (found := read()) == b"old":
+        assert time.monotonic() - begin < 20
+    assert found == b"new"
+    assert time.monotonic() - begin >= 1
+
+
 def test_answers_take_their_time(local: Local, control: FaultControl) -> None:
     def seconds() -> float:
         begin = time.perf_counter()

@@ -115,7 +115,7 @@ async def serve(settings: ServerSettings) -> Server:
     images = _images(settings, interpreters, mounts)
     faults = Faults()
     blocks, blobs = Blocks(settings.state_dir / "blocks"), Blobs(settings.state_dir / "blobs")
-    volumes = Volumes(Records(settings.state_dir / RECORDS / "volumes"), blocks)
+    volumes = Volumes(Records(settings.state_dir / RECORDS / "volumes"), blocks, faults)
     preparation = Preparation(images, mounts, volumes)
     archive = Archive(Records(settings.state_dir / RECORDS / "sandboxes"), settings.state_dir / "finished")
     sandboxes = Sandboxes(settings.state_dir, preparation, archive, settings.log_retention, faults)

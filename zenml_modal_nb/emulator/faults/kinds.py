@@ -124,7 +124,10 @@ class InvalidUtf8:
 
 @dataclass(frozen=True)
 class LateCommits:
-    """What is committed to a volume becomes visible this much later."""
+    """What is committed to a volume can be listed and read through the API this much later only.
+
+    A mount shows it at its next reload all the same.
+    """
 
     seconds: float
 

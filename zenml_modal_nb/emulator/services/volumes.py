@@ -220,13 +220,13 @@ class VolumeService:
     def _batches(
         self, request: api_pb2.VolumeListFilesRequest | api_pb2.VolumeListFiles2Request
     ) -> Iterator[Sequence[api_pb2.FileEntry]]:
-        tree: Tree = self._volumes.get(request.volume_id).tree
+        tree: Tree = self._volumes.read(request.volume_id)
         entries = [_entry(entry) for entry in tree.listed(request.path, request.recursive)]
         entries = entries[: request.max_entries or None]
         return (entries[begin : begin + BATCH] for begin in range(0, len(entries), BATCH))
 
     def _file(self, volume_id: str, path: str) -> File:
-        return self._volumes.get(volume_id).tree.file(path)
+        return self._volumes.read(volume_id).file(path)
 
     def _stored(self, path: Path) -> tuple[int, tuple[str, ...]]:
         with path.open("rb") as source:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zenml_modal_nb.emulator import identifiers
+from zenml_modal_nb.emulator.faults.plan import Faults
 from zenml_modal_nb.emulator.state.blocks import BLOCK_SIZE, Blocks
 from zenml_modal_nb.emulator.state.creation import Creation
 from zenml_modal_nb.emulator.state.records import Records
@@ -35,12 +36,14 @@ class Volume:
 class Volumes:
     """All volumes of this server."""
 
-    def __init__(self, records: Records, blocks: Blocks) -> None:
+    def __init__(self, records: Records, blocks: Blocks, faults: Faults) -> None:
         self._records = records
         self.blocks = blocks
         self._volumes = {key: _restored(value) for key, value in records.read()}
         self._heartbeats: dict[str, float] = {}
         self._claims: dict[str, float] = {}
+        self._faults = faults
+        self._outdated: dict[str, list[tuple[float, Tree]]] = {}  # until when each is what a reader sees
 
     def sweep(self) -> None:
         """Remove blocks that no volume has any more, e.g. of uploads that were never completed."""
@@ -89,6 +92,7 @@ class Volumes:
         volume = self.get(volume_id)
         del self._volumes[volume_id]
         self._heartbeats.pop(volume_id, None)
+        self._outdated.pop(volume_id, None)
         self._records.remove(volume_id)
         await self._release(_digests(volume.tree))
 
@@ -136,7 +140,20 @@ class Volumes:
 
     def commit(self, volume_id: str, tree: Tree) -> None:
         """Make `tree` the volume's snapshot; raises NotFoundError."""
+        if delay := self._faults.commit_delay:
+            outdated = (time.monotonic() + delay, self.get(volume_id).tree)
+            self._outdated.setdefault(volume_id, []).append(outdated)
         self._keep(dataclasses.replace(self.get(volume_id), tree=tree))
+
+    def read(self, volume_id: str) -> Tree:
+        """The snapshot that a reader sees: the latest, unless a fault makes commits late; or NotFoundError."""
+        latest = self.get(volume_id).tree
+        now = time.monotonic()
+        outdated = [(until, tree) for until, tree in self._outdated.pop(volume_id, []) if until > now]
+        if not outdated:
+            return latest
+        self._outdated[volume_id] = outdated
+        return outdated[0][1]
 
     def _expire(self) -> None:
         # Their blocks go when the server starts the next time.
@@ -149,7 +166,9 @@ class Volumes:
         await asyncio.to_thread(self.blocks.remove, unused)
 
     def _used(self) -> set[str]:
-        return set().union(*(_digests(volume.tree) for volume in self._volumes.values()))
+        outdated = [tree for trees in self._outdated.values() for _, tree in trees]
+        trees = [volume.tree for volume in self._volumes.values()]
+        return set().union(*(_digests(tree) for tree in (*trees, *outdated)))
 
     def _named(self, name: str, environment: str) -> Volume | None:
         for volume in self._volumes.values():
