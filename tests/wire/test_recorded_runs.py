@@ -12,7 +12,7 @@ from followed import Modal, strict_modal
 from zenml_home import warm_zenml
 
 from zenml_modal_nb.errors import ModalStepError, ResultError
-from zenml_modal_nb.events import Event, Failed, Finished, Reason, Stopped
+from zenml_modal_nb.events import Event, Failed, Finished, Queued, Reason, Stopped, Waiting
 from zenml_modal_nb.pipelines import operator
 from zenml_modal_nb.request import StepRequest
 from zenml_modal_nb.run.cell_run import CellRun
@@ -148,3 +148,40 @@ def test_a_stop_from_another_thread_is_recorded_as_stopped(strict: Modal) -> Non
     assert isinstance(run.last, Stopped)
     assert run.step.status.value == "stopped"
     assert left_at(strict) == []
+
+
+def test_a_run_stopped_before_its_sandbox_was_asked_for_has_none(strict: Modal) -> None:
+    class StoppedAtOnce(Run):
+        def show(self, event: Event) -> None:
+            super().show(event)
+            if isinstance(event, Queued):
+                self.run.cancel()
+
+    run = StoppedAtOnce("while True: pass")
+    assert isinstance(run.raised, KeyboardInterrupt)
+    assert isinstance(run.last, Stopped)
+    assert run.last.usd in (None, 0)
+    assert not any(isinstance(event, Waiting) for event in run.events)
+    assert run.step.status.value == "stopped"
+
+
+def test_a_secret_value_reaches_the_cell_and_no_record(
+    strict: Modal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zenml.client import Client
+
+    monkeypatch.setenv("ZMNB_TOKEN", "s3cret-value")
+    run = Run("import os\nlength = len(os.environ['ZMNB_TOKEN'])", env=(("ZMNB_TOKEN", None),))
+    assert run.namespace["length"] == len("s3cret-value")
+    whole = Client().get_pipeline_run(run.run.id)
+    told = [step.model_dump_json() for step in (run.step, whole)]
+    assert not any("s3cret" in text for text in told)
+    assert "s3cret" not in repr(run.run._prepared)
+
+
+def test_the_cost_stands_still_when_the_run_is_over(strict: Modal) -> None:
+    run = Run("pass", gpu="T4")
+    assert isinstance(run.last, Finished)
+    assert run.last.usd is not None
+    assert run.last.usd > 0
+    assert run.run.cost == run.run.cost == run.last.usd
