@@ -8,6 +8,7 @@ from typing import Any
 
 from zenml_modal_nb.rendering import traceback
 from zenml_modal_nb.run.preparation import Cell
+from zenml_modal_nb.sandboxes.termination import advice
 
 # What IPython calls a code object's file for people, e.g. ("Cell", "In[3]"); None for a file that is no cell.
 NameOfCell = Callable[[str], str | None]
@@ -32,9 +33,14 @@ class Tracebacks:
         vars(error)["_render_traceback_"] = lambda: lines
         return error
 
-    def stopped(self) -> KeyboardInterrupt:
-        """Return what an interrupted cell raises."""
-        error = KeyboardInterrupt("the run was stopped and its sandbox is terminated")
+    def stopped(self, confirmed: bool = True, sandbox_id: str | None = None) -> KeyboardInterrupt:
+        """Return what an interrupted cell raises; `confirmed` says that nothing of the run is left at Modal."""
+        error = KeyboardInterrupt(
+            "the run was stopped and its sandbox is terminated"
+            if confirmed
+            else f"the run was stopped, but it is not confirmed that {_sandbox(sandbox_id)} has ended; "
+            f"{advice(sandbox_id)}"
+        )
         error._render_traceback_ = lambda: [f"KeyboardInterrupt: {error}"]  # type: ignore[attr-defined]
         return error
 
@@ -60,3 +66,7 @@ class Tracebacks:
             link: self._with_sources(fields[link][0]) for link in ("cause", "context") if fields.get(link)
         }
         return {**fields, **linked, "frames": frames}
+
+
+def _sandbox(sandbox_id: str | None) -> str:
+    return "its sandbox" if sandbox_id is None else f"its sandbox {sandbox_id}"

@@ -18,13 +18,14 @@ from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started, Stream, Waiting
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
-from zenml_modal_nb.sandboxes import launch as launching
 from zenml_modal_nb.sandboxes.channel import Channel, Text
+from zenml_modal_nb.sandboxes.creation import Creation
 from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_created, why_not_followed
-from zenml_modal_nb.sandboxes.launch import Launch
+from zenml_modal_nb.sandboxes.launch import Launch, send
 from zenml_modal_nb.sandboxes.loop import call, start
 from zenml_modal_nb.sandboxes.losses import Losses
 from zenml_modal_nb.sandboxes.reading import StreamReading, lost_contact
+from zenml_modal_nb.sandboxes.termination import terminate
 from zenml_modal_nb.sandboxes.transfer import read_display, read_values
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,9 @@ class Follower:
         self._meter = meter  # runs while the sandbox exists
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
-        self._gone = Flag()
+        self._creation = Creation(launch)
+        self._gone = Flag()  # nothing more is tried
+        self._confirmed = False
         self._work: asyncio.Task[None] | None = None
         self._sandbox: Any = None
         self._stop_reason: Reason | None = None
@@ -74,8 +77,8 @@ class Follower:
         call(partial(self._stop, reason))
 
     def closed(self, timeout: float) -> bool:
-        """Wait, at most `timeout` seconds, until the sandbox is terminated; says whether it is."""
-        return self._gone.wait(timeout)
+        """Wait, at most `timeout` seconds, for the sandbox's end; says whether it is confirmed to be gone."""
+        return self._gone.wait(timeout) and self._confirmed
 
     def _stop(self, reason: Reason) -> None:
         if self._stop_reason is None:
@@ -101,7 +104,7 @@ class Follower:
     async def _create_and_follow(self) -> None:
         self._emit(Waiting())
         try:
-            self._sandbox = await launching.create(self._launch)
+            self._sandbox = await self._creation.sandbox()
         except Exception as error:
             raise why_not_created(error) from error
         self._meter.start()
@@ -121,8 +124,9 @@ class Follower:
 
     async def _close(self) -> None:
         try:
-            if self._sandbox is not None:
-                await launching.terminate(self._sandbox)
+            self._confirmed = (
+                self._creation.undone if self._sandbox is None else await terminate(self._sandbox)
+            )
         finally:
             self._meter.stop()
             self._gone.set()
@@ -227,7 +231,7 @@ class _Run:
             reading.directory = self._directory
         self._emit(Started(self._sandbox.object_id, self._python))
         try:
-            await launching.send(self._sandbox, self._launch, self._directory)
+            await send(self._sandbox, self._launch, self._directory)
         except lost_contact(ValueError):  # ValueError: its standard input is closed
             if await self._sandbox.poll.aio() is None:
                 raise

@@ -88,3 +88,16 @@ def test_a_stopped_cell_says_so_in_one_line() -> None:
     assert shown(tracebacks().stopped()) == (
         "KeyboardInterrupt: the run was stopped and its sandbox is terminated"
     )
+
+
+def test_a_stop_that_is_not_confirmed_says_which_sandbox_is_left_and_what_to_do() -> None:
+    text = shown(tracebacks().stopped(False, "sb-1234"))
+    assert text.startswith("KeyboardInterrupt: the run was stopped, but it is not confirmed")
+    assert "sandbox sb-1234 has ended; it ends at its timeout at the latest" in text
+    assert "Modal's dashboard" in text
+
+
+def test_a_stop_before_a_sandboxs_id_was_known_does_not_claim_one() -> None:
+    text = shown(tracebacks().stopped(False, None))
+    assert "if one was created" in text
+    assert "None" not in text
