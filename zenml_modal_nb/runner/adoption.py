@@ -8,8 +8,7 @@ from typing import Any
 from zenml_modal_nb.runner.kinds import attributes, put_attributes
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by C that asks for it
-# Of these types nothing is hidden from Python, whatever classes are made from them.
-_SEEN_THROUGH: tuple[Any, ...] = (object, BaseException, Exception)
+_OF_AN_ERROR = Exception.__basicsize__  # bytes; one with more, e.g. OSError, keeps something to itself
 
 
 def can_adopt(obj: Any, reduced: Any) -> bool:
@@ -21,7 +20,8 @@ def can_adopt(obj: Any, reduced: Any) -> bool:
     if len(reduced) > 2 and reduced[2] is not None and (_has_setstate(obj) or len(reduced) > 5):
         return True
     # All that such an object holds is in its attributes, which can be replaced.
-    return any(_solid_base(type(obj)) is each for each in _SEEN_THROUGH)
+    solid = _solid_base(type(obj))
+    return solid is object or (issubclass(solid, BaseException) and solid.__basicsize__ == _OF_AN_ERROR)
 
 
 def adopt(obj: Any, reduced: tuple[Any, ...]) -> None:

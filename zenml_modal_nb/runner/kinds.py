@@ -39,7 +39,7 @@ _IMMUTABLE = (
 _FIXED = (tuple, frozenset, int, float, complex, str, bytes)
 # They hold other objects, the same ones for ever.
 _HOLDERS = (types.MethodType, staticmethod, classmethod, property, types.MappingProxyType)
-_NOT_OF_A_CLASS = frozenset({"__dict__", "__weakref__", "_abc_impl"})
+_NOT_OF_A_CLASS = frozenset({"__dict__", "__weakref__", "_abc_impl", "__slotnames__"})
 
 
 @dataclass(frozen=True, slots=True)

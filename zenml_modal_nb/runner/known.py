@@ -200,10 +200,12 @@ class Known:
     def _held(self, number: int) -> Iterable[int]:
         """The numbers of the objects that one refers to now."""
         obj = self._objects[number]
+        return [*self._held_by(obj, self._before[number]), *self._numbers_in(([type(obj)],))]
+
+    def _held_by(self, obj: Any, before: Before) -> Iterable[int]:
         kind = self._kind(type(obj))
         if kind is FIXED:
             return self._numbers_in((holdings_of_fixed(obj),))
-        before = self._before[number]
         if isinstance(before, Fingerprint):
             try:
                 parts = (

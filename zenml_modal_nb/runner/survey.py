@@ -66,7 +66,7 @@ class Survey:
         return type(obj) in _BUILTIN or id(obj) in self._met
 
     def _members(self, obj: Any) -> list[object]:
-        found: list[object] = []
+        found: list[object] = [type(obj)] if id(type(obj)) in self._met else []
         for group in self._holdings(obj):
             kinds = set(map(type, group)) - ATOMS
             if kinds:
@@ -91,7 +91,7 @@ class Survey:
         if kind is FUNCTION:
             groups.append(self._held.get(id(obj), []))
         elif kind is CLASS:
-            groups.append([*obj.__bases__, type(obj)])
+            groups.append([*obj.__bases__])
         return groups
 
     def _kind(self, obj: object) -> Kind | None:
