@@ -1,10 +1,12 @@
 """`%%modal_step`: parses the line, hands the cell to `run`, returns the value of its last expression."""
 
 from __future__ import annotations
+import __future__
 
 import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import PurePath
 from traceback import walk_stack
 from typing import Any
@@ -16,6 +18,7 @@ from zenml_modal_nb.magics import arguments
 from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.run.preparation import Cell
 
+_FUTURES = {name: getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")  # what Modal's and ZenML's names may hold
 
 
@@ -41,9 +44,15 @@ class ModalStepMagics(Magics):
 
         request = arguments.parse(line, self._step_defaults)
         here = self._cell(cell)
-        prepared = prepare(request, here, self.shell.user_ns)
+        try:
+            prepared = prepare(request, here, self.shell.user_ns)
+        except KeyboardInterrupt as interrupt:
+            told = ["KeyboardInterrupt: nothing was created"]
+            interrupt._render_traceback_ = lambda: told  # type: ignore[attr-defined]  # IPython asks for it
+            raise
         if request.dry_run:
             return Plan(prepared)
+        self._turn_on(prepared.futures)
         renderer = choose(self.shell, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
         tracebacks = Tracebacks(
             here, [f"%%modal_step {line}".rstrip(), *cell.splitlines()], self._name_of_cell
@@ -54,7 +63,14 @@ class ModalStepMagics(Magics):
 
     def _cell(self, body: str) -> Cell:
         label = self._label()
-        return Cell(body, label, f"<{label}>", _notebook_name(self.shell.user_ns))
+        flags = self.shell.compile.flags
+        on = tuple(name for name, flag in _FUTURES.items() if flags & flag)
+        return Cell(body, label, f"<{label}>", _notebook_name(self.shell.user_ns), on)
+
+    def _turn_on(self, futures: Iterable[str]) -> None:
+        """Compile later cells with what this one imports from `__future__`, as IPython does."""
+        for name in futures:
+            self.shell.compile.flags |= _FUTURES[name]
 
     def _label(self) -> str:
         """Return what IPython calls the cell that runs now, from its outermost frame.
