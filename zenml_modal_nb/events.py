@@ -28,6 +28,7 @@ class Reason(StrEnum):
     BUILD_FAILED = "image build failed"
     LOST_CONTACT = "lost contact"
     NOT_STARTED = "could not be started"
+    NOT_RECORDED = "could not be recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Target:
     timeout: int = 3600  # seconds
     hourly_rate: float | None = None  # USD per hour, None when the GPU has no known price
     rate_source: str = ""  # where the rate comes from, e.g. "snapshot of November 2026"
+    packages: bool = False  # whether the user asks for packages, which not every place installs
 
 
 @dataclass(frozen=True, slots=True)

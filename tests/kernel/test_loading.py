@@ -46,6 +46,13 @@ def test_zenml_can_be_imported_in_the_very_next_cell(new_kernel: Kernel) -> None
     assert reply.results == ["'default'"]
 
 
+def test_zenml_can_be_imported_in_the_cell_that_loads_the_extension(new_kernel: Kernel) -> None:
+    reply = new_kernel.run("%load_ext zenml_modal_nb\nfrom zenml.client import Client\nClient().active_stack.name")
+    assert reply.results == ["'default'"]
+    assert new_kernel.ask("__import__.__class__.__name__") == "builtin_function_or_method"
+    assert new_kernel.run("%%modal_step\n6 * 7").results == ["42"]
+
+
 def test_tracebacks_and_the_root_logger_stay_as_they_were(new_kernel: Kernel) -> None:
     new_kernel.run(SESSION)
     before = new_kernel.ask("session()")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zenml_modal_nb.magics.defaults import ModalStep
-from zenml_modal_nb.magics.import_order import wait_for_warmup
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -19,12 +18,10 @@ def load(shell: InteractiveShell) -> None:
     defaults = _defaults(shell)
     shell.register_magics(ModalStepMagics(shell, defaults))
     warmup.begin()
-    shell.events.register("pre_run_cell", wait_for_warmup)
 
 
 def unload(shell: InteractiveShell) -> None:
     """Remove what `load` registered."""
-    shell.events.unregister("pre_run_cell", wait_for_warmup)
     shell.magics_manager.magics["cell"].pop("modal_step", None)
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, ModalStep)]
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.errors import ResultError, SandboxError
@@ -141,6 +142,16 @@ class Execution:
         if self._follower is not None:
             self._follower.closed(timeout)
 
+    def running(self) -> float:
+        """Seconds in the sandbox, or since the cell started as long as there is none."""
+        return self.meter.elapsed() or self.elapsed()
+
+    def release(self) -> None:
+        """Forget what only a run in progress needs: its handle must not keep large values alive."""
+        self.job = replace(self.job, parts=(), inputs={}, ephemeral={}, known=[])
+        with self._lock:
+            self._follower = None
+
     def unpack(self, outcome: Outcome) -> None:
         """Take what the runner delivered; its values become objects here."""
         fields = outcome.result.fields
@@ -156,16 +167,18 @@ def _told(lost: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in lost.items())
 
 
-_current: contextvars.ContextVar[Execution | None] = contextvars.ContextVar(
+# Weak: whatever copies this thread's context, e.g. a library's own tasks, must not keep the run's values alive.
+_current: contextvars.ContextVar[weakref.ref[Execution] | None] = contextvars.ContextVar(
     "zenml_modal_nb_execution", default=None
 )
 
 
 def current() -> Execution | None:
     """The execution that this thread records, None in a step that is not a cell."""
-    return _current.get()
+    found = _current.get()
+    return None if found is None else found()
 
 
 def enter(execution: Execution) -> None:
     """Make the execution known to the step operator that ZenML creates in this thread."""
-    _current.set(execution)
+    _current.set(weakref.ref(execution))

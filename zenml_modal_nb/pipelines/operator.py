@@ -85,7 +85,9 @@ class ModalNotebookStepOperator(ModalStepOperator):
         try:
             launch = self._launch(info, execution.job)
         except Exception as error:  # noqa: BLE001 - Modal's, e.g. an unknown environment
-            execution.ended = why_not_created(error)  # `wait` records it: here it would be taken for ZenML's own
+            execution.ended = why_not_created(
+                error
+            )  # `wait` records it: here it would be taken for ZenML's own
             return
         try:
             execution.follow(Follower(launch, execution.observe, execution.meter))
@@ -175,11 +177,18 @@ def _memory_mib(resources: ResourceSettings) -> int | None:
 def _tags(job: CellJob, info: StepRunInfo) -> dict[str, str]:
     """What finds a sandbox whose ID never reached us, and tells a user's own from another's."""
     return {
-        "zenml_modal_nb_user": getpass.getuser(),
+        "zenml_modal_nb_user": _user(),
         "zenml_modal_nb_machine": platform.node()[:64],
         "zenml_modal_nb_kernel": str(os.getpid()),
         "zenml_step_run": str(info.step_run_id),
     }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in many containers
+        return str(os.getuid())
 
 
 def _recorded(info: StepRunInfo) -> Recorded:
@@ -198,16 +207,18 @@ def _plan(job: CellJob, info: StepRunInfo) -> dict[str, MetadataType]:
         "memory_mib": target.memory_mib or 0,
         "region": target.region or "any",
         "timeout_seconds": target.timeout,
-        "hourly_rate_usd": target.hourly_rate or 0.0,
         "outputs": list(job.module.outputs),
         "modal_environment": job.connection.environment or "default",
+        # An unknown price is no price of 0.
+        **({} if target.hourly_rate is None else {"hourly_rate_usd": target.hourly_rate}),
     }
 
 
 def _bill(execution: Execution) -> dict[str, MetadataType]:
+    cost = execution.cost()
     return {
         "duration_seconds": round(execution.elapsed(), 3),
         "cell_seconds": round(execution.seconds, 3),
-        "estimated_cost_usd": round(execution.cost() or 0.0, 6),
         "billed": execution.job.target.billed,
+        **({} if cost is None else {"estimated_cost_usd": round(cost, 6)}),
     }

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from zenml_modal_nb.pipelines.execution import Execution
 
 
+_EXIT_CODE = "_exit_code"  # of `!command`: comes back, as in IPython, but is no result worth an artifact
+
+
 class _Recorder(StepRunner):
     """A StepRunner for a body that ran elsewhere."""
 
@@ -77,7 +80,7 @@ def _body(execution: Execution) -> Any:
     inputs = execution.job.inputs
     for name, value in {**values.changed, **values.named}.items():
         # Bound on some paths only, or changed in place: a step's declared outputs are fixed before it runs.
-        if name not in declared and (name in values.changed or value is not inputs.get(name)):
+        if name not in (*declared, _EXIT_CODE) and (name in values.changed or value is not inputs.get(name)):
             save_artifact(value, name, include_visualizations=False)
     if execution.cell_error is not None:
         execution.raised = cell_error.restore(execution.cell_error, execution.read_error)

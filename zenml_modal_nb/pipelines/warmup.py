@@ -17,6 +17,8 @@ from concurrent import futures
 from concurrent.futures import Future
 from typing import Any
 
+from zenml_modal_nb.pipelines.import_gate import ImportGate
+
 _RICH_TRACEBACK = "ZENML_ENABLE_RICH_TRACEBACK"
 _SET_BY_ZENML = "TF_CPP_MIN_LOG_LEVEL"
 
@@ -69,12 +71,19 @@ def _is_handled(name: str) -> bool:
 
 
 def begin() -> None:
-    """Start warming up in the background; returns at once."""
+    """Start warming up in the background; returns at once. What failed before is tried again."""
     global _warm
     with _lock:
-        if _warm is None:
-            _warm = Future()
-            threading.Thread(target=_run, args=(_warm,), name="zenml-modal-nb-warmup", daemon=True).start()
+        if _warm is None or (_warm.done() and _warm.exception() is not None):
+            done: Future[None] = Future()
+            _warm = done
+            gate = ImportGate(lambda: _settle(done))
+            name = "zenml-modal-nb-warmup"
+            threading.Thread(target=_run, args=(done, gate), name=name, daemon=True).start()
+
+
+def _settle(done: Future[None]) -> None:
+    futures.wait([done])
 
 
 def wait() -> None:
@@ -84,18 +93,7 @@ def wait() -> None:
     _warm.result()
 
 
-def is_busy() -> bool:
-    """Whether the warm-up has begun and not ended."""
-    return _warm is not None and not _warm.done()
-
-
-def settle() -> None:
-    """Return when the warm-up has ended, however."""
-    if _warm is not None:
-        futures.wait([_warm])
-
-
-def _run(done: Future[None]) -> None:
+def _run(done: Future[None], gate: ImportGate) -> None:
     try:
         hush()
         import_quietly()
@@ -103,6 +101,8 @@ def _run(done: Future[None]) -> None:
         done.set_result(None)
     except BaseException as error:  # noqa: BLE001 - handed to whoever waits
         done.set_exception(error)
+    finally:
+        gate.open()
 
 
 def import_quietly() -> None:

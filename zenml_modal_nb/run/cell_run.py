@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -49,10 +50,16 @@ class CellRun:
         self._log: list[str] = []
         self._raised: BaseException | None = None  # what `record` raised
         self._status = "running"
+        self._tick = time.monotonic() + _TICK  # when the running cost is shown again
         self._execution = Execution(
             prepared.job, self._emit, self._read, lambda data: unpack_error(data, namespace), prepared.meter
         )
         self._worker = threading.Thread(target=self._record, name="zenml-modal-nb-run", daemon=True)
+
+    def __repr__(self) -> str:
+        recorded = self._execution.recorded
+        name = "" if recorded is None else f" {recorded.run_name}"
+        return f"<CellRun{name}: {self._status}>"
 
     @property
     def id(self) -> str | None:
@@ -115,6 +122,7 @@ class CellRun:
                 raise self._tracebacks.abandoned()
             self._write_back()
             self._renderer.show(self._last_event())
+            self._execution.release()
         return self._conclusion()
 
     def _emit(self, event: Event) -> None:
@@ -135,6 +143,7 @@ class CellRun:
             record(self._execution)
         except BaseException as error:  # noqa: BLE001 - raised again on the thread that runs the cell
             self._raised = error
+            self._execution.stop(Reason.NOT_RECORDED)  # whatever failed, no sandbox goes on
         finally:
             self._execution.settle(_SETTLE)
             self._events.put(None)
@@ -153,10 +162,15 @@ class CellRun:
         return True
 
     def _next(self) -> Event | KeyboardInterrupt | None:
+        """Wait for what happens next; the cost ticks however much the cell prints."""
+        left = self._tick - time.monotonic()
         try:
-            return self._events.get(timeout=_TICK)
+            if left > 0:
+                return self._events.get(timeout=left)
         except queue.Empty:
-            return Cost(self.cost, self._execution.meter.elapsed())
+            pass
+        self._tick = time.monotonic() + _TICK
+        return Cost(self.cost, self._execution.running())
 
     def _write_back(self) -> None:
         """The one place that binds and deletes the user's variables; what they hold has changed already."""
@@ -178,8 +192,9 @@ class CellRun:
         """Bind what the cell imported, where it is installed here too."""
         try:
             exec(wanted.statement, self._namespace)  # noqa: S102 - an import statement that the user's cell holds
-        except ImportError:
-            return  # a package of the image only: the name stays unbound, and using it says so
+        except Exception as error:  # noqa: BLE001 - e.g. a CUDA library that fails where there is no GPU
+            # A package of the image only: the name stays unbound, and using it says so.
+            self._renderer.show(Log(f"{wanted.statement} does not work here: {error}\n", "stderr"))
 
     def _last_event(self) -> Event:
         execution = self._execution
@@ -193,11 +208,14 @@ class CellRun:
         if self._raised is None:
             self._status = str(Reason.FINISHED)
             return Finished(elapsed, usd, tuple(self.outputs), recorded)
-        reason = Reason.CELL_FAILED if execution.cell_error is not None else Reason.LOST_CONTACT
-        if isinstance(self._raised, ResultError):
-            reason = Reason.INCOMPLETE
         if isinstance(execution.ended, RunEndedError):
             reason = execution.ended.reason
+        elif execution.cell_error is not None:
+            reason = Reason.CELL_FAILED
+        elif isinstance(self._raised, ResultError):
+            reason = Reason.INCOMPLETE
+        else:
+            reason = Reason.NOT_STARTED if execution.values is None else Reason.NOT_RECORDED
         self._status = str(reason)
         return Failed(reason, str(self._raised), elapsed, usd, recorded)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -22,7 +23,8 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 def start(work: Coroutine[Any, Any, T]) -> Future[T]:
     """Run a coroutine on the background loop; cancelling the future cancels the coroutine."""
-    return asyncio.run_coroutine_threadsafe(work, _loop())
+    # In a context of its own: connections that the SDK keeps open would keep the caller's, and all it refers to.
+    return contextvars.Context().run(asyncio.run_coroutine_threadsafe, work, _loop())
 
 
 def call(function: Callable[[], None]) -> None:
