@@ -150,6 +150,50 @@ print(connect("modal", workspace="local").workspace)
     assert in_a_fresh_process(program, tmp_path, MODAL_SERVER_URL=server.url) == "local"
 
 
+def test_the_environment_is_the_one_that_modal_is_configured_for(
+    token: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODAL_ENVIRONMENT", "main")
+    connection = connect("modal")
+    assert connection.environment == "main"
+    assert connect("modal", environment="local").environment == "local"
+    monkeypatch.delenv("MODAL_ENVIRONMENT")
+    assert connect("modal").environment is None
+
+
+def test_another_profile_brings_its_own_environment(server: PrivateServer, tmp_path: Path) -> None:
+    token_id, secret = server.environment["MODAL_TOKEN_ID"], server.environment["MODAL_TOKEN_SECRET"]
+    keys = f'token_id = "{token_id}"\ntoken_secret = "{secret}"\n'
+    (tmp_path / "modal.toml").write_text(
+        f'[acme]\n{keys}environment = "acmes"\nactive = true\n[local]\n{keys}environment = "main"\n'
+    )
+    program = """
+from zenml_modal_nb.sandboxes.connection import connect
+print(connect("modal").environment, connect("modal", workspace="local").environment)
+"""
+    assert in_a_fresh_process(program, tmp_path, MODAL_SERVER_URL=server.url) == "acmes main"
+
+
+def test_a_profile_without_an_environment_has_its_workspaces_default(
+    server: PrivateServer, tmp_path: Path
+) -> None:
+    token_id, secret = server.environment["MODAL_TOKEN_ID"], server.environment["MODAL_TOKEN_SECRET"]
+    keys = f'token_id = "{token_id}"\ntoken_secret = "{secret}"\n'
+    (tmp_path / "modal.toml").write_text(
+        f'[acme]\n{keys}environment = "acmes"\nactive = true\n[local]\n{keys}'
+    )
+    program = """
+import modal
+from zenml_modal_nb.sandboxes.connection import connect
+connection = connect("modal", workspace="local")
+app = modal.App.lookup("a", create_if_missing=True, client=connection.client,
+                       environment_name=connection.environment)
+print(repr(connection.environment), connection.label, bool(app.app_id))
+"""
+    found = in_a_fresh_process(program, tmp_path, MODAL_SERVER_URL=server.url)
+    assert found == "'local' this machine (local Modal API) True"
+
+
 def test_the_local_api_is_started_when_it_is_first_needed_and_kept(local_state: Path) -> None:
     connection = connect("local")
     assert connection.url == json.loads((local_state / "server.json").read_text())["url"]

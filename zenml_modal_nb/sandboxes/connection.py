@@ -93,7 +93,8 @@ def _connect_local(environment: str | None) -> Connection:
 
 
 def _connect_configured(environment: str | None, workspace: str | None) -> Connection:
-    url, credentials = _configured_server(workspace)
+    url, credentials, configured = _configured_server(workspace)
+    environment = environment or configured
     key = (url, credentials, environment)
     known = _open.get(key)
     if known is None or known.client.is_closed():
@@ -121,6 +122,9 @@ def _connect(place: Place, url: str, credentials: tuple[str, str], environment: 
         client.__enter__()  # type: ignore[no-untyped-call]  # the SDK's stub leaves it out
         client.hello()
         name = modal.Workspace.from_context(client=client).hydrate().name
+        if environment is None and modal.config.config.get("environment"):
+            # Left out, the SDK would take the active profile's, which may be another workspace's.
+            environment = _default_environment(client)
     except modal.exception.AuthError as error:
         _close(client)
         raise ConnectionFailedError(
@@ -135,11 +139,18 @@ def _connect(place: Place, url: str, credentials: tuple[str, str], environment: 
     return Connection(client, url, place, name, environment)
 
 
+def _default_environment(client: Any) -> str | None:
+    from modal.environments import list_environments
+
+    return next((str(each.name) for each in list_environments(client=client) if each.default), None)
+
+
 def _close(client: Any) -> None:
     client.__exit__(None, None, None)
 
 
-def _configured_server(workspace: str | None) -> tuple[str, tuple[str, str]]:
+def _configured_server(workspace: str | None) -> tuple[str, tuple[str, str], str | None]:
+    """Address, credentials and, where one is configured, the environment."""
     from modal.config import config, config_profiles
 
     # A profile is named after the workspace its token belongs to, unless the user renamed it.
@@ -151,7 +162,11 @@ def _configured_server(workspace: str | None) -> tuple[str, tuple[str, str]]:
             "No Modal token is configured. Run `modal token new` to get one, "
             "or try it on this machine, unbilled, with --on local."
         )
-    return str(config.get("server_url", profile=profile)), (str(token_id), str(token_secret))
+    return (
+        str(config.get("server_url", profile=profile)),
+        (str(token_id), str(token_secret)),
+        config.get("environment", profile=profile) or None,
+    )
 
 
 def _local_server() -> tuple[str, tuple[str, str]]:
