@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import keyword
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
 from zenml_modal_nb.cells.capture import Captured, capture
@@ -12,8 +12,9 @@ from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.cells.names import Names, is_ipythons, names_in
 from zenml_modal_nb.cells.refusals import Refusals
 from zenml_modal_nb.cells.requirements import Requirements, find_requirements
+from zenml_modal_nb.cells.shell import EXIT_CODE
 from zenml_modal_nb.cells.source import CellSource, read_source
-from zenml_modal_nb.cells.syntax import called_name, parsed
+from zenml_modal_nb.cells.syntax import parsed
 
 MAX_NAME_LENGTH = 40
 
@@ -62,8 +63,9 @@ def analyze(
     captured = _captured(names, namespace, inputs, refusals)
     imported = {entry.name: entry for entry in names.definite_imports}
     if outputs is None:
-        bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n))
+        bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n) and n != EXIT_CODE)
         maybe = [n for n in (*names.maybe_bound, *captured.rebinds, *captured.deletes) if not is_ipythons(n)]
+        maybe += [EXIT_CODE] if EXIT_CODE in names.bound else []  # comes back, but is no result of the step
         maybe_bound = tuple(dict.fromkeys(n for n in maybe if n not in bound))
     else:
         refusals.refuse_unbound(outputs, captured)
@@ -81,7 +83,7 @@ def analyze(
         imported_names=(*imported.values(), *(e for e in names.imports if e.attribute == "*")),
         deleted=tuple(dict.fromkeys((*names.deleted, *captured.deletes))),
         has_last_expression=_has_last_expression(tree, source.text),
-        default_name=_default_name(tree, bound),
+        default_name=_default_name(tree, bound, captured.definitions),
     )
 
 
@@ -122,22 +124,17 @@ def _has_last_expression(tree: ast.Module, text: str) -> bool:
     return not line[last.end_col_offset or 0 :].decode().lstrip().startswith(";")
 
 
-def _default_name(tree: ast.Module, bound: tuple[str, ...]) -> str:
-    """Derive a step name: the first public name bound, else the first function called, else "cell"."""
-    candidates = [name for name in bound if not name.startswith("_")]
-    calls = (node for statement in tree.body for node in ast.walk(statement) if isinstance(node, ast.Call))
-    candidates += [
-        called_name(node) for node in calls if _root_name(node) != "__import__"
-    ]  # not our own, for `!ls`
-    for name in candidates:
+def _default_name(tree: ast.Module, bound: tuple[str, ...], defined: Container[str]) -> str:
+    """Derive a step name: the first public name bound, else the notebook's function called first, else "cell".
+
+    Not e.g. `print`, `sleep` or the `append` of a list: they say nothing about the cell.
+    """
+    calls = (
+        node.func for statement in tree.body for node in ast.walk(statement) if isinstance(node, ast.Call)
+    )
+    called = [function.id for function in calls if isinstance(function, ast.Name) and function.id in defined]
+    for name in (*(name for name in bound if not name.startswith("_")), *called):
         name = name.strip("_")[:MAX_NAME_LENGTH]
         if name.isascii() and name.isidentifier() and not keyword.iskeyword(name):
             return name
     return "cell"
-
-
-def _root_name(node: ast.expr) -> str:
-    """Return the name that a chain of attributes and calls starts from, e.g. `df` for `df.a.sum()`."""
-    while isinstance(node, (ast.Call, ast.Attribute, ast.Subscript)):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""

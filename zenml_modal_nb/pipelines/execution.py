@@ -93,6 +93,8 @@ class Execution:
         self.raised: Exception | None = None  # the cell's error, as it was restored
         self.ended: SandboxError | ResultError | None = None  # why there is no result
         self.recorded: Recorded | None = None
+        self.sandbox_id: str | None = None
+        self.gone = True  # nothing of this run is left at Modal, as far as is confirmed
         self._clock = clock
         self._began = clock()
         self._follower: Follower | None = None
@@ -138,9 +140,8 @@ class Execution:
             follower.begin()
 
     def settle(self, timeout: float) -> None:
-        """Wait until nothing of this run is left at Modal, at most `timeout` seconds."""
-        if self._follower is not None:
-            self._follower.closed(timeout)
+        """Wait, at most `timeout` seconds, until nothing of this run is left at Modal; `gone` says whether it is so."""
+        self.gone = self._follower is None or self._follower.closed(timeout)
 
     def running(self) -> float:
         """Seconds in the sandbox, or since the cell started as long as there is none."""

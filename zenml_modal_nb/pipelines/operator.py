@@ -96,6 +96,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             execution.ended = error
             _app.cache_clear()  # the user may have stopped it
             return
+        execution.sandbox_id = sandbox_id
         metadata: dict[str, MetadataType] = {"sandbox_id": sandbox_id}
         publish_step_run_metadata(info.step_run_id, {self.id: metadata})
         info.step_run.run_metadata.update(metadata)

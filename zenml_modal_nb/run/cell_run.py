@@ -222,7 +222,7 @@ class CellRun:
     def _conclusion(self) -> object:
         execution = self._execution
         if isinstance(execution.ended, RunEndedError) and execution.ended.reason is Reason.STOPPED:
-            raise self._tracebacks.stopped()
+            raise self._tracebacks.stopped(execution.gone, execution.sandbox_id)
         if execution.cell_error is not None and execution.raised is not None:
             raise self._tracebacks.of_cell(execution.raised, execution.cell_error)
         if self._raised is None:

@@ -8,7 +8,7 @@ import os
 import secrets
 import types
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zenml_modal_nb.cells.cell import AnalyzedCell, analyze
@@ -52,6 +52,7 @@ class Prepared:
     cell: Cell
     deleted: tuple[str, ...]
     imported: tuple[Import, ...]
+    code: tuple[str, ...]  # functions, classes and modules of the user's that travel
 
 
 def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prepared:
@@ -85,6 +86,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         "sources": _sources(captured.definitions.values()),
     }
     target, meter = _target(request, name, connection, values.size)
+    target = replace(target, packages=bool(request.pip or request.apt or analyzed.source.pip))
     job = CellJob(
         nonce=secrets.token_hex(16),
         target=target,
@@ -112,7 +114,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         gpu_count=request.gpu_count,
         notebook=cell.notebook,
     )
-    return Prepared(job, meter, cell, analyzed.names.deleted, analyzed.imported_names)
+    return Prepared(job, meter, cell, analyzed.names.deleted, analyzed.imported_names, _code(analyzed))
 
 
 def _target(
@@ -160,6 +162,10 @@ def _parts(analyzed: AnalyzedCell, values: pickling.Values) -> tuple[Part, ...]:
     if local is not None:
         parts.append(Part.of("modules.zip", [local]))
     return tuple(parts)
+
+
+def _code(analyzed: AnalyzedCell) -> tuple[str, ...]:
+    return (*sorted(analyzed.captured.definitions), *sorted(analyzed.requirements.by_value_modules))
 
 
 def _requirements(request: StepRequest, analyzed: AnalyzedCell) -> tuple[str, ...]:
