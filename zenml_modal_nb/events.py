@@ -47,7 +47,6 @@ class Target:
     hourly_rate: float | None = None  # USD per hour, None when the GPU has no known price
     rate_source: str = ""  # where the rate comes from, e.g. "snapshot of November 2026"
     packages: bool = False  # whether the user asks for packages, which not every place installs
-    packages: bool = False  # whether the user asks for packages, which not every place installs
 
 
 @dataclass(frozen=True, slots=True)

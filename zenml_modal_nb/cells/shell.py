@@ -13,6 +13,7 @@ _QUIET_FLAGS = frozenset({
     "--disable-pip-version-check", "--no-input", "-y", "--yes", "--system", "--no-warn-script-location",
     "--root-user-action=ignore", "--progress-bar=off", "--upgrade-strategy=eager", "--break-system-packages",
 })  # fmt: skip
+EXIT_CODE = "_exit_code"  # the variable that IPython leaves a command's status in
 _SHELL_OPERATORS = frozenset("|&;<>()")
 
 # Text of the sandbox's shell, written before what the command writes to the same descriptor.
@@ -34,9 +35,7 @@ def run_command(command: str) -> str:
 
     Both of the command's streams are one, in order, as in the terminal that a kernel gives it.
     """
-    return (
-        f"_exit_code = {_FLUSH} or __import__('subprocess').call({_expanded(command)}, shell=True, stderr=-2)"
-    )
+    return f"{EXIT_CODE} = {_FLUSH} or __import__('subprocess').call({_expanded(command)}, shell=True, stderr=-2)"
 
 
 def read_command(command: str) -> str:

@@ -86,6 +86,7 @@ def help_text() -> str:
             if option.group == group:
                 shown = f"{option.flag} {option.metavar or ''}"
                 lines.append(f"  {shown:<26} {option.meaning}")
+    lines += ["", *_gpu_types()]
     missing = ["several GPU types in order", *(option.flag for option in NOT_YET)]
     lines += [
         "",
@@ -96,6 +97,24 @@ def help_text() -> str:
         *textwrap.wrap(f"Not in this version yet: {', '.join(missing)}.", width=100, break_on_hyphens=False),
     ]
     return "\n".join(lines)
+
+
+def _gpu_types() -> list[str]:
+    """Return all GPU types with memory and price, a few in a line."""
+    # Here, so that importing this module reads no price list. The dated one: help must not depend on a file.
+    from zenml_modal_nb.pricing import gpus, rates
+
+    prices = rates.snapshot({})
+    cells = [
+        f"{gpu.name:<13}{gpu.memory_gib:>4} GiB  ${prices.gpu_hour[gpu.name]:>5.2f}/h"
+        for gpu in gpus.CATALOGUE
+    ]
+    others = ", ".join(f"{alias} is {name}" for alias, name in gpus.ALIASES.items())
+    return [
+        f"GPU types, each with its memory and price ({prices.source}):",
+        *("  " + "    ".join(cells[at : at + 3]) for at in range(0, len(cells), 3)),
+        f"  {others}",
+    ]
 
 
 def _usual(option: Option, defaults: ModalStep) -> tuple[Any, ...]:

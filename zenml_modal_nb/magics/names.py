@@ -8,10 +8,10 @@ import unicodedata
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.spelling import one_slip_away
+from zenml_modal_nb.pricing.regions import BROAD_REGIONS
 from zenml_modal_nb.request import Place
 
 # Modal's region and cloud selection guide, November 2026. Providers' own names, e.g. us-east-1, hold as well.
-BROAD_REGIONS = ("us", "eu", "ap", "uk", "ca", "me", "sa", "af", "mx")
 NARROW_REGIONS = (
     "us-east", "us-central", "us-south", "us-west", "eu-west", "eu-north", "eu-south",
     "ap-northeast", "ap-southeast", "ap-south", "ap-melbourne", "jp", "au",

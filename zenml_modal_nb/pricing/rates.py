@@ -13,14 +13,12 @@ from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.pricing import gpus
+from zenml_modal_nb.pricing.regions import BROAD_REGIONS
 
 SNAPSHOT = "rates_2026_11.json"
 OVERRIDE_VARIABLE = "ZENML_MODAL_NB_RATES"
 
 _SECONDS = {"second": Decimal(3600), "hour": Decimal(1)}  # what makes an hour of the file's unit
-
-# Modal's placement guide, November 2026; every other name, e.g. "us-east" or "us-east-1", is a narrow one.
-_BROAD_REGIONS = frozenset({"us", "eu", "ap", "uk", "ca", "me", "sa", "af", "mx"})
 
 # `modal.Workspace…billing.rates()` names GPUs its own way (modal 1.6.4); others follow by `_` → `-`.
 _WORKSPACE_GPUS = {"a10g": "A10", "rtx6000": "RTX-PRO-6000"}
@@ -45,7 +43,7 @@ class Rates:
         """Return what Modal multiplies all prices by for a region; 1 without one."""
         if region is None:
             return Decimal(1)
-        return self.broad_region if region.strip().lower() in _BROAD_REGIONS else self.narrow_region
+        return self.broad_region if region.strip().lower() in BROAD_REGIONS else self.narrow_region
 
 
 def snapshot(environ: Mapping[str, str] | None = None) -> Rates:

@@ -1,4 +1,4 @@
-"""What every front end's renderer is, and the one that shows nothing."""
+"""What a front end's renderer is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,3 @@ class Renderer(Protocol):
 
     def show(self, event: Event) -> None:
         """Show one event; a `Cost` event is the clock's tick."""
-
-
-class Silent:
-    """Shows nothing: a run whose output nobody asked for."""
-
-    def show(self, event: Event) -> None:
-        """Take the event and show nothing."""

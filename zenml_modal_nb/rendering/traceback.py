@@ -75,7 +75,6 @@ def draw(
     cell_file: str,
     cell_lines: Sequence[str],
     cell_label: str,
-    advice: str | None = None,
 ) -> list[str]:
     """Return the traceback's lines, with colours, for IPython's `_render_traceback_`.
 
@@ -87,8 +86,6 @@ def draw(
         if place:
             lines += ["", link_text, ""]
         lines += _one(link, cell_file, cell_lines, cell_label)
-    if advice:
-        lines += ["", clean(advice)]
     return lines
 
 

@@ -11,6 +11,7 @@ from zenml_modal_nb.rendering.ansi import plain
 from zenml_modal_nb.rendering.panel import Panel, Phase
 
 SEPARATOR = " · "
+_LEAST = 0.0001  # USD; less would be shown as nothing
 LONGEST_MESSAGE = 300  # characters of an error's message in the panel; the error itself is shown below it
 
 
@@ -30,7 +31,9 @@ def span(seconds: int) -> str:
 
 
 def money(usd: float) -> str:
-    """Return dollars with as many decimals as a short run needs, e.g. "$0.0123" or "$3.15"."""
+    """Return dollars with as many decimals as a short run needs, e.g. "$0.0123", "$3.15" or "< $0.0001"."""
+    if 0 < usd < _LEAST:
+        return f"< ${_LEAST}"
     return f"${usd:,.4f}" if usd < 1 else f"${usd:,.2f}"
 
 
@@ -76,7 +79,15 @@ def limit(target: Target) -> str:
 
 def note(target: Target) -> str:
     """Return what a user must not misread about this place, or an empty text."""
-    return "GPU recorded and priced, not provided here" if target.gpu and not target.billed else ""
+    if target.billed:
+        return ""
+    gpu = "GPU recorded and priced, not provided here" if target.gpu else ""
+    packages = (
+        "packages recorded, not installed here (--pip: unless the local Modal API runs with --images venv)"
+        if target.packages
+        else ""
+    )
+    return SEPARATOR.join(part for part in (gpu, packages) if part)
 
 
 def facts(target: Target) -> list[str]:
@@ -123,7 +134,8 @@ def cost(panel: Panel) -> str:
     if not panel.usd:
         return ""
     amount = money(panel.usd)
-    return f"≈ {amount} (estimate)" if panel.target.billed else f"≈ {amount} on Modal (estimate), not billed"
+    amount = amount if amount.startswith("<") else f"≈ {amount}"
+    return f"{amount} (estimate)" if panel.target.billed else f"{amount} on Modal (estimate), not billed"
 
 
 def message(panel: Panel) -> str:

@@ -4,32 +4,47 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zenml_modal_nb.rendering import words
 from zenml_modal_nb.run.preparation import Prepared
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run that was prepared and not started; its representation is the answer to `--dry-run`."""
+    """A run that was prepared and not started; its representation is the answer to `--dry-run`.
+
+    In the words and units of the panel, so that the two can be compared.
+    """
 
     prepared: Prepared
 
     def __repr__(self) -> str:
         job = self.prepared.job
         target = job.target
-        payload = next(part for part in job.parts if part.name == "payload.zmnb")
-        price = "unknown" if target.hourly_rate is None else f"${target.hourly_rate:.2f}"
+        resources = words.resources(target)
         rows = {
-            "step": target.step_name,
-            "where": target.place,
-            "resources": f"{target.gpu or 'no GPU'}, {target.cpu:g} cores, {target.memory_mib} MiB",
-            "timeout": f"{target.timeout} s",
-            "price per hour": f"{price} ({target.rate_source}){'' if target.billed else ', not billed here'}",
+            "step": words.name(target),
+            "where": words.place(target),
+            "resources": resources if target.gpu else f"no GPU{words.SEPARATOR}{resources}",
+            "timeout": words.span(target.timeout),
+            "price": words.rate(target),
             "image": f"{job.image.base or 'Debian'} with Python {job.image.python}",
             "packages": " ".join([*job.image.apt, *job.image.pip]) or "none",
-            "values in": ", ".join(sorted(job.inputs)) or "none",
-            "sent": f"{payload.size:,} bytes, {payload.via}",
-            "values out": ", ".join(job.run["outputs"]) or "none",
+            "variables in": ", ".join(sorted(job.inputs)) or "none",
+            "code in": ", ".join(self.prepared.code) or "none but the cell's own",
+            "size": f"{_size(sum(part.size for part in job.parts))} to send, the program that runs the cell included",
+            "variables out": ", ".join(job.run["outputs"]) or "none",
         }
         width = max(map(len, rows))
         lines = [f"{name:<{width}}  {text}" for name, text in rows.items()]
-        return "\n".join([*lines, "Nothing was created."])
+        note = words.note(target)
+        return "\n".join([*lines, *([note] if note else []), "Dry run: no image, no sandbox, no ZenML run."])
+
+
+def _size(count: int) -> str:
+    """Return bytes as e.g. "44.3 KiB" or "1.2 GiB"."""
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.4g} {unit}"
+        amount /= 1024
+    return f"{amount:.4g} GiB"

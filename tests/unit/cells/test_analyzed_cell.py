@@ -66,6 +66,12 @@ def test_underscore_names_come_back_except_ipythons() -> None:
     assert (cell.outputs, cell.optional_outputs) == (("_tmp",), ())
 
 
+def test_the_status_of_a_command_comes_back_but_is_no_result_of_the_step() -> None:
+    cell = analyze("!exit 3\nx = 1", notebook())
+    assert (cell.outputs, cell.optional_outputs) == (("x",), ("_exit_code",))
+    assert analyze("!exit 3", notebook(), outputs=("_exit_code",)).outputs == ("_exit_code",)
+
+
 def test_names_bound_on_some_paths_and_globals_of_helpers_may_come_back() -> None:
     cell = analyze(
         "if f(): q = 1\nelse: w = 2\ndel old",
@@ -131,7 +137,10 @@ def test_a_last_expression_is_displayed_unless_silenced(source: str, shown: bool
         ("model = f()\nscore = 1", "model"),
         ("import json\nimport re", "cell"),
         ("f()", "f"),
-        ("obj.fit(1)", "fit"),
+        ("obj.fit(1)", "cell"),
+        ("print(f())", "f"),
+        ("for _ in range(2): sleep(0)", "cell"),
+        ("[].append(f)", "cell"),
         ("_x = f()", "f"),
         ("1 + 1", "cell"),
         ("", "cell"),
@@ -142,7 +151,7 @@ def test_a_last_expression_is_displayed_unless_silenced(source: str, shown: bool
     ],
 )
 def test_a_step_is_named_after_the_cell(source: str, name: str) -> None:
-    before = "import types\ndef f(): return 1\nobj = types.SimpleNamespace(fit=f)"
+    before = "import types\nfrom time import sleep\ndef f(): return 1\nobj = types.SimpleNamespace(fit=f)"
     assert analyze(source, notebook(before)).default_name == name
 
 

@@ -1,11 +1,14 @@
 """The magic line: what it asks for, and what a user reads when it is wrong."""
 
+import re
+
 import pytest
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.arguments import help_text, parse
 from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.magics.options import NOT_YET, OPTIONS, SUPPORTED
+from zenml_modal_nb.pricing import gpus
 from zenml_modal_nb.request import StepRequest
 
 
@@ -199,6 +202,12 @@ def test_the_help_shows_every_option_with_its_meaning() -> None:
     for option in NOT_YET:
         assert option.flag in text.partition("Not in this version yet")[2]
     assert max(map(len, text.splitlines())) <= 110
+
+
+def test_the_help_lists_every_gpu_type_with_memory_and_price() -> None:
+    text = help_text()
+    for gpu in gpus.CATALOGUE:
+        assert re.search(rf"{gpu.name} +{gpu.memory_gib} GiB  \$ *\d+\.\d\d/h", text)
 
 
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

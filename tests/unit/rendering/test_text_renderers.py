@@ -25,7 +25,7 @@ from zenml_modal_nb.events import (
 from zenml_modal_nb.rendering.choice import choose
 from zenml_modal_nb.rendering.plain import PlainRenderer
 from zenml_modal_nb.rendering.publisher import TextPublisher
-from zenml_modal_nb.rendering.renderer import Renderer, Silent
+from zenml_modal_nb.rendering.renderer import Renderer
 from zenml_modal_nb.rendering.terminal import TerminalRenderer
 
 if TYPE_CHECKING:
@@ -156,5 +156,4 @@ def test_dumb_terminals_and_those_who_ask_get_plain_lines() -> None:
 
 def test_an_error_before_the_run_has_a_name_shows_nothing_of_its_own(page: Page) -> None:
     play(PlainRenderer(page), Failed(Reason.NOT_STARTED, "no", 0, None))
-    play(Silent(), Log("x\n"))
     assert page.sent == []

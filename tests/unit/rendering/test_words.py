@@ -1,0 +1,39 @@
+"""A panel's facts in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from zenml_modal_nb.events import Cost, Queued, Target
+from zenml_modal_nb.rendering import words
+from zenml_modal_nb.rendering.panel import advance
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [
+        (0.00001, "< $0.0001 (estimate)"),
+        (0.0001, "≈ $0.0001 (estimate)"),
+        (0.01234, "≈ $0.0123 (estimate)"),
+        (3.151, "≈ $3.15 (estimate)"),
+        (0.0, ""),
+    ],
+)
+def test_a_cost_is_never_shown_as_nothing_when_it_is_something(
+    on_modal: Target, usd: float, shown: str
+) -> None:
+    panel = advance(advance(None, Queued(on_modal)), Cost(usd, 1.0))
+    assert panel is not None
+    assert words.cost(panel) == shown
+
+
+def test_packages_that_this_machine_does_not_install_are_told_beside_the_gpu(
+    on_this_machine: Target, on_modal: Target
+) -> None:
+    assert "packages" not in words.note(on_this_machine)
+    both = words.note(replace(on_this_machine, packages=True))
+    assert both.startswith("GPU recorded and priced, not provided here · packages recorded, not installed")
+    assert words.note(replace(on_this_machine, gpu=None, packages=True)).startswith("packages recorded")
+    assert words.note(replace(on_modal, packages=True)) == ""
