@@ -23,6 +23,7 @@ from zenml_modal_nb.run.failure import Tracebacks
 from zenml_modal_nb.run.interrupts import interrupts_to
 from zenml_modal_nb.run.preparation import Prepared
 from zenml_modal_nb.sandboxes.ending import RunEndedError
+from zenml_modal_nb.sandboxes.termination import advice
 
 _TICK = 1.0  # seconds between two updates of the running cost
 _SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
@@ -121,6 +122,10 @@ class CellRun:
                 )
                 raise self._tracebacks.abandoned()
             self._write_back()
+            if not self._execution.gone:
+                sandbox_id = self._execution.sandbox_id
+                told = f"It is not confirmed that sandbox {sandbox_id} has ended; {advice(sandbox_id)}\n"
+                self._renderer.show(Log(told, "stderr"))
             self._renderer.show(self._last_event())
             self._execution.release()
         return self._conclusion()
