@@ -120,6 +120,7 @@ class Followed:
                 "timeout": 300,
                 **arguments,
             },
+            server="the local Modal API",
         )
         self.follower = Follower(self.launch, self._emit, self.meter)
 

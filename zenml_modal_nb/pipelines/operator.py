@@ -85,9 +85,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
         try:
             launch = self._launch(info, execution.job)
         except Exception as error:  # noqa: BLE001 - Modal's, e.g. an unknown environment
-            execution.ended = why_not_created(
-                error
-            )  # `wait` records it: here it would be taken for ZenML's own
+            # `wait` records it: here it would be taken for ZenML's own.
+            execution.ended = why_not_created(error, execution.job.connection.server)
             return
         try:
             execution.follow(Follower(launch, execution.observe, execution.meter))
@@ -159,6 +158,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             python=job.image.python,
             grace=job.grace,
             arguments=arguments,
+            server=job.connection.server,
         )
 
 

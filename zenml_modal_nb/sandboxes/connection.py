@@ -37,7 +37,12 @@ class Connection:
     @property
     def billed(self) -> bool:
         """Whether what runs there costs money: a server on loopback is an emulator."""
-        return urlparse(self.url).hostname not in _LOOPBACK
+        return not _is_local(self.url)
+
+    @property
+    def server(self) -> str:
+        """Who answers, in the words of a sentence."""
+        return "Modal" if self.billed else "the local Modal API"
 
     @property
     def label(self) -> str:
@@ -45,6 +50,10 @@ class Connection:
         if not self.billed:
             return "this machine (local Modal API)"
         return "Modal " + "/".join(part for part in (self.workspace, self.environment or "default") if part)
+
+
+def _is_local(url: str) -> bool:
+    return urlparse(url).hostname in _LOOPBACK
 
 
 _open: dict[tuple[Any, ...], Connection] = {}

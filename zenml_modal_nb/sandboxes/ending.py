@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason
+
+MODAL = "Modal"
+
+# e.g. "/bin/sh: 1: python: not found", 'exec: "python": executable file not found in $PATH'
+_NO_PYTHON = re.compile(
+    r"\bpython3?\b[\"']?: (?:command |executable file )?not found|no such file[^\n]*\bpython"
+)
+_NOT_EXECUTABLE = (
+    126,
+    127,
+)  # what a shell, and a container's runtime, answers where there is no such command
+_SECRET = re.compile(r"\bSecret '([^']+)'")
+
+_NO_PYTHON_ADVICE = (
+    "The image has no Python, which a cell needs: ubuntu and nvidia/cuda images, for example, come without. "
+    "Choose one that has the notebook's Python, e.g. --image python:3.11-slim, or leave out --image."
+)
 
 
 class RunEndedError(SandboxError):
@@ -16,8 +34,11 @@ class RunEndedError(SandboxError):
         self.reason = reason
 
 
-async def why_ended(sandbox: Any) -> RunEndedError:
-    """Ask a sandbox whose output has ended how it ended; return codes as in Modal's SDK."""
+async def why_ended(sandbox: Any, greeted: bool = True) -> RunEndedError:
+    """Ask a sandbox whose output has ended how it ended; return codes as in Modal's SDK.
+
+    `greeted` says that the runner was there, which needs a Python that starts.
+    """
     import modal
 
     try:
@@ -32,6 +53,8 @@ async def why_ended(sandbox: Any) -> RunEndedError:
             Reason.PREEMPTED,
             "The sandbox was terminated by Modal or from outside this notebook. Run the cell again.",
         )
+    if not greeted and sandbox.returncode in _NOT_EXECUTABLE:
+        return RunEndedError(Reason.NOT_STARTED, _NO_PYTHON_ADVICE)
     # 137 without a termination: the kernel killed the process, and memory is why it does.
     if sandbox.returncode == 137:
         return RunEndedError(
@@ -56,22 +79,74 @@ def why_not_followed(error: Exception) -> SandboxError:
     return ended
 
 
-def why_not_created(error: Exception) -> RunEndedError:
-    """Say what a failed creation means, where the SDK's own words do not."""
+def why_not_created(error: Exception, server: str = MODAL, log: str = "") -> RunEndedError:
+    """Say what a failed creation means, where the SDK's own words do not.
+
+    `server` is who refused it, in words; `log` is the end of the build log of an image that failed.
+    """
     import modal
 
-    if isinstance(error, modal.exception.ResourceExhaustedError):
-        return RunEndedError(
-            Reason.NO_CAPACITY,
-            f"Modal has no capacity for this request: {error}. Try another --gpu, or no --region.",
-        )
-    if isinstance(error, modal.exception.RemoteError) and "mage" in str(error):
+    said = str(error).rstrip(".")
+    if isinstance(error, build_error()):
+        told = f"{said}\n{log}".strip()
+        if _NO_PYTHON.search(told.lower()):
+            return RunEndedError(Reason.BUILD_FAILED, f"{_NO_PYTHON_ADVICE} The build said: {told}")
         return RunEndedError(
             Reason.BUILD_FAILED,
-            f"The image could not be built: {error}. Check --pip, --apt and --image.",
+            f"The image could not be built: {told}. Check the names and versions of --pip and --apt, and --image.",
+        )
+    if _NO_PYTHON.search(said.lower()):
+        return RunEndedError(Reason.NOT_STARTED, f"{_NO_PYTHON_ADVICE} {_at_start(server)} said: {said}")
+    if isinstance(error, modal.exception.ResourceExhaustedError):
+        if "insufficient capacity" in said.lower():
+            return RunEndedError(
+                Reason.NO_CAPACITY,
+                f"{_at_start(server)} has no capacity for this request: {said}. Try another --gpu, or no --region.",
+            )
+        return RunEndedError(
+            Reason.NOT_STARTED,
+            f"A limit of rate or account is reached at {server}: {said}. Wait a little and run the cell again, "
+            "or end what else runs there.",
         )
     if isinstance(error, modal.exception.Error):
-        return RunEndedError(Reason.NOT_STARTED, f"Modal refused the sandbox: {error}")
+        return RunEndedError(
+            Reason.NOT_STARTED,
+            f"{_at_start(server)} refused the sandbox: {said}. {_advice(error, said, server)}",
+        )
     return RunEndedError(
-        Reason.NOT_STARTED, f"The sandbox could not be created: {type(error).__name__}: {error}"
+        Reason.NOT_STARTED,
+        f"The sandbox could not be created: {type(error).__name__}: {error}. Run the cell again.",
     )
+
+
+def build_error() -> type[Exception]:
+    """What the SDK raises for an image that cannot be built."""
+    import modal
+
+    # A class of its own from SDK 1.6 on; before, and for other remote failures, there is the general one.
+    found: type[Exception] = getattr(modal.exception, "ImageBuildError", modal.exception.RemoteError)
+    return found
+
+
+def _advice(error: Exception, said: str, server: str) -> str:
+    import modal
+
+    secret = _SECRET.search(said)
+    if secret is not None:
+        return (
+            f"Correct --secret {secret[1]}: `modal secret list` shows the secrets of the environment, "
+            "`modal secret create` makes one."
+        )
+    match error:
+        case modal.exception.AuthError() | modal.exception.PermissionDeniedError():
+            return "Check the token with `modal token info`, set another one with `modal token set`."
+        case modal.exception.NotFoundError():
+            return "Check that --modal-environment and what the cell names there exist, then run it again."
+        case modal.exception.InvalidError():
+            return "Correct the options of the magic line; %modal_pick shows the types and sizes there are."
+    trouble = "; https://status.modal.com says whether Modal has trouble" if server == MODAL else ""
+    return f"Run the cell again{trouble}."
+
+
+def _at_start(server: str) -> str:
+    return server[0].upper() + server[1:]

@@ -15,12 +15,12 @@ from threading import Event as Flag
 from typing import Any
 
 from zenml_modal_nb.errors import SandboxError
-from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started, Stream, Waiting
+from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started, Stream
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes.channel import Channel, Text
 from zenml_modal_nb.sandboxes.creation import Creation
-from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_created, why_not_followed
+from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_followed
 from zenml_modal_nb.sandboxes.launch import Launch, send
 from zenml_modal_nb.sandboxes.loop import call, start
 from zenml_modal_nb.sandboxes.losses import Losses
@@ -53,7 +53,7 @@ class Follower:
         self._meter = meter  # runs while the sandbox exists
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
-        self._creation = Creation(launch)
+        self._creation = Creation(launch, emit)
         self._gone = Flag()  # nothing more is tried
         self._confirmed = False
         self._work: asyncio.Task[None] | None = None
@@ -102,11 +102,7 @@ class Follower:
             await self._close()
 
     async def _create_and_follow(self) -> None:
-        self._emit(Waiting())
-        try:
-            self._sandbox = await self._creation.sandbox()
-        except Exception as error:
-            raise why_not_created(error) from error
+        self._sandbox = await self._creation.sandbox()
         self._meter.start()
         self._created.set_result(self._sandbox.object_id)
         losses = Losses(self._sandbox.object_id)
@@ -182,7 +178,7 @@ class _Run:
         await reading.run()
         self._unread -= 1
         if not self._unread and not self._result.done():
-            raise await why_ended(self._sandbox)
+            raise await why_ended(self._sandbox, greeted=bool(self._directory))
 
     async def _finish_stderr(self, end: int) -> None:
         """Wait for the other stream's last frame; what it has lost by then is read from the runner's copy."""

@@ -50,6 +50,7 @@ class Launch:
     python: str  # minor version that the values were pickled with, e.g. "3.11"
     grace: float  # seconds that the runner goes on without a client
     arguments: Mapping[str, Any] = field(repr=False)  # of modal.Sandbox.create; holds secrets
+    server: str = "Modal"  # who is asked for it, in the words of a sentence
 
     @property
     def header(self) -> bytes:

@@ -13,17 +13,42 @@ from zenml_modal_nb.sandboxes.ending import RunEndedError, why_not_created, why_
 @pytest.mark.parametrize(
     ("error", "reason", "words"),
     [
-        (modal.exception.ResourceExhaustedError("none left"), Reason.NO_CAPACITY, "Try another --gpu"),
         (
-            modal.exception.RemoteError("Image build for im-1 failed"),
+            modal.exception.ResourceExhaustedError("Insufficient capacity to create sandbox."),
+            Reason.NO_CAPACITY,
+            "Try another --gpu",
+        ),
+        (
+            modal.exception.ResourceExhaustedError("Too many sandboxes"),
+            Reason.NOT_STARTED,
+            "Too many sandboxes. Wait a little",
+        ),
+        (
+            modal.exception.ImageBuildError("Image build for im-1 failed", "im-1"),
             Reason.BUILD_FAILED,
-            "--pip, --apt and --image",
+            "--pip and --apt",
+        ),
+        (
+            modal.exception.ImageBuildError("/bin/sh: 1: python: not found", "im-1"),
+            Reason.BUILD_FAILED,
+            "The image has no Python",
+        ),
+        (
+            modal.exception.InvalidError('exec: "python": executable file not found in $PATH'),
+            Reason.NOT_STARTED,
+            "The image has no Python",
         ),
         (
             modal.exception.InvalidError("no GPU A1000"),
             Reason.NOT_STARTED,
-            "Modal refused the sandbox: no GPU A1000",
+            "Modal refused the sandbox: no GPU A1000. Correct the options",
         ),
+        (
+            modal.exception.NotFoundError("Secret 'wandb' not found in environment 'main'"),
+            Reason.NOT_STARTED,
+            "Correct --secret wandb: `modal secret list`",
+        ),
+        (modal.exception.RemoteError("Image of a kind"), Reason.NOT_STARTED, "status.modal.com"),
         (modal.exception.RemoteError("something else"), Reason.NOT_STARTED, "something else"),
         (modal.exception.AuthError("token"), Reason.NOT_STARTED, "token"),
         (OSError("unreachable"), Reason.NOT_STARTED, "OSError: unreachable"),
@@ -53,3 +78,14 @@ def test_anything_else_is_lost_contact_with_its_cause() -> None:
     assert found.reason is Reason.LOST_CONTACT
     assert found.__cause__ is error
     assert "ConnectionResetError: reset" in str(found)
+
+
+def test_what_pip_said_last_is_told() -> None:
+    error = modal.exception.ImageBuildError("Image build for im-1 failed", "im-1")
+    log = "ERROR: No matching distribution found for nump\n"
+    assert "No matching distribution found for nump. Check" in str(why_not_created(error, log=log))
+
+
+def test_the_local_modal_api_is_not_called_modal() -> None:
+    found = why_not_created(modal.exception.ServiceError("busy"), "the local Modal API")
+    assert str(found) == "The local Modal API refused the sandbox: busy. Run the cell again."

@@ -1,0 +1,91 @@
+"""What Modal refuses, or needs time for before there is a sandbox, is told with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import modal
+import pytest
+from followed import Modal, strict_modal
+
+from zenml_modal_nb.emulator import faults
+from zenml_modal_nb.events import Building, Reason, Waiting
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Modal]:
+    with strict_modal() as place:
+        yield place
+
+
+def test_a_build_that_takes_time_is_told(strict: Modal) -> None:
+    image = modal.Image.debian_slim().run_commands("echo one that takes its time")
+    with strict.fault(faults.Latency(2500, call="ImageGetOrCreate")):
+        run = strict.follow("pass", image=image).begin()
+        run.outcome()
+    told = [event for event in run.events if isinstance(event, Waiting | Building)]
+    assert told == [Waiting(), Building(), Waiting()]
+
+
+def test_an_image_that_is_there_is_not_built(strict: Modal) -> None:
+    strict.follow("pass").begin().outcome()
+    with strict.fault(faults.SlowScheduling(1.5)):
+        run = strict.follow("pass", gpu="T4").begin()
+        run.outcome()
+    assert not any(isinstance(event, Building) for event in run.events)
+
+
+def test_a_run_stopped_while_its_image_is_built_leaves_nothing(strict: Modal) -> None:
+    image = modal.Image.debian_slim().run_commands("echo one that is not waited for")
+    with strict.fault(faults.Latency(2500, call="ImageGetOrCreate")):
+        run = strict.follow("pass", image=image).begin().until(lambda events: Building() in events)
+        run.follower.stop(Reason.STOPPED)
+        assert run.ended().reason is Reason.STOPPED
+        assert run.gone()
+
+
+def test_why_a_build_failed_is_told(strict: Modal) -> None:
+    with strict.fault(faults.BuildFailure("ERROR: No matching distribution found for nump")):
+        image = modal.Image.debian_slim().pip_install("nump")
+        run = strict.follow("pass", image=image).begin()
+        assert run.ended().reason is Reason.BUILD_FAILED
+    assert "No matching distribution found for nump" in str(run.ended())
+    assert "--pip" in str(run.ended())
+
+
+def test_an_image_without_python_is_told_when_it_is_built(strict: Modal) -> None:
+    with strict.fault(faults.BuildFailure("/bin/sh: 1: python: not found")):
+        image = modal.Image.from_registry("ubuntu:24.04").pip_install("numpy")
+        run = strict.follow("pass", image=image).begin()
+        assert run.ended().reason is Reason.BUILD_FAILED
+    assert "The image has no Python" in str(run.ended())
+    assert "--image python:3.11-slim" in str(run.ended())
+
+
+def test_an_image_without_python_is_told_when_it_runs(strict: Modal) -> None:
+    image = modal.Image.debian_slim().entrypoint(["sh", "-c", "exit 127"])
+    run = strict.follow("pass", image=image).begin()
+    assert run.ended().reason is Reason.NOT_STARTED
+    assert "The image has no Python" in str(run.ended())
+
+
+def test_a_cell_that_exits_with_127_has_had_its_python(strict: Modal) -> None:
+    run = strict.follow("import os\nos._exit(127)").begin()
+    assert run.ended().reason is Reason.LOST_CONTACT
+
+
+def test_a_rate_limit_is_not_a_lack_of_capacity(strict: Modal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODAL_MAX_THROTTLE_WAIT", "0")  # the SDK would wait for it
+    with strict.fault(faults.RateLimit("SandboxCreate*", times=100)):
+        run = strict.follow("pass").begin()
+        assert run.ended().reason is Reason.NOT_STARTED
+    assert "Wait a little" in str(run.ended())
+    assert "--gpu" not in str(run.ended())
+
+
+def test_an_unknown_secret_is_named(strict: Modal) -> None:
+    secret = modal.Secret.from_name("no-such", client=strict.client, environment_name="local")
+    run = strict.follow("pass", secrets=[secret]).begin()
+    assert run.ended().reason is Reason.NOT_STARTED
+    assert str(run.ended()).startswith("The local Modal API refused the sandbox: Secret 'no-such' not found")
+    assert "Correct --secret no-such: `modal secret list`" in str(run.ended())
