@@ -48,4 +48,13 @@ def _demo(given: argparse.Namespace) -> int:
 
     pages = run_demo(given.directory, on=given.on, echo=echo)
     print(f"\nThe executed notebook: {pages.notebook}\nThe same as a page:    {pages.page}")
+    if given.on == "local":
+        print(
+            "The local Modal API goes on for an hour after its last use; "
+            "`zenml-modal-nb emulator stop` stops it now."
+        )
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -174,8 +174,14 @@ def _written(option: Option, value: Any, default: Any) -> list[str]:
     if option.repeatable:
         line = [option.negation] if default else []
         for item in value:
-            line += [option.flag, option.write(item)]
+            line += _with_value(option, item)
         return line
     if option.has_default and value == getattr(StepRequest(), option.field):
         return [option.negation]
-    return [option.flag, option.write(value)] if option.metavar is not None else [option.flag]
+    return _with_value(option, value) if option.metavar is not None else [option.flag]
+
+
+def _with_value(option: Option, value: Any) -> list[str]:
+    text = option.write(value)
+    # After a space, `--` would begin the next option.
+    return [f"{option.flag}={text}"] if text.startswith("--") else [option.flag, text]

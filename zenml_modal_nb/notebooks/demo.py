@@ -13,6 +13,7 @@ from zenml_modal_nb.notebooks.execution import Echo, execute
 from zenml_modal_nb.request import Place
 
 _NAME = "quickstart.ipynb"
+_DEFAULT = '%config ModalStep.on = "{on}"'
 
 
 class DemoError(ModalStepError):
@@ -33,26 +34,40 @@ def run_demo(directory: Path, *, on: Place, echo: Echo) -> Pages:
     Raises:
         DemoError: a cell failed; notebook and page are written all the same and show where.
     """
-    from nbclient.exceptions import CellExecutionError
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import CellControlSignal, CellExecutionError
     from nbconvert import HTMLExporter
 
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DemoError(
+            f"{directory} cannot be made: {error.strerror}. Choose another place with --directory."
+        ) from None
     notebook = nbformat.read(_quickstart(), as_version=4)
     # A demo must not bill anybody who did not ask for it.
-    notebook.cells.insert(2, nbformat.v4.new_code_cell(f'%config ModalStep.on = "{on}"'))
+    notebook.cells.insert(2, nbformat.v4.new_code_cell(_DEFAULT.format(on=on)))
     pages = Pages(directory / _NAME, directory / "quickstart.html")
-    failure: CellExecutionError | None = None
+    failure: DemoError | None = None
     try:
         execute(notebook, directory=directory, echo=echo)
     except CellExecutionError as error:
-        failure = error
+        failure = DemoError(f"A cell failed with {error.ename}: {error.evalue}. {pages.page} shows where.")
+    except (CellControlSignal, RuntimeError) as error:  # nbclient's own, e.g. DeadKernelError
+        failure = DemoError(
+            f"The kernel that runs the notebook has ended or does not answer ({type(error).__name__}: {error}). "
+            f"{pages.page} shows how far it came. If memory was short, close other programs and try again."
+        )
+    except (NoSuchKernel, OSError) as error:
+        failure = DemoError(
+            f"No kernel could be started ({type(error).__name__}: {error}). "
+            "`jupyter kernelspec list` says which there are; one named python3 belongs to this Python."
+        )
     nbformat.write(notebook, pages.notebook)
     page, _ = HTMLExporter().from_notebook_node(notebook)
     pages.page.write_text(page, "utf-8")
     if failure is not None:
-        raise DemoError(
-            f"A cell failed with {failure.ename}: {failure.evalue}. {pages.page} shows where."
-        ) from failure
+        raise failure
     return pages
 
 
