@@ -48,16 +48,18 @@ def analyze(
     outputs: tuple[str, ...] | None = None,
     gpu: bool = False,
     first_line: int = 1,
+    futures: tuple[str, ...] = (),
 ) -> AnalyzedCell:
     """Analyze a cell's text in a notebook's namespace; `inputs` and `outputs` replace what would be found.
 
-    `first_line` is the number that the body's first line has for the user, e.g. 2 below a magic line.
+    `first_line` is the number that the body's first line has for the user, e.g. 2 below a magic line; `futures`
+    are the `__future__` features that earlier cells have turned on.
     Errors: CellError.
     """
     source = read_source(body, first_line=first_line)
     tree = parsed(source.text)
     assert isinstance(tree, ast.Module)
-    names = names_in(tree)
+    names = names_in(tree, postponed="annotations" in futures)
     refusals = Refusals(tree, names, namespace, first_line)
     refusals.refuse_input()
     captured = _captured(names, namespace, inputs, refusals)

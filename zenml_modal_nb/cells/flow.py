@@ -44,8 +44,8 @@ _FORMULA_NAME = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*[.(]")
 class Flow(Ledger):
     """Runs a module symbolically, statement by statement; made and read by `cells.names`."""
 
-    def __init__(self, tree: ast.Module) -> None:
-        super().__init__(postpones_annotations(tree))
+    def __init__(self, tree: ast.Module, postponed: bool = False) -> None:
+        super().__init__(postponed or postpones_annotations(tree))
         self.breaks: list[list[Paths]] = []  # of the loops around us: the ways that `break` takes
         self.continues: list[list[Paths]] = []
         self.visit_all(tree.body)

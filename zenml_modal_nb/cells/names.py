@@ -63,9 +63,9 @@ def find_names(source: str) -> Names:
     return names_in(ast.parse(source))
 
 
-def names_in(tree: ast.Module) -> Names:
-    """Find the names in a parsed cell."""
-    flow = Flow(tree)
+def names_in(tree: ast.Module, postponed: bool = False) -> Names:
+    """Find the names in a parsed cell; `postponed`: annotations are not evaluated, by an import of another cell."""
+    flow = Flow(tree, postponed)
     end = flow.now
     marks = {name: end.mark(name) for name in flow.first_bound}
     inside = _deleted_inside(tree)

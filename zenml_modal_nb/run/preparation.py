@@ -31,6 +31,7 @@ from zenml_modal_nb.sandboxes.prices import prices_for
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
 _MAGIC_LINE = "#\n"  # stands for it, so that every line number is the notebook's own
+_FUTURE = "from __future__ import {0} as __{0}__"  # a name that nobody reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Cell:
     label: str  # e.g. "Cell In[5]"
     filename: str  # what frames of the cell carry as their file
     notebook: str  # names the ZenML pipeline and the Modal app
+    futures: tuple[str, ...] = ()  # features of `__future__` that earlier cells have turned on
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Prepared:
     deleted: tuple[str, ...]
     imported: tuple[Import, ...]
     code: tuple[str, ...]  # functions, classes and modules of the user's that travel
+    futures: tuple[str, ...]  # features of `__future__` that the cell turns on
 
 
 def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prepared:
@@ -67,6 +70,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         inputs=request.inputs,
         outputs=request.outputs,
         gpu=request.gpu is not None,
+        futures=cell.futures,
     )
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
@@ -77,7 +81,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
     name = request.name or analyzed.default_name
     run = {
-        "source": analyzed.source.text,
+        "source": _with_futures(analyzed.source.text, cell.futures),
         "filename": cell.filename,
         "step": name,
         "outputs": [*analyzed.outputs, *analyzed.optional_outputs],
@@ -114,7 +118,15 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         gpu_count=request.gpu_count,
         notebook=cell.notebook,
     )
-    return Prepared(job, meter, cell, analyzed.names.deleted, analyzed.imported_names, _code(analyzed))
+    names = analyzed.names
+    turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)
+    return Prepared(job, meter, cell, analyzed.deleted, analyzed.imported_names, _code(analyzed), turned_on)
+
+
+def _with_futures(text: str, futures: Iterable[str]) -> str:
+    """Put the imports that earlier cells' code was compiled with into the line that stands for the magic."""
+    imports = "; ".join(_FUTURE.format(each) for each in futures)
+    return f"{imports}\n{text.removeprefix(_MAGIC_LINE)}" if imports else text
 
 
 def _target(

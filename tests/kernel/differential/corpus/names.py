@@ -119,6 +119,7 @@ CASES = (
             return x
         result = f(1)
         """,
+        then=("def g(x: AlsoUndefined): pass\nprint(g.__annotations__)",),
     ),
     Case("a cell of comments", "# nothing here\n\n# at all"),
     Case(
