@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import lru_cache
 
 from zenml_modal_nb.pricing import rates
 from zenml_modal_nb.pricing.rates import Rates
@@ -13,19 +12,26 @@ from zenml_modal_nb.sandboxes.connection import Connection
 logger = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=16)
+_told: dict[Connection, Rates] = {}  # what workspaces have answered; anything else may be another next time
+
+
 def prices_for(connection: Connection) -> Rates:
-    """Return the rates for a connection; asked once, and a refusal is no reason not to run."""
+    """Return the rates for a connection; a workspace is asked until it answers, a refusal is no reason not to run."""
     if not connection.billed or _overridden():
         return rates.snapshot()
+    known = _told.get(connection)
+    if known is not None:
+        return known
     import modal
 
     try:
         workspace = modal.Workspace.from_context(client=connection.client)
-        return rates.from_workspace(workspace.billing.rates(), f"rates of workspace {connection.workspace}")
+        found = rates.from_workspace(workspace.billing.rates(), f"rates of workspace {connection.workspace}")
     except modal.exception.Error as error:
         logger.debug("No rates from %s: %r", connection.url, error)
         return rates.snapshot()
+    _told[connection] = found
+    return found
 
 
 def _overridden() -> bool:
