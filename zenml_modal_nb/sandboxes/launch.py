@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 STDIN_LIMIT = 8 << 20  # bytes; larger parts go through the filesystem API, which streams
 _STDIN_CHUNK = 1 << 20  # bytes; the SDK buffers at most 2 MiB per drain on V1 sandboxes
@@ -68,10 +69,15 @@ async def send(sandbox: Any, launch: Launch, directory: str) -> None:
     )
     for part in large:
         with tempfile.NamedTemporaryFile(prefix="zenml-modal-nb-") as spool:
-            for block in part.blocks:
-                spool.write(block)
-            spool.flush()
+            # In a thread: a disk may be slow, and the background loop has other runs to follow meanwhile.
+            await asyncio.to_thread(_fill, spool, part.blocks)
             await sandbox.filesystem.copy_from_local.aio(spool.name, f"{directory}/in/{part.name}")
+
+
+def _fill(file: IO[bytes], blocks: Sequence[Block]) -> None:
+    for block in blocks:
+        file.write(block)
+    file.flush()
 
 
 async def _write_stdin(sandbox: Any, blocks: Sequence[Block]) -> None:

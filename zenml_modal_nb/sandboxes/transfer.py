@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -41,10 +42,24 @@ async def read_display(sandbox: Any, directory: str, frame: Frame) -> tuple[Bund
 
 async def _read_file(sandbox: Any, directory: str, frame: Frame) -> bytes:
     path, size, digest = f"{directory}/{frame.fields['file']}", frame.fields["size"], frame.fields["sha256"]
+    import modal
+
     for _ in range(_TRIES):
-        data: bytes = await sandbox.filesystem.read_bytes.aio(path)
-        if len(data) == size and hashlib.sha256(data).hexdigest() == digest:
+        try:
+            data: bytes = await sandbox.filesystem.read_bytes.aio(path)
+        except modal.exception.SandboxFilesystemFileTooLargeError as error:
+            raise SandboxError(
+                f"The result has {size / 1e9:.1f} GB, more than Modal lets a sandbox's file be read with: {error}. "
+                "Bring back less, e.g. a part or a summary: --out NAME names the variables that come back. "
+                "What is as large stays at Modal in a volume (--volume)."
+            ) from error
+        # In a thread: the background loop has other runs to follow meanwhile.
+        if len(data) == size and await asyncio.to_thread(_digest, data) == digest:
             return data
     raise SandboxError(
         f"{path} did not arrive whole in {_TRIES} attempts ({size} bytes). Run the cell again."
     )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
