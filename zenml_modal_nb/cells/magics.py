@@ -134,7 +134,7 @@ class CellRewriter:
         if name in {"env", "set_env"} and rest:
             return self.environment(rest)
         if name == "cd":
-            return f"__import__('os').chdir(__import__('os').path.expanduser({shell.expand(rest or '~')}))"
+            return self.directory(rest)
         if name in {"pwd", "sx", "system"}:
             return self.expression(f"%{text}", row)
         if name in _SHELL_ALIASES:
@@ -145,11 +145,20 @@ class CellRewriter:
         """Rewrite `%time code`."""
         return clocks.timed_expression(code) if is_expression(code) else clocks.timed_statement(code)
 
+    def directory(self, rest: str) -> str:
+        """Rewrite `%cd place` and `%cd -q place`; like IPython, say where that is."""
+        place = rest.removeprefix("-q").strip()
+        change = f"__import__('os').chdir(__import__('os').path.expanduser({shell.expand(place or '~')}))"
+        return change if rest.startswith("-q") else f"print({change} or __import__('os').getcwd())"
+
     def environment(self, rest: str) -> str:
-        """Rewrite `%env NAME=value`, `%env NAME value` and `%env NAME`."""
+        """Rewrite `%env NAME=value`, `%env NAME value` and `%env NAME`; like IPython, say what was set."""
         name, sign, value = rest.partition("=") if "=" in rest.split()[0] else rest.partition(" ")
-        variable = f"__import__('os').environ[{name.strip()!r}]"
-        return f"{variable} = {shell.expand(value.strip())}" if sign else variable
+        name, environment = name.strip(), "__import__('os').environ"
+        if not sign:
+            return f"{environment}[{name!r}]"
+        told = f"print({f'env: {name}='!r} + value)"
+        return f"(lambda value: {environment}.update({{{name!r}: value}}) or {told})({shell.expand(value.strip())})"
 
     def cell_magic(self, lines: list[str], first: int) -> list[str]:
         """Rewrite a cell whose first line is `%%name`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import shlex
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ _QUIET_FLAGS = frozenset({
 })  # fmt: skip
 EXIT_CODE = "_exit_code"  # the variable that IPython leaves a command's status in
 _SHELL_OPERATORS = frozenset("|&;<>()")
+_REDIRECTION = re.compile(r"(\d*|&)(>>?|<)")  # its target follows, in the same word or the next
 
 # Text of the sandbox's shell, written before what the command writes to the same descriptor.
 _FLUSH = "__import__('sys').stdout.flush()"
@@ -79,10 +81,21 @@ def pip_requirements(words: list[str]) -> tuple[str, ...] | None:
     return tuple(found)
 
 
+def _without_redirections(words: list[str]) -> list[str]:
+    """Leave out where a command line's output goes, e.g. `> log.txt` and `2>&1`."""
+    kept, rest = [], iter(words)
+    for word in rest:
+        if _REDIRECTION.fullmatch(word):
+            next(rest, None)
+        elif not _REDIRECTION.match(word):
+            kept.append(word)
+    return kept
+
+
 def command_words(command: str) -> list[str] | None:
     """Split a command line into words; None if it is more than one command, e.g. `a && b`, or is not closed."""
     try:
-        words = shlex.split(command, comments=True)
+        words = _without_redirections(shlex.split(command, comments=True))
     except ValueError:
         return None
     if any(set(word) <= _SHELL_OPERATORS for word in words if word):

@@ -188,7 +188,7 @@ def test_nothing_that_symtable_finds_global_and_never_assigned_is_overlooked(sni
     missing = (
         read - assigned - set(dir(builtins)) - {"display", "get_ipython", "exit", "__name__", "__file__"}
     )
-    assert missing <= names.required | names.optional | set(names.maybe_bound) | {"__class__"}
+    assert missing <= names.required | names.optional | {*names.bound, *names.maybe_bound, "__class__"}
 
 
 def test_imports_say_what_they_bind() -> None:

@@ -112,6 +112,8 @@ def test_lines_keep_their_numbers(cell: str, line_of_last: int) -> None:
             ("a", "b", "c", "d"),
         ),
         ("if missing:\n    !pip install 'x[extra]' \\\n        y", ("x[extra]", "y")),
+        ("!pip install x > log.txt 2>&1", ("x",)),
+        ("!pip install -q x >/dev/null 2> errors", ("x",)),
         ("!pip install git+https://example.org/x.git", ("git+https://example.org/x.git",)),
         ("!pip list", ()),
         ("!pip install x && echo done", ()),
