@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterator
 
 import modal
@@ -10,6 +12,7 @@ from followed import Modal, strict_modal
 
 from zenml_modal_nb.emulator import faults
 from zenml_modal_nb.events import Building, Reason, Waiting
+from zenml_modal_nb.sandboxes.loop import start
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +92,47 @@ def test_an_unknown_secret_is_named(strict: Modal) -> None:
     assert run.ended().reason is Reason.NOT_STARTED
     assert str(run.ended()).startswith("The local Modal API refused the sandbox: Secret 'no-such' not found")
     assert "Correct --secret no-such: `modal secret list`" in str(run.ended())
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What gets through of the SDK's log, as it would to the user's cell."""
+    texts: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            texts.append(record.getMessage())
+
+    logs, handler = [logging.getLogger(name) for name in ("modal-client", "modal-utils")], Handler()
+    for log in logs:
+        log.addHandler(handler)
+    yield texts
+    for log in logs:
+        log.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    "call", ["SandboxCreate*", "ImageGetOrCreate", "Sandbox*Access", "SandboxTerminate*"]
+)
+def test_what_the_sdk_repeats_for_us_is_not_said_in_the_users_cell(
+    strict: Modal, said: list[str], call: str
+) -> None:
+    with strict.fault(faults.RateLimit(call, retry_after=0.1, times=1)):
+        run = strict.follow("answer = 42", outputs=("answer",)).begin()
+        assert run.values() == ({"answer": 42}, None)
+        assert run.gone()
+    assert said == []
+
+
+def test_what_the_sdk_repeats_for_the_user_is_said(strict: Modal, said: list[str]) -> None:
+    with strict.fault(faults.RateLimit("VolumeList", retry_after=0.1, times=1)):
+        run = strict.follow("import time\nprint('here')\ntime.sleep(60)").begin().until_shown("here\n")
+        modal.Volume.objects.list(environment_name="local", client=strict.client)
+        run.follower.stop(Reason.STOPPED)
+        assert run.gone()
+    start(asyncio.sleep(0)).result()  # after the follower's last step
+    with strict.fault(faults.RateLimit("SecretList", retry_after=0.1, times=1)):
+        modal.Secret.objects.list(environment_name="local", client=strict.client)
+    assert len(said) == 2
+    assert "VolumeList" in said[0]
+    assert "SecretList" in said[1]

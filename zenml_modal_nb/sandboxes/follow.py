@@ -23,7 +23,7 @@ from zenml_modal_nb.sandboxes.creation import Creation
 from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_followed
 from zenml_modal_nb.sandboxes.launch import Launch, send
 from zenml_modal_nb.sandboxes.loop import call, start
-from zenml_modal_nb.sandboxes.losses import Losses
+from zenml_modal_nb.sandboxes.losses import Losses, unsaid
 from zenml_modal_nb.sandboxes.reading import StreamReading, lost_contact
 from zenml_modal_nb.sandboxes.termination import terminate
 from zenml_modal_nb.sandboxes.transfer import read_display, read_values
@@ -88,6 +88,10 @@ class Follower:
 
     async def _live(self) -> None:
         """Never cancelled itself: whatever happens to the work, who waits for it is told and the sandbox ends."""
+        with unsaid():
+            await self._live_unsaid()
+
+    async def _live_unsaid(self) -> None:
         self._work = asyncio.create_task(self._create_and_follow())
         if self._stop_reason is not None:
             self._work.cancel()
