@@ -133,6 +133,85 @@ def test_an_input_changed_in_place_is_changed_here(kernel: Kernel) -> None:
     assert kernel.ask("[history, length, alias is history]") == [[1, 2], 2, True]
 
 
+def test_what_the_cell_binds_to_an_input_is_that_input(kernel: Kernel) -> None:
+    kernel.run("base = [[1], 2]")
+    kernel.run(
+        "%%modal_step\nsame = base\nboxed = {'base': base}\nfirst_part = base[0]\nbase.append(3)\nbase"
+    )
+    assert kernel.ask("[same is base, boxed['base'] is base, first_part is base[0], _ is base, base]") == [
+        True,
+        True,
+        True,
+        True,
+        [[1], 2, 3],
+    ]
+
+
+def test_changes_come_back_from_a_cell_that_fails_and_are_recorded(kernel: Kernel) -> None:
+    kernel.run("import numpy as np\nweights = np.zeros(4)\nview_of_weights = weights[1:]\ndropped = 1")
+    reply = kernel.attempt(
+        "%%modal_step --name improve\nweights += 2\ndel dropped\nraise RuntimeError('enough')"
+    )
+    assert reply.ename == "RuntimeError"
+    assert kernel.ask("[view_of_weights.tolist(), 'dropped' in globals()]") == [[2, 2, 2], False]
+    kernel.run(
+        "from zenml.client import Client\n"
+        "saved = Client().get_pipeline_run(_modal_run.id).steps['improve'].outputs"
+    )
+    assert kernel.ask("saved['weights'][0].load().tolist()") == [2, 2, 2, 2]
+
+
+def test_named_outputs_are_all_that_is_written(kernel: Kernel) -> None:
+    kernel.run("used, model_data = [1], [2]")
+    kernel.run(
+        "%%modal_step --out fitted\nused.append(0)\nmodel_data.append(0)\nfitted = [model_data]\nscrap = 1"
+    )
+    assert kernel.ask("[used, fitted, fitted[0] is model_data, 'scrap' in globals()]") == [
+        [1],
+        [[2, 0]],
+        True,
+        False,
+    ]
+
+
+def test_what_cannot_come_back_is_an_error_that_loses_nothing_else(kernel: Kernel) -> None:
+    kernel.run("diary = []")
+    reply = kernel.attempt(
+        "%%modal_step\nimport threading\ndiary.append(1)\nguard = threading.Lock()\nfine = [diary]"
+    )
+    assert reply.ename == "ResultError"
+    assert "guard: TypeError: cannot pickle '_thread.lock' object" in reply.evalue
+    assert "some results could not come back" in reply.panel
+    assert kernel.ask("[diary, fine[0] is diary, 'guard' in globals()]") == [[1], True, False]
+
+
+def test_a_seeded_notebook_draws_the_same_numbers_wherever_its_cells_run(kernel: Kernel) -> None:
+    kernel.run("import random, numpy as np\nrandom.seed(11); np.random.seed(11)")
+    kernel.run("expected = [random.random() for _ in range(3)], np.random.rand(3).tolist()")
+    kernel.run("random.seed(11); np.random.seed(11)\ndrawn = [(random.random(), np.random.rand())]")
+    kernel.run("%%modal_step\nimport random, numpy as np\ndrawn.append((random.random(), np.random.rand()))")
+    kernel.run("drawn.append((random.random(), np.random.rand()))")
+    assert kernel.ask("[list(each) for each in zip(*drawn)] == list(expected)") is True
+
+
+def test_settings_of_the_notebook_hold_in_the_cell_and_the_cells_hold_afterwards(kernel: Kernel) -> None:
+    kernel.run(
+        "import numpy as np, pandas as pd\nnp.set_printoptions(precision=2)\npd.set_option('display.precision', 1)"
+    )
+    reply = kernel.run(
+        "%%modal_step\nimport numpy as np, pandas as pd, warnings\n"
+        "print(np.array([1 / 3]), pd.Series([1 / 3]).to_string(index=False))\n"
+        "np.set_printoptions(precision=3)\npd.reset_option('display.precision')\n"
+        "warnings.filterwarnings('ignore', message='as decided in the cell')"
+    )
+    assert reply.stdout.split() == ["[0.33]", "0.3"]
+    reply = kernel.run(
+        "import warnings\nprint(np.array([1 / 3]), pd.get_option('display.precision'))\n"
+        "warnings.warn('as decided in the cell')\nnp.set_printoptions()"
+    )
+    assert (reply.stdout, reply.stderr) == ("[0.333] 6\n", "")
+
+
 def test_plots_and_rich_displays_arrive_in_the_cell(kernel: Kernel) -> None:
     reply = kernel.run(
         "%%modal_step\n"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zenml_modal_nb.errors import PackagingError
-from zenml_modal_nb.runner import pickling
+from zenml_modal_nb.runner import pickling, session
 from zenml_modal_nb.runner.survey import Survey
 
 
@@ -20,10 +20,16 @@ class Packed:
     known: list[object]
 
 
-def pack(values: Mapping[str, object], namespace: dict[str, Any], submodules: Iterable[str] = ()) -> Packed:
+def pack(
+    values: Mapping[str, object],
+    namespace: dict[str, Any],
+    submodules: Iterable[str] = (),
+    state: session.State | None = None,
+) -> Packed:
     """Pickle what the cell needs, names and all; one graph, so that what two names share is shared after.
 
-    `submodules` are imported with it, e.g. sklearn.svm for a cell that says `sklearn.svm.SVC`.
+    `submodules` are imported with it, e.g. sklearn.svm for a cell that says `sklearn.svm.SVC`; `state` is what the
+    cell relies on without naming it.
 
     Raises:
         PackagingError: names every variable that cannot travel, and why.
@@ -33,7 +39,8 @@ def pack(values: Mapping[str, object], namespace: dict[str, Any], submodules: It
     try:
         # A module is pickled by its name: to unpickle it is to import it.
         modules = [importlib.import_module(name) for name in submodules]
-        writer.add({"values": dict(values), "modules": modules})
+        implicit = session.pack(state or {}, namespace)
+        writer.add({"values": dict(values), "modules": modules, "session": implicit})
         known = survey.known(values.values())
         writer.add(known)
         return Packed(writer.finish(), known)

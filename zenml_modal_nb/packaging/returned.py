@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zenml_modal_nb.errors import ResultError
-from zenml_modal_nb.runner import memory, pickling
+from zenml_modal_nb.runner import memory, pickling, session
 from zenml_modal_nb.runner.adoption import adopt
 from zenml_modal_nb.runner.blocks import DamagedValuesError
 from zenml_modal_nb.runner.kinds import kind_of
@@ -18,7 +18,7 @@ class Returned:
     """What a cell has done; made by `restore`, which has changed the inputs already.
 
     `changed` are variables whose objects hold something else now, `lost` those that could not come back, with
-    the reason, `deleted` those that the cell has deleted.
+    the reason, `deleted` those that the cell has deleted. `session` is for `runner.session.put`.
     """
 
     named: Mapping[str, object] = field(default_factory=dict)
@@ -26,6 +26,7 @@ class Returned:
     changed: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
+    session: session.Packed = field(default_factory=dict)
 
 
 def restore(data: bytes, namespace: dict[str, Any], known: Sequence[object]) -> Returned:
@@ -72,7 +73,7 @@ class _Restoration:
         # All that can fail has been read by now: the notebook's objects change together.
         for step in steps:
             self._attempt(changed, step)
-        return Returned(named, last, changed, tuple(head["deleted"]), self._lost)
+        return Returned(named, last, changed, tuple(head["deleted"]), self._lost, head["session"])
 
     def _read(self) -> Any:
         found = self._reader.read()

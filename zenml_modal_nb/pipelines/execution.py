@@ -42,6 +42,7 @@ class CellJob:
     digests: Mapping[str, str]  # of their pickles
     parts: tuple[Part, ...]
     known: list[object]  # what the sandbox's result may refer to; emptied when it has been read
+    session: Mapping[str, Any]  # random states and settings when the cell was packaged
     run: Mapping[str, Any]  # RUN of the channel's contract
     grace: float  # seconds
     environment: Mapping[str, str] = field(repr=False)  # plain variables of the sandbox
@@ -65,6 +66,7 @@ class Values:
     changed: Mapping[str, object] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
+    session: Mapping[str, bytes] = field(default_factory=dict)  # what no variable holds, for `runner.session.put`
 
 
 class Execution:

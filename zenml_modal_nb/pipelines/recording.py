@@ -77,16 +77,18 @@ def _body(execution: Execution) -> Any:
     values = execution.values
     assert values is not None
     declared = execution.job.module.outputs
+    unbound = {name: "not bound by the cell" for name in declared if name not in values.named}
+    lost = {**unbound, **execution.lost}
+    # A step that fails has no outputs, whatever it has declared.
+    recorded = () if lost or execution.cell_error is not None else declared
     inputs = execution.job.inputs
     for name, value in {**values.changed, **values.named}.items():
         # Bound on some paths only, or changed in place: a step's declared outputs are fixed before it runs.
-        if name not in (*declared, _EXIT_CODE) and (name in values.changed or value is not inputs.get(name)):
+        if name not in (*recorded, _EXIT_CODE) and (name in values.changed or value is not inputs.get(name)):
             save_artifact(value, name, include_visualizations=False)
     if execution.cell_error is not None:
         execution.raised = cell_error.restore(execution.cell_error, execution.read_error)
         raise execution.raised
-    unbound = {name: "not bound by the cell" for name in declared if name not in values.named}
-    lost = {**unbound, **execution.lost}
     if lost:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in lost.items())
         raise ResultError(

@@ -22,6 +22,7 @@ from zenml_modal_nb.pipelines.record import record
 from zenml_modal_nb.run.failure import Tracebacks
 from zenml_modal_nb.run.interrupts import interrupts_to
 from zenml_modal_nb.run.preparation import Prepared
+from zenml_modal_nb.runner import session
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.termination import advice
 
@@ -122,6 +123,7 @@ class CellRun:
                 )
                 raise self._tracebacks.abandoned()
             self._write_back()
+            self._restore_session()
             if not self._execution.gone:
                 sandbox_id = self._execution.sandbox_id
                 told = f"It is not confirmed that sandbox {sandbox_id} has ended; {advice(sandbox_id)}\n"
@@ -141,7 +143,7 @@ class CellRun:
         changed = {name: self._namespace[name] for name in found.changed if name in self._namespace}
         # The handle of a run outlives it, and must not keep the inputs alive.
         known.clear()
-        return Values(found.named, found.last, changed, found.deleted, found.lost)
+        return Values(found.named, found.last, changed, found.deleted, found.lost, found.session)
 
     def _record(self) -> None:
         try:
@@ -192,6 +194,12 @@ class CellRun:
                 self._namespace.pop(name, None)
         for each in self._prepared.imported:
             self._import(each)
+
+    def _restore_session(self) -> None:
+        """Take over random states and settings, after imports; some belong to the context of the cell that runs."""
+        values = self._execution.values
+        changes = {} if values is None else values.session
+        session.put(changes, self._namespace, self._prepared.job.session)
 
     def _import(self, wanted: Import) -> None:
         """Bind what the cell imported, where it is installed here too."""

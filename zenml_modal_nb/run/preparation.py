@@ -22,7 +22,7 @@ from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
-from zenml_modal_nb.runner import pickling
+from zenml_modal_nb.runner import pickling, session
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
@@ -75,7 +75,8 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
-    packed = pack(needed, namespace, captured.submodules)
+    state = session.take()
+    packed = pack(needed, namespace, captured.submodules, state)
     values = packed.values
     environment, ephemeral = _environment(request)
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
@@ -109,6 +110,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         digests={name: pickling.dump(value, namespace).sha256 for name, value in captured.values.items()},
         parts=_parts(analyzed, values),
         known=packed.known,
+        session=state,
         run=run,
         grace=min(_GRACE, request.timeout),
         environment=environment,

@@ -16,9 +16,9 @@ Action = Callable[[ModuleType], None]
 class _ActingLoader(importlib.abc.Loader):
     """Loads a module as its own loader does, then acts on it."""
 
-    def __init__(self, loader: importlib.abc.Loader, action: Action) -> None:
+    def __init__(self, loader: importlib.abc.Loader, actions: Sequence[Action]) -> None:
         self._loader = loader
-        self._action = action
+        self._actions = actions
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Create the module."""
@@ -30,7 +30,8 @@ class _ActingLoader(importlib.abc.Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        self._action(module)
+        for action in self._actions:
+            action(module)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -40,7 +41,7 @@ class AfterImport(importlib.abc.MetaPathFinder):
     """Acts on modules once they are imported; importing nothing costs nothing."""
 
     def __init__(self) -> None:
-        self._actions: dict[str, Action] = {}
+        self._actions: dict[str, list[Action]] = {}
         sys.meta_path.insert(0, self)
 
     def add(self, name: str, action: Action) -> None:
@@ -48,18 +49,18 @@ class AfterImport(importlib.abc.MetaPathFinder):
         if name in sys.modules:
             action(sys.modules[name])
         else:
-            self._actions[name] = action
+            self._actions.setdefault(name, []).append(action)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find the module by the other finders; a name is acted on once."""
-        action = self._actions.pop(fullname, None)
-        if action is None:
+        actions = self._actions.pop(fullname, None)
+        if actions is None:
             return None
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _ActingLoader(spec.loader, action)
+            spec.loader = _ActingLoader(spec.loader, actions)
         return spec
 
 

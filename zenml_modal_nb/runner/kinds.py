@@ -8,17 +8,11 @@ from __future__ import annotations
 
 import array
 import copyreg
-import datetime
-import decimal
 import enum
-import fractions
 import functools
 import operator
-import pathlib
 import re
-import sys
 import types
-import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -32,10 +26,15 @@ Parts = tuple[list[Any], ...]
 
 ATOMS = frozenset({int, float, complex, bool, str, bytes, types.NoneType, types.EllipsisType, range, slice})
 _IMMUTABLE = (
-    datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, decimal.Decimal, fractions.Fraction,
-    uuid.UUID, pathlib.PurePath, re.Pattern, enum.Enum, types.BuiltinFunctionType, types.ModuleType,
-    types.GenericAlias, types.UnionType, types.CodeType, type(NotImplemented),
+    re.Pattern, enum.Enum, types.BuiltinFunctionType, types.GenericAlias, types.UnionType, types.CodeType,
+    type(NotImplemented),
 )  # fmt: skip
+# By name, since their modules may not be loaded: of such classes, and of those made from them.
+_IMMUTABLE_NAMES = frozenset({
+    ("datetime", "date"), ("datetime", "time"), ("datetime", "timedelta"), ("datetime", "tzinfo"),
+    ("decimal", "Decimal"), ("fractions", "Fraction"), ("uuid", "UUID"), ("pathlib", "PurePath"),
+    ("pathlib._local", "PurePath"), ("numpy", "generic"),
+})  # fmt: skip
 _FIXED = (tuple, frozenset, int, float, complex, str, bytes)
 # They hold other objects, the same ones for ever.
 _HOLDERS = (types.MethodType, staticmethod, classmethod, property, types.MappingProxyType)
@@ -67,7 +66,7 @@ def kind_of(cls: type) -> Kind | None:
         return FIXED if issubclass(cls, enum.EnumMeta) else CLASS
     if cls in _EXACT:
         return _EXACT[cls]
-    if _is_numpys(cls, "generic") or (issubclass(cls, _IMMUTABLE) and not _has_dict(cls, enum.Enum)):
+    if _is_immutable(cls) and not _has_dict(cls, enum.Enum):
         return None
     if issubclass(cls, _HOLDERS) or (issubclass(cls, _FIXED) and not _has_dict(cls)):
         return FIXED  # e.g. a named tuple
@@ -159,10 +158,9 @@ def _has_dict(cls: type, but: type = type) -> bool:
     return cls.__dictoffset__ != 0 and not issubclass(cls, but)
 
 
-def _is_numpys(cls: type, name: str) -> bool:
-    numpy = sys.modules.get("numpy")
-    found = getattr(numpy, name, None)
-    return isinstance(found, type) and issubclass(cls, found)
+def _is_immutable(cls: type) -> bool:
+    named = ((base.__module__, base.__qualname__) in _IMMUTABLE_NAMES for base in cls.__mro__)
+    return issubclass(cls, _IMMUTABLE) or any(named)
 
 
 def _list_parts(obj: list[Any]) -> Parts:

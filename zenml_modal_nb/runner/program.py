@@ -26,6 +26,7 @@ from zenml_modal_nb.runner.imports import AfterImport
 from zenml_modal_nb.runner.known import Known
 from zenml_modal_nb.runner.liveness import Liveness
 from zenml_modal_nb.runner.output import Output
+from zenml_modal_nb.runner.session import Session
 
 PAYLOAD = "payload.zmnb"
 MODULES = "modules.zip"
@@ -39,6 +40,7 @@ class Arrived:
 
     values: Mapping[str, Any]
     known: Known
+    session: Session | None = None
 
 
 class Terminated(BaseException):
@@ -67,10 +69,11 @@ def _serve(run: cell.Run, output: Output, place: Path) -> None:
     threading.Thread(target=_report_gpu, args=(output,), name="zenml_modal_nb gpu", daemon=True).start()
     liveness = Liveness(place, run.grace, lambda: output.emit_within(2.0, "abandoned", {}))
     shown = displays.Displays(output, place)
-    namespace = _make_main(shown, place)
+    imports = AfterImport()
+    namespace = _make_main(shown, place, imports)
     cell.show_sources(run)
     _catch_signals()
-    outcome, arrived = _run(run, place, namespace)
+    outcome, arrived = _run(run, place, namespace, imports)
     if not output.here:
         _leave_fork(output, outcome)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,24 +82,28 @@ def _serve(run: cell.Run, output: Output, place: Path) -> None:
     liveness.wait_for_acknowledgement()
 
 
-def _run(run: cell.Run, place: Path, namespace: Namespace) -> tuple[cell.Outcome, Arrived]:
+def _run(
+    run: cell.Run, place: Path, namespace: Namespace, imports: AfterImport
+) -> tuple[cell.Outcome, Arrived]:
     arrived = Arrived({}, Known((), namespace, place, {}))
     try:
         _add_modules(place)
-        arrived = _restore(place / "in" / PAYLOAD, namespace)
+        arrived = _restore(place / "in" / PAYLOAD, namespace, imports)
     except BaseException as error:  # noqa: BLE001  # restoring runs the objects' own code
         error.add_note("while the notebook's values were restored in the sandbox")
         return cell.Outcome(0.0, error=error), arrived
     return cell.execute(run, namespace), arrived
 
 
-def _restore(payload: Path, namespace: Namespace) -> Arrived:
+def _restore(payload: Path, namespace: Namespace, imports: AfterImport) -> Arrived:
     if not payload.exists():
         return Arrived({}, Known((), namespace, payload, {}))
     with pickling.Reader(payload, namespace) as reader:
-        namespace.update(reader.read()["values"])
-        objects = reader.read()
-        return Arrived(dict(namespace), Known(objects, namespace, payload, reader.buffers.places))
+        graph = reader.read()
+        namespace.update(graph["values"])
+        known = Known(reader.read(), namespace, payload, reader.buffers.places)
+    # Last, since all of the above may draw random numbers or set something.
+    return Arrived(dict(namespace), known, Session(graph["session"], namespace, imports))
 
 
 def _add_modules(place: Path) -> None:
@@ -127,7 +134,8 @@ def _report(
         last = None
     _show(shown.show_figures)
     try:
-        result = results.collect(run, namespace, arrived.values, arrived.known, last)
+        session = {} if arrived.session is None else arrived.session.changes()
+        result = results.collect(run, namespace, arrived.values, arrived.known, last, session)
         stored = results.store(result, place)
     except Exception as error:  # noqa: BLE001  # e.g. no memory, no space on the disk
         error.add_note("while the cell's results were saved; the cell itself had ended")
@@ -156,7 +164,7 @@ def _choose_backend() -> None:
         os.environ["MPLBACKEND"] = "Agg"
 
 
-def _make_main(shown: displays.Displays, place: Path) -> Namespace:
+def _make_main(shown: displays.Displays, place: Path, imports: AfterImport) -> Namespace:
     """Make the module `__main__` whose variables are the cell's, as in a notebook's kernel."""
     module = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = builtins
@@ -164,7 +172,6 @@ def _make_main(shown: displays.Displays, place: Path) -> Namespace:
     builtins.__dict__["display"] = shown.show
     builtins.input = _refuse_input
     getpass.getpass = _refuse_input
-    imports = AfterImport()
     shown.take_over(imports)
     imports.add("multiprocessing.spawn", lambda spawn: hand_on_definitions(spawn, module.__dict__, place))
     return module.__dict__

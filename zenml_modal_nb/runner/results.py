@@ -46,8 +46,18 @@ class _Delivery:
     lost: Mapping[str, str] = field(default_factory=dict)
 
 
-def collect(run: Run, namespace: Namespace, arrived: Mapping[str, Any], known: Known, last: Any) -> Result:
-    """Pickle what the cell has done to its variables since they `arrived`, and the last value unless it is None."""
+def collect(
+    run: Run,
+    namespace: Namespace,
+    arrived: Mapping[str, Any],
+    known: Known,
+    last: Any,
+    session: Mapping[str, bytes],
+) -> Result:
+    """Pickle what the cell has done to its variables since they `arrived`, and the last value unless it is None.
+
+    `session` are the changes to what no variable holds.
+    """
     changes = known.changes()
     wanted = {*run.outputs} if run.narrowed else {*run.outputs, *arrived}
     named = {name: namespace[name] for name in run.outputs if name in namespace}
@@ -64,6 +74,7 @@ def collect(run: Run, namespace: Namespace, arrived: Mapping[str, Any], known: K
             name for name in arrived if name in namespace and known.number(namespace[name]) in touched
         ],
         "deleted": [name for name in arrived if name in wanted and name not in namespace],
+        "session": session,
     }
     delivery = _Delivery(named, tuple(changes), head, () if last is None else (last,))
     try:
@@ -77,7 +88,8 @@ def collect(run: Run, namespace: Namespace, arrived: Mapping[str, Any], known: K
 def nothing() -> Result:
     """Return the result of a cell of which nothing can be said."""
     none = Known((), {}, Path(), {})
-    return Result(_written(_Delivery({}, (), {"changed": [], "deleted": []}, ()), {}, none), (), {}, False)
+    empty = _Delivery({}, (), {"changed": [], "deleted": [], "session": {}}, ())
+    return Result(_written(empty, {}, none), (), {}, False)
 
 
 def _written(delivery: _Delivery, namespace: Namespace, known: Known) -> Values:

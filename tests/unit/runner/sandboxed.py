@@ -135,10 +135,11 @@ class Sandboxed:
         grace=600,
         environment=None,
         isolated=True,
+        state=None,
         **run,
     ):
         self.namespace = {"__name__": "__main__"} if namespace is None else namespace
-        packed = pack(values or {}, self.namespace)
+        packed = pack(values or {}, self.namespace, (), state)
         self.known = packed.known
         self.parts = {"runner.zip": ZIP, "payload.zmnb": bytes(packed.values)}
         self.run = {

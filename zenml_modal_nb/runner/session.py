@@ -1,0 +1,207 @@
+"""What a cell relies on without naming it: random states, and settings of modules. It goes there and comes back.
+
+Nothing is imported for it: of a module that is not loaded nobody relies on anything. In the sandbox a module gets its
+settings when the cell imports it.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from zenml_modal_nb.runner import filters, pickling
+from zenml_modal_nb.runner.functions import Namespace
+from zenml_modal_nb.runner.imports import AfterImport
+
+State = Mapping[str, Any]  # by module
+Packed = Mapping[str, bytes]  # each module's state a values file of its own: not every image has every module
+
+_DRAWN = ("random", "numpy.random")  # this process may draw from them meanwhile, e.g. a client that retries
+
+
+@dataclass(frozen=True, slots=True)
+class _Facet:
+    """One module's state, as plain values that can be compared; `put` takes the module's own, too."""
+
+    take: Callable[[Any], Any]
+    put: Callable[[Any, Any], object]
+
+
+def take() -> State:
+    """Return the state of all loaded modules."""
+    return {name: facet.take(sys.modules[name]) for name, facet in _FACETS.items() if name in sys.modules}
+
+
+def pack(state: State, namespace: Namespace) -> Packed:
+    """Pickle a state; what cannot be pickled stays behind, with a warning."""
+    packed = {}
+    for name, value in state.items():
+        try:
+            packed[name] = bytes(pickling.dump(value, namespace))
+        except Exception as error:  # noqa: BLE001  # e.g. a formatter that holds a lock
+            _warn(name, error)
+    return packed
+
+
+def put(changes: Packed, namespace: Namespace, taken: State) -> None:
+    """Take over what a cell has left; random states that it has not touched go on as they were `taken`."""
+    for name in _DRAWN:
+        if name in taken and name not in changes:
+            _FACETS[name].put(sys.modules[name], taken[name])
+    for name, value in changes.items():
+        if name in sys.modules:
+            _put(name, value, namespace)
+
+
+class Session:
+    """The state in a sandbox: made when the cell begins, asked for its `changes` at the end."""
+
+    def __init__(self, state: Packed, namespace: Namespace, imports: AfterImport) -> None:
+        self._state = state
+        self._namespace = namespace
+        self._before: dict[str, Any] = {}
+        for name in _FACETS:
+            imports.add(name, functools.partial(self._begin, name))
+        if "warnings" in state:
+            for each in pickling.load(state["warnings"], namespace):
+                if filters.category_of(each) is None:
+                    imports.add(each[2], functools.partial(self._add_filter, each))
+
+    def changes(self) -> Packed:
+        """Return the state of modules in which the cell has changed something."""
+        now = {name: _FACETS[name].take(sys.modules[name]) for name in self._before if name in sys.modules}
+        changed = {name: value for name, value in now.items() if value != self._before[name]}
+        if "warnings" in changed:
+            changed["warnings"] = {"now": changed["warnings"], "before": self._before["warnings"]}
+        return pack(changed, self._namespace)
+
+    def _add_filter(self, wanted: filters.Filter, _: ModuleType) -> None:
+        """Add a filter of the notebook whose category exists now; it is no change of the cell's."""
+        filters.add(warnings, wanted, append=False)
+        self._before["warnings"].insert(0, wanted)
+
+    def _begin(self, name: str, module: ModuleType) -> None:
+        if name in self._state:
+            _put(name, self._state[name], self._namespace)
+        self._before[name] = _FACETS[name].take(module)
+
+
+def _put(name: str, value: bytes, namespace: Namespace) -> None:
+    try:
+        _FACETS[name].put(sys.modules[name], pickling.load(value, namespace))
+    except Exception as error:  # noqa: BLE001  # e.g. an option that the module's other version does not have
+        _warn(name, error)
+
+
+def _warn(name: str, error: Exception) -> None:
+    warnings.warn(
+        f"The settings of {name} do not travel: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2
+    )
+
+
+def _take_numpys_random(module: Any) -> Any:
+    state = module.get_state(legacy=False)
+    if state["bit_generator"] != "MT19937":  # the user has chosen another one
+        return None
+    return state["state"]["key"].tobytes(), state["state"]["pos"], state["has_gauss"], state["gauss"]
+
+
+def _put_numpys_random(module: Any, state: Any) -> None:
+    if state is not None:
+        key, *rest = state
+        module.set_state(("MT19937", memoryview(key).cast("I"), *rest))
+
+
+def _take_numpy(module: Any) -> Any:
+    return {"print": module.get_printoptions(), "errors": module.geterr()}
+
+
+def _put_numpy(module: Any, state: Any) -> None:
+    module.set_printoptions(**state["print"])
+    module.seterr(**state["errors"])
+
+
+def _take_torch(module: Any) -> Any:
+    return {
+        "generator": bytes(memoryview(module.get_rng_state().numpy())),
+        "type": module.get_default_dtype(),
+        "deterministic": module.are_deterministic_algorithms_enabled(),
+    }
+
+
+def _put_torch(module: Any, state: Any) -> None:
+    module.set_rng_state(module.frombuffer(bytearray(state["generator"]), dtype=module.uint8))
+    module.set_default_dtype(state["type"])
+    module.use_deterministic_algorithms(state["deterministic"])
+
+
+def _take_pandas(module: Any) -> Any:
+    """The options that differ from their defaults, by name."""
+    config = module._config.config
+    found = {}
+    for name, option in config._registered_options.items():
+        value: Any = config._global_config
+        for part in name.split("."):
+            value = value[part]
+        if value != option.defval:
+            found[name] = value
+    return found
+
+
+def _put_pandas(module: Any, state: Any) -> None:
+    for name in _take_pandas(module):
+        if name not in state:
+            module.reset_option(name)
+    for name, value in state.items():
+        module.set_option(name, value)
+
+
+_OF_THE_PLACE = frozenset(
+    {"backend", "backend_fallback", "interactive", "toolbar", "savefig.directory", "timezone"}
+)
+
+
+def _take_matplotlib(module: Any) -> Any:
+    """The parameters that differ from their defaults, but for those that say where figures are shown."""
+    default = module.rcParamsDefault
+    return {
+        name: value
+        for name, value in dict.items(module.rcParams)
+        if name not in _OF_THE_PLACE and value != dict.get(default, name)
+    }
+
+
+def _put_matplotlib(module: Any, state: Any) -> None:
+    default = {name: dict.get(module.rcParamsDefault, name) for name in _take_matplotlib(module)}
+    module.rcParams.update({**default, **state})
+
+
+def _take_decimal(module: Any) -> Any:
+    context = module.getcontext()
+    return context.__reduce__()[1]
+
+
+def _put_decimal(module: Any, state: Any) -> None:
+    module.setcontext(module.Context(*state))
+
+
+def _take_sys(module: Any) -> Any:
+    return module.getrecursionlimit()
+
+
+_FACETS = {
+    "sys": _Facet(_take_sys, lambda module, state: module.setrecursionlimit(state)),
+    "warnings": _Facet(filters.take, filters.put),
+    "random": _Facet(lambda module: module.getstate(), lambda module, state: module.setstate(state)),
+    "decimal": _Facet(_take_decimal, _put_decimal),
+    "numpy": _Facet(_take_numpy, _put_numpy),
+    "numpy.random": _Facet(_take_numpys_random, _put_numpys_random),
+    "pandas": _Facet(_take_pandas, _put_pandas),
+    "matplotlib": _Facet(_take_matplotlib, _put_matplotlib),
+    "torch": _Facet(_take_torch, _put_torch),
+}
