@@ -56,7 +56,7 @@ class SandboxServiceV1:
         """Differs: GPU, CPU, memory, region and cloud are checked or recorded, not provided; volumes,
         buckets, tunnels, pseudo-terminals, probes and network restrictions are refused.
         """
-        app = self._apps.get(request.app_id)
+        app = self._apps.deployed(request.app_id)
         definition = definition_of(1, app.id, request.definition, (), request.tags, self._secrets)
         # Shielded: a client that gives up half way leaves a whole sandbox, which its tags still find.
         sandbox = await asyncio.shield(self._sandboxes.create(definition))

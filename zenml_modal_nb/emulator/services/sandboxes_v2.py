@@ -50,7 +50,7 @@ class SandboxServiceV2:
         """Differs: CPU, memory, region and cloud are recorded, not provided; volumes, buckets, tunnels,
         probes and network restrictions are refused.
         """
-        app = self._apps.get(request.app_id)
+        app = self._apps.deployed(request.app_id)
         definition = definition_of(
             2, app.id, request.definition, request.secret_sources, request.tags, self._secrets
         )

@@ -37,6 +37,13 @@ class Apps:
         except KeyError:
             raise NotFoundError(f"No app has the ID {app_id!r}.") from None
 
+    def deployed(self, app_id: str) -> App:
+        """The app, or NotFoundError when it has been stopped: nothing new starts in it then."""
+        app = self.get(app_id)
+        if app.stopped_at is not None:
+            raise NotFoundError(f"App {app.name!r} ({app_id}) has been stopped.")
+        return app
+
     def named(self, name: str, environment: str) -> App | None:
         """The app of this name that has not been stopped."""
         for app in self._apps.values():
