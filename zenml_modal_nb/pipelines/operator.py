@@ -28,7 +28,7 @@ from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSe
 from zenml_modal_nb.pipelines.recording import record_step
 from zenml_modal_nb.sandboxes import image as images
 from zenml_modal_nb.sandboxes import secrets
-from zenml_modal_nb.sandboxes.ending import RunEndedError, why_not_created
+from zenml_modal_nb.sandboxes.ending import RunEndedError, is_of_stopped_app, why_not_created
 from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.launch import Launch
 
@@ -83,17 +83,9 @@ class ModalNotebookStepOperator(ModalStepOperator):
         publish_step_run_metadata(info.step_run_id, {self.id: _plan(execution.job, info)})
         execution.log = CellLog.open(info)
         try:
-            launch = self._launch(info, execution.job)
-        except Exception as error:  # noqa: BLE001 - Modal's, e.g. an unknown environment
-            # `wait` records it: here it would be taken for ZenML's own.
-            execution.ended = why_not_created(error, execution.job.connection.server)
-            return
-        try:
-            execution.follow(Follower(launch, execution.observe, execution.meter))
-            sandbox_id = execution.follower.created()
+            sandbox_id = self._begin(info, execution)
         except SandboxError as error:
-            execution.ended = error
-            _app.cache_clear()  # the user may have stopped it
+            execution.ended = error  # `wait` records it: here it would be taken for ZenML's own
             return
         execution.sandbox_id = sandbox_id
         metadata: dict[str, MetadataType] = {"sandbox_id": sandbox_id}
@@ -132,6 +124,23 @@ class ModalNotebookStepOperator(ModalStepOperator):
             execution.stop(Reason.STOPPED)
             return
         super().cancel(step_run)
+
+    def _begin(self, info: StepRunInfo, execution: Execution) -> str:
+        """Create and follow the sandbox; an app that was stopped since the last cell is looked up again, once."""
+        job = execution.job
+        for last in (False, True):
+            try:
+                launch = self._launch(info, job)
+            except Exception as error:  # Modal's, e.g. an unknown environment
+                raise why_not_created(error, job.connection.server) from error
+            try:
+                execution.follow(Follower(launch, execution.observe, execution.meter))
+                return execution.follower.created()
+            except SandboxError as error:
+                if last or not is_of_stopped_app(error):
+                    raise
+                _app.cache_clear()
+        raise AssertionError("the second attempt returns or raises")
 
     def _launch(self, info: StepRunInfo, job: CellJob) -> Launch:
         settings = cast(ModalNotebookSettings, self.get_settings(info))

@@ -119,6 +119,18 @@ def why_not_created(error: Exception, server: str = MODAL, log: str = "") -> Run
     )
 
 
+def is_of_stopped_app(error: Exception) -> bool:
+    """Whether there is no sandbox because its app, found earlier, has been stopped or deleted since."""
+    import modal
+
+    cause = error.__cause__
+    if not isinstance(cause, modal.exception.Error):
+        return False
+    said = str(cause).lower()
+    gone = isinstance(cause, modal.exception.NotFoundError) or "stopped" in said
+    return gone and re.search(r"\bapp\b", said) is not None
+
+
 def build_error() -> type[Exception]:
     """What the SDK raises for an image that cannot be built."""
     import modal
