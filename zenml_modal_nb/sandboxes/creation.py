@@ -103,7 +103,7 @@ class Creation:
             except lost_contact() as error:
                 lost = error
         if lost is not None:
-            logger.warning("Whether a sandbox of this run exists is not known (%s); %s", lost, advice(None))
+            logger.info("Whether a sandbox of this run exists is not known (%s); %s", lost, advice(None))
         return lost is None
 
 

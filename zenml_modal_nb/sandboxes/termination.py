@@ -25,8 +25,8 @@ async def terminate(sandbox: Any) -> bool:
                 if await _is_gone(sandbox):
                     return True
     except TimeoutError:
-        pass  # what the warning says
-    logger.warning(
+        pass  # whoever asked tells the user
+    logger.info(
         "It is not confirmed that sandbox %s has ended; %s", sandbox.object_id, advice(sandbox.object_id)
     )
     return False
