@@ -47,7 +47,9 @@ def test_zenml_can_be_imported_in_the_very_next_cell(new_kernel: Kernel) -> None
 
 
 def test_zenml_can_be_imported_in_the_cell_that_loads_the_extension(new_kernel: Kernel) -> None:
-    reply = new_kernel.run("%load_ext zenml_modal_nb\nfrom zenml.client import Client\nClient().active_stack.name")
+    reply = new_kernel.run(
+        "%load_ext zenml_modal_nb\nfrom zenml.client import Client\nClient().active_stack.name"
+    )
     assert reply.results == ["'default'"]
     assert new_kernel.ask("__import__.__class__.__name__") == "builtin_function_or_method"
     assert new_kernel.run("%%modal_step\n6 * 7").results == ["42"]

@@ -21,7 +21,8 @@ class CellLog:
 
     def __init__(self, context: LoggingContext) -> None:
         self._context = context
-        self._open: dict[str, list[str]] = {"stdout": [], "stderr": []}  # pieces of the line that has no end yet
+        # Pieces of the line that has no end yet.
+        self._open: dict[str, list[str]] = {"stdout": [], "stderr": []}
 
     @classmethod
     def open(cls, info: StepRunInfo) -> CellLog:

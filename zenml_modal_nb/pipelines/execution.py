@@ -66,7 +66,8 @@ class Values:
     changed: Mapping[str, object] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
-    session: Mapping[str, bytes] = field(default_factory=dict)  # what no variable holds, for `runner.session.put`
+    # What no variable holds, for `runner.session.put`.
+    session: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Execution:
