@@ -41,7 +41,8 @@ def test_a_signalled_command_says_so(sandbox: modal.Sandbox) -> None:
 
 def test_a_command_is_ended_at_its_timeout(sandbox: modal.Sandbox) -> None:
     process = sandbox.exec("sh", "-c", "echo $$; exec sleep 67", timeout=1)
-    assert process.wait() == -1  # what the SDK says when its own deadline has passed
+    # The SDK has a deadline of its own and says -1 when that is noticed first; the server kills the command at its.
+    assert process.wait() in (-1, 137)
     assert sandbox.exec("sh", "-c", f"kill -0 {process.stdout.read().strip()} 2>&1").wait() != 0
 
 

@@ -109,6 +109,7 @@ def test_a_log_is_fetched_by_time_and_its_end_is_tailed(local: Local, backend: d
     program = "echo first; echo wrong >&2; read line; echo second; printf third"
     sandbox = local.create("sh", "-c", program, **backend)
     assert next(iter(sandbox.stdout)) == "first\n"
+    assert next(iter(sandbox.stderr)) == "wrong\n"  # there is no order between the two streams
     between = datetime.now(UTC)
     sandbox.stdin.write("go\n")
     sandbox.stdin.drain()
