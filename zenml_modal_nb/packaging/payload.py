@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zenml_modal_nb.errors import PackagingError
-from zenml_modal_nb.runner import pickling, session
+from zenml_modal_nb.runner import devices, pickling, session
 from zenml_modal_nb.runner.survey import Survey
 
 
@@ -42,6 +42,8 @@ def pack(
         implicit = session.pack(state or {}, namespace)
         writer.add({"values": dict(values), "modules": modules, "session": implicit})
         known = survey.known(values.values())
+        on_devices = _on_devices(values, survey) if any(map(devices.device_of, known)) else {}
+        writer.add(on_devices)
         writer.add(known)
         return Packed(writer.finish(), known)
     except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
@@ -51,6 +53,15 @@ def pack(
 def unpack_error(data: bytes, namespace: dict[str, Any]) -> object:
     """Return the exception that a cell raised; raises whatever its class raises when it is rebuilt."""
     return pickling.load(bytearray(data), namespace)
+
+
+def _on_devices(values: Mapping[str, object], survey: Survey) -> dict[str, str]:
+    """The variables that refer to arrays on a device, and the device."""
+    found = {
+        name: next(filter(None, map(devices.device_of, survey.known([v]))), None)
+        for name, v in values.items()
+    }
+    return {name: device for name, device in found.items() if device is not None}
 
 
 def _blame(values: Mapping[str, object], namespace: dict[str, Any], error: Exception) -> PackagingError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zenml_modal_nb.errors import ResultError
-from zenml_modal_nb.runner import memory, pickling, session
+from zenml_modal_nb.runner import devices, memory, pickling, session
 from zenml_modal_nb.runner.adoption import adopt
 from zenml_modal_nb.runner.blocks import DamagedValuesError
 from zenml_modal_nb.runner.kinds import kind_of
@@ -18,7 +18,8 @@ class Returned:
     """What a cell has done; made by `restore`, which has changed the inputs already.
 
     `changed` are variables whose objects hold something else now, `lost` those that could not come back, with
-    the reason, `deleted` those that the cell has deleted. `session` is for `runner.session.put`.
+    the reason, `deleted` those that the cell has deleted. `session` is for `runner.session.put`. `moved`
+    are variables with arrays of a device that does not exist here, and the device.
     """
 
     named: Mapping[str, object] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class Returned:
     deleted: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
     session: session.Packed = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 def restore(data: bytes, namespace: dict[str, Any], known: Sequence[object]) -> Returned:
@@ -54,11 +56,12 @@ class _Restoration:
         self._known = known
         self._missing = missing
         self._lost: dict[str, str] = {}
+        self._moved: dict[str, str] = {}
 
     def run(self) -> Returned:
         head = self._reader.read()
         changed = tuple(head["changed"])
-        steps = [self._memory(*each) for each in self._reader.read(borrowed=True)]
+        steps = [self._memory(*each) for each in self._reader.read_memory()]
         for _ in range(head["changes"]):
             self._attempt(changed, lambda: steps.append(self._change(*self._read())))
         named: dict[str, object] = {}
@@ -73,7 +76,9 @@ class _Restoration:
         # All that can fail has been read by now: the notebook's objects change together.
         for step in steps:
             self._attempt(changed, step)
-        return Returned(named, last, changed, tuple(head["deleted"]), self._lost, head["session"])
+        return Returned(
+            named, last, changed, tuple(head["deleted"]), self._lost, head["session"], self._moved
+        )
 
     def _read(self) -> Any:
         found = self._reader.read()
@@ -82,13 +87,15 @@ class _Restoration:
 
     def _attempt(self, names: Sequence[str], act: Callable[[], object]) -> None:
         try:
-            act()
+            with devices.watched() as missed:
+                act()
+            self._moved |= dict.fromkeys(names, missed[0]) if missed else {}
         except Exception as error:  # noqa: BLE001 - an object's class may do anything when it is restored
             for name in names or ("an object",):
                 self._lost.setdefault(name, _text(error))
 
     def _memory(self, number: int, content: memoryview) -> Callable[[], None]:
-        return lambda: memory.write(self._known[number], memoryview(content).cast("B"))
+        return lambda: memory.write(self._known[number], content.cast("B"))
 
     def _change(self, number: int, how: str, content: Any) -> Callable[[], None]:
         obj = self._known[number]

@@ -17,6 +17,7 @@ from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Event, Log, Reason, Recorded, Target
 from zenml_modal_nb.pipelines.step_module import StepModule
 from zenml_modal_nb.pricing.meter import Meter
+from zenml_modal_nb.runner import devices
 from zenml_modal_nb.sandboxes.connection import Connection
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.follow import Follower, Outcome
@@ -66,6 +67,7 @@ class Values:
     changed: Mapping[str, object] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)  # variables and the device of theirs that is not here
     # What no variable holds, for `runner.session.put`.
     session: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -163,6 +165,8 @@ class Execution:
         self.cell_error = outcome.error.fields if outcome.error is not None else None
         self.values = self._read(outcome.values)
         self.lost = {**fields["lost"], **self.values.lost}
+        if self.values.moved:
+            self.observe(Log(f"{devices.told(self.values.moved, 'in the sandbox')}\n", "stderr"))
         if self.lost and self.cell_error is not None:  # the cell's own error is what is raised
             self.observe(Log(f"What could not come back: {_told(self.lost)}.\n", "stderr"))
 

@@ -143,7 +143,7 @@ class CellRun:
         changed = {name: self._namespace[name] for name in found.changed if name in self._namespace}
         # The handle of a run outlives it, and must not keep the inputs alive.
         known.clear()
-        return Values(found.named, found.last, changed, found.deleted, found.lost, found.session)
+        return Values(found.named, found.last, changed, found.deleted, found.lost, found.moved, found.session)
 
     def _record(self) -> None:
         try:

@@ -15,7 +15,7 @@ def can_adopt(obj: Any, reduced: Any) -> bool:
     """Tell whether `adopt` can make an existing object of this type what the pickle says."""
     if not isinstance(reduced, tuple):
         return False
-    if _is_index(obj):
+    if _is_index(obj) or _is_tensor(obj):
         return True
     if len(reduced) > 2 and reduced[2] is not None and (_has_setstate(obj) or len(reduced) > 5):
         return True
@@ -28,6 +28,9 @@ def adopt(obj: Any, reduced: tuple[Any, ...]) -> None:
     """Make an existing object what the pickle says; raises what the object's own methods raise."""
     padded: list[Any] = [*reduced, *[None] * (6 - len(reduced))]
     make, arguments, state, items, pairs, setter = padded
+    if _is_tensor(obj):
+        _adopt_tensor(obj, make(*arguments))
+        return
     if _is_index(obj):
         obj.names = make(*arguments).names  # all of an index that can change
         return
@@ -66,6 +69,23 @@ def _solid_base(cls: type) -> type:
     while cls.__base__ is not None and cls.__flags__ & _HEAP_TYPE:
         cls = cls.__base__
     return cls
+
+
+def _is_tensor(obj: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(obj, torch.Tensor)
+
+
+def _adopt_tensor(obj: Any, twin: Any) -> None:
+    with sys.modules["torch"].no_grad():
+        alike = ("shape", "dtype", "device", "layout")
+        if all(getattr(obj, name) == getattr(twin, name) for name in alike):
+            obj.copy_(twin)  # views of its memory see it too
+        else:
+            obj.data = twin.data
+    if obj.is_leaf and obj.requires_grad != twin.requires_grad:
+        obj.requires_grad_(twin.requires_grad)
+    put_attributes(obj, attributes(twin))
 
 
 def _is_index(obj: Any) -> bool:

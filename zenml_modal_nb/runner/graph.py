@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 import cloudpickle
 from cloudpickle import cloudpickle as reducers
 
-from zenml_modal_nb.runner import functions
+from zenml_modal_nb.runner import devices, functions
 from zenml_modal_nb.runner.functions import EMPTY, IDENTITIES, Namespace, current_namespace
 
 # What IPython keeps among the user's variables: it belongs to that process.
@@ -114,6 +114,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             return getattr, (sys, "stdout")
         elif obj is sys.stderr:
             return getattr, (sys, "stderr")
+        of_array = devices.reduce(obj)
+        if of_array is not NotImplemented:
+            return of_array
         reduced = super().reducer_override(obj)
         if kind is types.FunctionType and isinstance(reduced, tuple):
             _make, arguments, *rest = reduced

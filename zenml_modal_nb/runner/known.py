@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_
 from pathlib import Path
 from typing import Any
 
 from zenml_modal_nb.runner import memory
 from zenml_modal_nb.runner.adoption import can_adopt
+from zenml_modal_nb.runner.collection import put_off
 from zenml_modal_nb.runner.fingerprints import Fingerprint, Fingerprints
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.kinds import (
@@ -72,7 +74,8 @@ class Known:
         self._kinds: dict[type, Kind | None] = {}
         self._fingerprints = Fingerprints(namespace, self._numbers, path, places)
         self._of_tables = {id(each) for each in arrays_of_tables(objects)}
-        self._before = [self._taken(each) for each in objects]
+        with put_off():
+            self._before = [self._taken(each) for each in objects]
 
     @property
     def shared(self) -> list[Any]:
@@ -90,20 +93,12 @@ class Known:
         wherever something refers to it. What cannot be pickled any more says so when it is written.
         """
         changed: dict[int, Change] = {}
-        while True:
-            given_up = set()
-            for number, obj in enumerate(self._objects):
-                if number not in changed and id(obj) not in self._given_up:
-                    found = self._change(obj, self._before[number])
-                    if found is None:
-                        given_up.add(id(obj))
-                    elif found:
-                        changed[number] = Change(number, *found)
-            if not given_up:
-                return list(changed.values())
-            self._given_up |= given_up
-            for each in given_up:
-                del self._numbers[each]
+        with put_off():
+            while given_up := self._look(changed):
+                self._given_up |= given_up
+                for each in given_up:
+                    del self._numbers[each]
+        return list(changed.values())
 
     def failure(self, content: Any) -> Exception | None:
         """Return what is raised when something is written, None if it can be."""
@@ -117,19 +112,47 @@ class Known:
         """Return an object's number, None if the notebook does not know it."""
         return self._numbers.get(id(obj))
 
-    def above(self, numbers: Iterable[int]) -> set[int]:
-        """Return the objects from which one of these can be reached, these included."""
-        holders: dict[int, list[int]] = {}
-        for number in self._numbers.values():
-            for held in self._held(number):
-                holders.setdefault(held, []).append(number)
-        return _closure(numbers, lambda number: holders.get(number, ()))
+    def reaching(self, variables: Mapping[str, Any], numbers: Collection[int]) -> list[str]:
+        """Return the variables from which one of these objects can be reached."""
+        without: set[int] = set()  # objects from which none can be reached
+
+        def reaches(start: int | None) -> bool:
+            todo, seen = [] if start is None else [start], set[int]()
+            while todo:
+                number = todo.pop()
+                if number in numbers:
+                    return True
+                if number not in seen and number not in without:
+                    seen.add(number)
+                    todo += self._held(number)
+            without.update(seen)
+            return False
+
+        return [name for name, value in variables.items() if reaches(self.number(value))]
 
     def below(self, values: Iterable[Any]) -> set[int]:
         """Return the known objects that can be reached from some values."""
         return _closure((n for value in values for n in self._inside(value)), self._held)
 
+    def _look(self, changed: dict[int, Change]) -> set[int]:
+        """Add what has changed; return the IDs of what cannot be changed in place."""
+        given_up: set[int] = set()
+        for number, (obj, before) in enumerate(zip(self._objects, self._before, strict=True)):
+            if not self._given_up and _is_as_it_was(obj, before):
+                continue
+            if number not in changed and id(obj) not in self._given_up:
+                found = self._change(obj, before)
+                if found is None:
+                    given_up.add(id(obj))
+                elif found:
+                    changed[number] = Change(number, *found)
+        return given_up
+
     def _taken(self, obj: Any) -> Before:
+        if type(obj) is dict:
+            both = list(obj), list(obj.values())
+            if self._tells_all(both[0]) and self._tells_all(both[1]):
+                return both
         kind = self._kind(type(obj))
         if kind is FIXED or kind is None:
             return None
@@ -181,7 +204,14 @@ class Known:
 
     def _tell_all(self, parts: Parts) -> bool:
         """Tell whether all that can change in these is known: then comparing references is enough."""
-        return all(self._is_told(each) for group in parts for each in self._mutable(group))
+        return all(map(self._tells_all, parts))
+
+    def _tells_all(self, group: list[Any]) -> bool:
+        if ATOMS.issuperset(map(type, group)):
+            return True
+        numbers = self._numbers
+        doubtful = [each for each in group if type(each) not in ATOMS and id(each) not in numbers]
+        return not doubtful or all(map(self._is_told, self._mutable(doubtful)))
 
     def _is_told(self, obj: Any) -> bool:
         if id(obj) in self._numbers:
@@ -199,8 +229,11 @@ class Known:
 
     def _held(self, number: int) -> Iterable[int]:
         """The numbers of the objects that one refers to now."""
-        obj = self._objects[number]
-        return [*self._held_by(obj, self._before[number]), *self._numbers_in(([type(obj)],))]
+        obj, before = self._objects[number], self._before[number]
+        if type(obj) is list and type(before) is tuple:
+            return self._numbers_in((obj,))
+        own = self._numbers.get(id(type(obj)))
+        return self._held_by(obj, before) if own is None else [own, *self._held_by(obj, before)]
 
     def _held_by(self, obj: Any, before: Before) -> Iterable[int]:
         kind = self._kind(type(obj))
@@ -230,12 +263,9 @@ class Known:
             return ()
 
     def _numbers_in(self, parts: Parts | tuple[list[Any]]) -> list[int]:
-        found = (self._numbers.get(id(each)) for group in parts for each in self._all_but_plain(group))
-        return [number for number in found if number is not None]
-
-    def _all_but_plain(self, group: Iterable[Any]) -> Iterator[Any]:
-        types = set(map(type, group)) - ATOMS
-        return (each for each in group if type(each) in types) if types else iter(())
+        numbers = self._numbers
+        groups = (group for group in parts if not ATOMS.issuperset(map(type, group)))
+        return [numbers[id(each)] for group in groups for each in group if id(each) in numbers]
 
     def _kind(self, cls: type) -> Kind | None:
         try:
@@ -252,6 +282,17 @@ class Unwritable:
 
     def __reduce_ex__(self, protocol: object) -> Any:
         raise self._reason
+
+
+def _is_as_it_was(obj: Any, before: Before) -> bool:
+    """Tell, the quick way, whether a list or a dictionary has not changed: there may be millions of them."""
+    if type(before) is not tuple:
+        return False
+    if type(obj) is list:
+        return len(obj) == len(before[0]) and all(map(is_, obj, before[0]))
+    if type(obj) is not dict or len(obj) != len(before[0]):
+        return False
+    return all(map(is_, obj, before[0])) and all(map(is_, obj.values(), before[1]))
 
 
 def _parts(kind: Kind, obj: Any) -> Parts:

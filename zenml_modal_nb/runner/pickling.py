@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from zenml_modal_nb.runner import blocks
+from zenml_modal_nb.runner.collection import put_off
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.graph import Note, Pickler
 from zenml_modal_nb.runner.restoring import Reader
@@ -74,7 +75,8 @@ class Writer:
         )
         if known:
             # As if the pickler had written them before; the C pickler takes its memo in this form.
-            self._pickler.memo = {id(each): (place, each) for place, each in enumerate(known)}
+            with put_off():
+                self._pickler.memo = {id(each): (place, each) for place, each in enumerate(known)}
 
     def add(self, graph: Any) -> None:
         """Write a graph.
@@ -83,6 +85,12 @@ class Writer:
         raises; the writer is of no use after that.
         """
         self._pickler.dump(graph)
+
+    def add_memory(self, contents: Sequence[tuple[int, memoryview]]) -> None:
+        """Write numbered buffers, which the reader gets without having them copied: `Reader.read_memory`."""
+        small = {number: bytes(each) for number, each in contents if each.nbytes < INBAND_LIMIT}
+        self.add((small, [number for number, _ in contents if number not in small]))
+        self._buffers += [each for number, each in contents if number not in small]
 
     def finish(self) -> Values:
         """Return the file."""

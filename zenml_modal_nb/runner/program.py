@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import cloudpickle
 
-from zenml_modal_nb.runner import cell, displays, errors, frames, pickling, results
+from zenml_modal_nb.runner import cell, devices, displays, errors, frames, pickling, results
 from zenml_modal_nb.runner.children import hand_on_definitions
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.imports import AfterImport
@@ -99,8 +99,12 @@ def _restore(payload: Path, namespace: Namespace, imports: AfterImport) -> Arriv
     if not payload.exists():
         return Arrived({}, Known((), namespace, payload, {}))
     with pickling.Reader(payload, namespace) as reader:
-        graph = reader.read()
+        with devices.watched() as missed:
+            graph = reader.read()
         namespace.update(graph["values"])
+        moved = {name: device for name, device in reader.read().items() if device in missed}
+        if moved:
+            sys.stderr.write(f"{devices.told(moved, 'in the notebook')}\n")
         known = Known(reader.read(), namespace, payload, reader.buffers.places)
     # Last, since all of the above may draw random numbers or set something.
     return Arrived(dict(namespace), known, Session(graph["session"], namespace, imports))

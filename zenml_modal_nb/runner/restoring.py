@@ -48,20 +48,24 @@ class Reader:
         self._stream.close()
         self.buffers.close()
 
-    def read(self, *, borrowed: bool = False) -> Any:
+    def read(self) -> Any:
         """Restore the next graph; raises whatever its objects raise.
 
-        After that the following graphs can still be read: they share what was complete by then. Buffers of a
-        `borrowed` graph may be read-only, and refer to the source.
+        After that the following graphs can still be read: they share what was complete by then.
         """
         start, first = self._stream.tell(), self.buffers.next
         self._switch.stream = self._stream
-        self.buffers.borrowed = borrowed
         try:
             return self._unpickler.load()
         except Exception:
             self._resume(start, first)
             raise
+
+    def read_memory(self) -> list[tuple[int, memoryview]]:
+        """Return the buffers that `Writer.add_memory` has added; they may be read-only, and refer to the source."""
+        small, large = self.read()
+        found = [(number, memoryview(content)) for number, content in small.items()]
+        return found + [(number, memoryview(self.buffers.take(borrowed=True))) for number in large]
 
     def _primed(self, memo: Sequence[object]) -> Unpickler:
         """Return an unpickler that takes these objects for the first it has read.
@@ -147,17 +151,16 @@ class Buffers:
         self._file = source.open("rb", buffering=0) if isinstance(source, Path) else None
         self._extents = extents
         self.next = 0
-        self.borrowed = False
         # Of the memory made here: by ID, itself and where it comes from in the file.
         self.places: dict[int, tuple[bytearray, int]] = {}
 
-    def take(self) -> Any:
-        """Return the next buffer."""
+    def take(self, *, borrowed: bool = False) -> Any:
+        """Return the next buffer; one that is `borrowed` may be the source's own."""
         start, end = self._extents[self.next]
         self.next += 1
         if isinstance(self._source, memoryview):
             piece = self._source[start:end]
-            return bytearray(piece) if piece.readonly and not self.borrowed else piece
+            return bytearray(piece) if piece.readonly and not borrowed else piece
         # One allocation per array: each is freed with its own array.
         buffer = bytearray(end - start)
         assert self._file is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -68,11 +67,10 @@ def collect(
         # e.g. an array that has another shape now: the variable has to refer to a new one
         anew = (name for name, value in namespace.items() if name in arrived and known.is_given_up(value))
         named |= {name: namespace[name] for name in anew}
-    touched = known.above(change.number for change in changes) if changes else set()
+    touched = {change.number for change in changes}
+    candidates = {name: namespace[name] for name in arrived if name in namespace} if touched else {}
     head = {
-        "changed": [
-            name for name in arrived if name in namespace and known.number(namespace[name]) in touched
-        ],
+        "changed": known.reaching(candidates, touched),
         "deleted": [name for name in arrived if name in wanted and name not in namespace],
         "session": session,
     }
@@ -99,7 +97,7 @@ def _written(delivery: _Delivery, namespace: Namespace, known: Known) -> Values:
     names = list(delivery.named)
     writer.add({**delivery.head, "changes": len(others), "names": names, "last": bool(delivery.last)})
     # First, so that their bytes need no memory of their own in the notebook.
-    writer.add([(change.number, pickle.PickleBuffer(change.content)) for change in memory])
+    writer.add_memory([(change.number, change.content) for change in memory])
     for change in others:
         writer.add((change.number, change.how, change.content))
     for value in (*delivery.named.values(), *delivery.last):
@@ -119,8 +117,8 @@ def _without_lost(delivery: _Delivery, namespace: Namespace, known: Known) -> _D
         if error is None:
             kept.append(change)
             continue
-        above = known.above([change.number])
-        names = [name for name in delivery.head["changed"] if known.number(namespace[name]) in above]
+        changed = {name: namespace[name] for name in delivery.head["changed"]}
+        names = known.reaching(changed, {change.number})
         for name in names or ["an object"]:
             lost.setdefault(name, _changed_reason(namespace.get(name), name, change, error, known))
     return replace(

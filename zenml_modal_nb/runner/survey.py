@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from zenml_modal_nb.runner import functions
+from zenml_modal_nb.runner.collection import put_off
 from zenml_modal_nb.runner.graph import Pickler
 from zenml_modal_nb.runner.kinds import ARRAY, ATOMS, CLASS, FIXED, FUNCTION, WHOLE, Kind, kind_of
 
@@ -51,12 +52,20 @@ class Survey:
         seen: set[int] = set()
         todo = [root for root in roots if self._is_known(root)]
         todo += [root for root in roots if type(root) in (str, bytes) and len(root) > _LONG]  # type: ignore[arg-type]
-        while todo:
-            obj = todo.pop()
-            if id(obj) not in seen:
-                seen.add(id(obj))
-                found.append(obj)
-                todo += self._members(obj)
+        with put_off():
+            while todo:
+                obj = todo.pop()
+                if id(obj) not in seen:
+                    seen.add(id(obj))
+                    found.append(obj)
+                    cls = type(obj)
+                    # Of lists and dictionaries there may be millions.
+                    if cls is list and ATOMS.issuperset(map(type, obj)):  # type: ignore[call-overload]  # it is a list
+                        continue
+                    if cls is dict and ATOMS.issuperset(map(type, obj)):  # type: ignore[call-overload]  # as above
+                        todo += self._among(obj.values())  # type: ignore[attr-defined]
+                    else:
+                        todo += self._members(obj)
         return found
 
     def _is_known(self, obj: object) -> bool:
@@ -68,14 +77,20 @@ class Survey:
     def _members(self, obj: Any) -> list[object]:
         found: list[object] = [type(obj)] if id(type(obj)) in self._met else []
         for group in self._holdings(obj):
-            kinds = set(map(type, group)) - ATOMS
-            if kinds:
-                found += [each for each in group if type(each) in kinds and self._counts(each)]
+            found += self._among(group)
         return found
 
-    def _counts(self, obj: Any) -> bool:
+    def _among(self, group: Iterable[Any]) -> list[object]:
+        if ATOMS.issuperset(map(type, group)):
+            return []
         # e.g. of a million pairs of numbers nobody looks at the identity
-        return self._is_known(obj) and not (type(obj) is tuple and ATOMS.issuperset(map(type, obj)))
+        return [each for each in group if type(each) not in ATOMS and self._counts(each)]
+
+    def _counts(self, obj: Any) -> bool:
+        cls = type(obj)
+        if cls is list or cls is dict:
+            return True
+        return self._is_known(obj) and not (cls is tuple and ATOMS.issuperset(map(type, obj)))
 
     def _holdings(self, obj: Any) -> list[list[Any]]:
         kind = self._kind(obj)
