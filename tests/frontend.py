@@ -38,7 +38,7 @@ class Home:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("ZENML", "MODAL", "XDG_", "IPYTHON", "JUPYTER", "JPY_"))
+            if not name.startswith(("ZENML", "MODAL", "XDG_", "IPYTHON", "JUPYTER", "JPY_", "PYTEST"))
         }
         return kept | {
             "HOME": str(self.path),

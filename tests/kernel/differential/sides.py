@@ -15,15 +15,17 @@ from frontend import Kernel, Message, Reply
 # What differs between any two runs of one cell.
 _NOISE = (
     (re.compile(r"0x[0-9a-f]{4,}"), "0x…"),
-    (re.compile(r"\r\n"), "\n"),  # a terminal's, which IPython gives to `!cmd`
+    (re.compile(r"\r+\n"), "\n"),  # a terminal's, which IPython gives to `!cmd`
     (re.compile(r"\b\d[\d.e+-]* ?(?:s|ms|[µμu]s|ns)\b"), "<time>"),
     (re.compile(r"sk-container-id-\d+"), "sk-container-id"),
-    (re.compile(r"^\S+:(\d+): (?=\w*Warning)", re.M), r"<cell>:\1: "),
+    (re.compile(r"^.+:(\d+): (?=\w*Warning)", re.M), r"<cell>:\1: "),
+    (re.compile(r"[^\n]*\r(?!\n)"), ""),  # a line that was rewritten: its last state counts
 )
 _NAMESPACE = "__import__('structure').of(get_ipython().user_ns)"
 AHEAD = 2  # cases
 _GO_ON = {"stop_on_error": False}  # what is queued behind a failing cell still runs
-_ARROW = re.compile(r"^-+> ?(\d+)", re.M)
+_LINE = re.compile(r"Cell In\[\d+\], line (\d+)")
+_NEXT_ERROR = re.compile(r"The above exception was|During handling of the above")
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class Side:
         body = _text(case.cell)
         if self._magic:
             return f"{self._magic} {case.options}\n{body}"
+        if case.here is not None:
+            body = _text(case.here)
         # As many lines down as below a magic line, so that every line has the same number.
         return body if body.startswith("%%") else f"#\n{body}"
 
@@ -180,7 +184,8 @@ def _shown(reply: Reply) -> Shown:
                 output.append({"display": _quiet(content["data"]), "metadata": content["metadata"]})
             case "error":
                 error = content["ename"], _quiet(content["evalue"])
-                lines = _ARROW.findall(reply.traceback)
+                # IPython gives an earlier error of the same frame the line of the later one.
+                lines = _LINE.findall(_NEXT_ERROR.split(reply.traceback)[-1])
     return Shown([_quiet(each) for each in output], str(_quiet(reply.stderr)), error, lines)
 
 

@@ -6,11 +6,12 @@ that first place, so that two namespaces are described alike only if the same na
 
 from __future__ import annotations
 
-import builtins
 import datetime
 import decimal
 import enum
 import functools
+import importlib
+import logging
 import pathlib
 import re
 import sys
@@ -25,6 +26,7 @@ _NOT_THE_USERS = re.compile(
     # Bookkeeping of the interpreter, which no notebook reads, is left out too.
     r"__(annotations|warningregistry|name|doc|package|loader|spec|builtin|builtins|session__|vsc_ipynb_file)__"
 )
+_OPAQUE = frozenset({"threading", "_thread", "_io", "socket", "_asyncio"})
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice)
 # Values whose identity nobody relies on: interpreters and libraries cache them.
 _VALUES = (
@@ -32,7 +34,8 @@ _VALUES = (
 )  # fmt: skip
 _MADE_BY_PYTHON = frozenset({
     "__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__", "_abc_impl",
-    "__slotnames__", "__annotate__", "__annotate_func__", "__annotations_cache__",
+    "__slotnames__", "__annotate__", "__pydantic_core_schema__", "__pydantic_validator__",
+    "__pydantic_serializer__", "__pydantic_parent_namespace__", "__annotate_func__", "__annotations_cache__",
 })  # fmt: skip
 
 
@@ -77,8 +80,12 @@ class _Walk:
             return ["member", self.describe(type(thing), f"type({path})"), thing.name]
         if isinstance(thing, _VALUES):
             return ["value", type(thing).__name__, repr(thing)]
-        if type(thing) is tuple and not thing:
-            return ["tuple"]
+        if type(thing) is tuple and _is_plain(thing):
+            return ["tuple", self._all(thing, path)]
+        if type(thing).__module__ in _OPAQUE:
+            return ["opaque", type(thing).__name__]
+        if isinstance(thing, logging.Logger):
+            return ["logger", thing.name, thing.level]
         if id(thing) in self._paths:
             return ["same as", self._paths[id(thing)]]
         self._paths[id(thing)] = path
@@ -121,6 +128,8 @@ class _Walk:
 
     def _class(self, cls: type, path: str) -> object:
         members = {name: each for name, each in vars(cls).items() if name not in _MADE_BY_PYTHON}
+        if not members.get("__annotations__"):  # made when somebody asks for them
+            members.pop("__annotations__", None)
         return [
             "class of the notebook", cls.__qualname__, cls.__module__, self._all(cls.__bases__, f"{path}.__bases__"),
             self.describe(type(cls), f"type({path})"), self._named(members, path),
@@ -215,6 +224,13 @@ class _Walk:
         return self._all(reduced[1:3], f"{path} state")
 
 
+def _is_plain(thing: object) -> bool:
+    """A tuple of nothing that can change is as good as any other, e.g. one that the compiler has made twice."""
+    if type(thing) is tuple:
+        return all(map(_is_plain, thing))
+    return type(thing) in _ATOMS or isinstance(thing, type | typing.TypeVar)
+
+
 def _state(thing: object) -> dict[str, object]:
     state = dict(getattr(thing, "__dict__", {}))
     for cls in type(thing).__mro__:
@@ -228,7 +244,10 @@ def _state(thing: object) -> dict[str, object]:
 def _is_importable(thing: Any) -> bool:
     if thing.__module__ in ("__main__", None):
         return False
-    found: object = sys.modules.get(thing.__module__, builtins)
+    try:
+        found: object = importlib.import_module(thing.__module__)
+    except ImportError:
+        return False
     for part in thing.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is thing
@@ -242,6 +261,8 @@ def _content(cell: types.CellType) -> object:
 
 
 def _code(code: types.CodeType) -> list[object]:
+    if {"get_ipython", "__import__"} & {*code.co_names}:
+        return [code.co_name, "shell lines"]  # written by IPython here and by us there
     constants = [_code(each) if isinstance(each, types.CodeType) else _plain(each) for each in code.co_consts]
     about = [code.co_name, code.co_argcount, code.co_flags, list(code.co_varnames), list(code.co_names)]
     return [*about, constants, code.co_code.hex()]

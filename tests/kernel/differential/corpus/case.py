@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class Case:
     """Cells of one notebook: `setup` runs here, `cell` here or in a sandbox, `then` here again.
 
+    `here` takes the place of `cell` in the run here where DESIGN.md gives the cell another meaning in a sandbox.
     `refused` are words of the message with which the sandbox's side refuses what would work here; `options` go
     on the magic line; `fast` cases run by default, the others are slow.
     """
@@ -18,5 +19,6 @@ class Case:
     setup: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
     options: str = ""
+    here: str | None = None
     refused: str | None = None
     fast: bool = False

@@ -355,9 +355,9 @@ CASES = (
             """
         class Counter:
             def __init__(self, n):
-                self.n, self.cache = n, object()
+                self.n, self.twice = n, 2 * n
             def __getstate__(self): return {"n": self.n}
-            def __setstate__(self, state): self.n, self.cache = state["n"], None
+            def __setstate__(self, state): self.__init__(state["n"])
         odd = Counter(1)
         """,
         ),

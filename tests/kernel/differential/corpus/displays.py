@@ -151,7 +151,7 @@ CASES = (
         """,
         ),
     ),
-    Case("a generator is shown by its name", "(n for n in [])"),
+    Case("a generator is shown, and stays there", "(n for n in [])", here="display(n for n in [])"),
     Case("a very long text", "'x' * 20000"),
     Case("other alphabets", "['žluťoučký', '漢字', '🦄']"),
 )

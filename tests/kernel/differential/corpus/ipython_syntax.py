@@ -30,6 +30,7 @@ CASES = (
             return out[0]
         said = shout('hey')
         """,
+        then=("print(shout('again'))",),
     ),
     Case("a command in a block", "for n in range(2):\n    !echo number {n}"),
     Case("a command with an unknown name", "out = !echo $HOME_NOT_SET end"),
@@ -50,11 +51,12 @@ CASES = (
     Case(
         "an installed package is installed",
         "%pip install -q packaging\nimport packaging\nname = packaging.__name__",
-        refused=None,
+        here="import packaging\nname = packaging.__name__",
     ),
     Case(
         "an installed package is installed by the shell",
         "!pip install -q packaging >/dev/null 2>&1\ninstalled = True",
+        here="installed = True",
     ),
     Case("a script", "%%bash\necho one\necho two"),
     Case(

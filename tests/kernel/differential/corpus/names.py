@@ -69,11 +69,10 @@ CASES = (
         _private = _hidden + 1
         __dunder = 2
         _x_ = 3
-        _ = 4
-        seen = _
         """,
         setup=("_hidden = 1",),
     ),
+    Case("IPython's own name bound by the cell", "for _ in range(3):\n    pass\nseen = _"),
     Case(
         "names of other alphabets",
         "größe = π * 2\n変数 = [größe]\nµ = 'micro'",

@@ -72,4 +72,56 @@ CASES = (
         """,
     ),
     Case("hashes of numbers and tuples", "h = hash((1, 2.5, None is None))\nkeys = list({3: 'a', 1: 'b'})"),
+    Case(
+        "numpy seeded by an earlier cell",
+        "draws = np.random.rand(2)",
+        setup=("import numpy as np\nnp.random.seed(1)",),
+        then=("print(np.random.rand(2))",),
+    ),
+    Case(
+        "Python seeded by an earlier cell",
+        "draw = random.random()",
+        setup=("import random\nrandom.seed(1)",),
+        then=("print(random.random())",),
+    ),
+    Case(
+        "seeds of the cell hold for later cells",
+        "import random\nimport numpy as np\nrandom.seed(2)\nnp.random.seed(2)",
+        then=("print(random.random(), np.random.rand())",),
+    ),
+    Case(
+        "warnings filtered by an earlier cell",
+        "warnings.warn('unseen')\nwarnings.warn('seen', FutureWarning)",
+        setup=("import warnings\nwarnings.simplefilter('ignore', UserWarning)",),
+        then=("warnings.resetwarnings()",),
+    ),
+    Case(
+        "an option of pandas set by an earlier cell",
+        "print(pd.DataFrame({'a': range(10)}))\nwidth = pd.get_option('display.max_rows')",
+        setup=("import pandas as pd\npd.set_option('display.max_rows', 4)",),
+        then=("pd.reset_option('display.max_rows')",),
+    ),
+    Case(
+        "an option of pandas set by the cell",
+        "import pandas as pd\npd.set_option('display.max_rows', 4)",
+        then=("print(pd.get_option('display.max_rows'))\npd.reset_option('display.max_rows')",),
+    ),
+    Case(
+        "numpy's print options of an earlier cell",
+        "print(np.array([1 / 3]))",
+        setup=("import numpy as np\nnp.set_printoptions(precision=2)",),
+        then=("np.set_printoptions(precision=8)",),
+    ),
+    Case(
+        "parameters of plots set by an earlier cell",
+        "width = plt.rcParams['lines.linewidth']",
+        setup=("import matplotlib.pyplot as plt\nplt.rcParams['lines.linewidth'] = 7",),
+        then=("plt.rcdefaults()",),
+    ),
+    Case(
+        "the precision of decimals of an earlier cell",
+        "third = Decimal(1) / 3",
+        setup=("from decimal import Decimal, getcontext\ngetcontext().prec = 4",),
+        then=("getcontext().prec = 28",),
+    ),
 )

@@ -96,4 +96,35 @@ CASES = (
         known = weakref.ref(owner)() is owner
         """,
     ),
+    Case(
+        "an output that is an input",
+        "b = a\nc = [a]",
+        setup=("a = [1]",),
+        then=("a.append(2)\nprint(b is a, c)",),
+        fast=True,
+    ),
+    Case(
+        "an input inside an output",
+        "report = {'rows': rows, 'n': len(rows)}",
+        setup=("rows = [[1], [2]]",),
+        then=("rows[0].append(5)\nprint(report, report['rows'] is rows)",),
+    ),
+    Case(
+        "an input exchanged with another",
+        "a, b = b, a",
+        setup=("a, b = [1], [2]\nfirst = a",),
+        then=("print(b is first)",),
+    ),
+    Case(
+        "an input's part under a new name",
+        "part = table['inner']\nrow = table['rows'][0]",
+        setup=("table = {'inner': [1], 'rows': [{'k': 1}]}",),
+        then=("part.append(2)\nrow['k'] = 9\nprint(table)",),
+    ),
+    Case(
+        "a view made of an input",
+        "view = grid[1:]\nflipped = grid.T",
+        setup=("import numpy as np\ngrid = np.zeros((2, 2))",),
+        then=("grid[1, 0] = 5\nprint(view, flipped)",),
+    ),
 )
