@@ -67,7 +67,9 @@ class Values:
     changed: Mapping[str, object] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
-    moved: Mapping[str, str] = field(default_factory=dict)  # variables and the device of theirs that is not here
+    moved: Mapping[str, str] = field(
+        default_factory=dict
+    )  # variables and the device of theirs that is not here
     # What no variable holds, for `runner.session.put`.
     session: Mapping[str, bytes] = field(default_factory=dict)
 
