@@ -35,7 +35,7 @@ def pack(
         PackagingError: names every variable that cannot travel, and why.
     """
     survey = Survey()
-    writer = pickling.Writer(namespace, definitions=True, note=survey.note)
+    writer = pickling.Writer(namespace, definitions=True, note=survey.note, announced=values.values())
     try:
         # A module is pickled by its name: to unpickle it is to import it.
         modules = [importlib.import_module(name) for name in submodules]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from zenml_modal_nb.errors import ResultError
 from zenml_modal_nb.runner import devices, memory, pickling, session
 from zenml_modal_nb.runner.adoption import adopt
 from zenml_modal_nb.runner.blocks import DamagedValuesError
+from zenml_modal_nb.runner.graph import Pickler
 from zenml_modal_nb.runner.kinds import kind_of
 
 
@@ -61,12 +65,18 @@ class _Restoration:
     def run(self) -> Returned:
         head = self._reader.read()
         changed = tuple(head["changed"])
-        steps = [self._memory(*each) for each in self._reader.read_memory()]
-        for _ in range(head["changes"]):
-            self._attempt(changed, lambda: steps.append(self._change(*self._read())))
+        steps = [(number, self._memory(number, content)) for number, content in self._reader.read_memory()]
+        for number in head["changes"]:
+            self._attempt(
+                partial(self._names, changed, number),
+                lambda number=number: steps.append((number, self._change(*self._read()))),  # type: ignore[misc]
+            )
         named: dict[str, object] = {}
         for name in head["names"]:
-            self._attempt((name,), lambda name=name: named.__setitem__(name, self._read()))  # type: ignore[misc]
+            self._attempt(
+                lambda name=name: (name,),  # type: ignore[misc]
+                lambda name=name: named.__setitem__(name, self._read()),  # type: ignore[misc]
+            )
         last = None
         if head["last"]:
             try:
@@ -74,8 +84,8 @@ class _Restoration:
             except Exception as error:  # noqa: BLE001 - as below
                 self._lost["the last expression's value"] = _text(error)
         # All that can fail has been read by now: the notebook's objects change together.
-        for step in steps:
-            self._attempt(changed, step)
+        for number, step in steps:
+            self._attempt(partial(self._names, changed, number), step)
         return Returned(
             named, last, changed, tuple(head["deleted"]), self._lost, head["session"], self._moved
         )
@@ -85,14 +95,28 @@ class _Restoration:
         self._missing.check(found, self._namespace, self._known)
         return found
 
-    def _attempt(self, names: Sequence[str], act: Callable[[], object]) -> None:
+    def _attempt(self, names: Callable[[], Sequence[str]], act: Callable[[], object]) -> None:
         try:
             with devices.watched() as missed:
                 act()
-            self._moved |= dict.fromkeys(names, missed[0]) if missed else {}
+            if missed:
+                self._moved |= dict.fromkeys(names(), missed[0])
         except Exception as error:  # noqa: BLE001 - an object's class may do anything when it is restored
-            for name in names or ("an object",):
+            for name in names() or ("an object",):
                 self._lost.setdefault(name, _text(error))
+
+    def _names(self, changed: Sequence[str], number: int) -> list[str]:
+        """The variables that refer to one of the objects that have changed; found only when it matters."""
+        found = []
+        for name in changed:
+            search = _Search(self._namespace, self._known[number])
+            with suppress(
+                Exception
+            ):  # it may not be possible to pickle it any more: what was met until then counts
+                search.dump(self._namespace.get(name))
+            if search.found:
+                found.append(name)
+        return found
 
     def _memory(self, number: int, content: memoryview) -> Callable[[], None]:
         return lambda: memory.write(self._known[number], content.cast("B"))
@@ -108,6 +132,22 @@ class _Restoration:
         assert kind.put is not None
         put = kind.put
         return lambda: put(obj, content)
+
+
+class _Search(Pickler):
+    """Looks for one object in a graph."""
+
+    def __init__(self, namespace: dict[str, Any], wanted: object) -> None:
+        super().__init__(io.BytesIO(), namespace, definitions=False, buffer_callback=lambda _: None)
+        self._wanted = wanted
+        self.found = False
+
+    def persistent_id(self, obj: object) -> int | None:
+        """Note the object, and do not look into it again."""
+        if obj is not self._wanted:
+            return None
+        self.found = True
+        return 0
 
 
 class _MissingError(Exception):

@@ -106,6 +106,16 @@ def set_foreign_function_state(function: types.FunctionType, state: tuple[Any, d
     reducers._function_setstate(function, state)
 
 
+def make_cached_property(
+    function: Callable[[Any], Any], name: str | None, doc: str | None
+) -> functools.cached_property[Any]:
+    """Return a cached property as the class statement would have left it."""
+    made = functools.cached_property(function)
+    made.attrname = name
+    made.__doc__ = doc
+    return made
+
+
 def make_cached(identity: str, function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
     """Return the `functools.lru_cache` of that identity, made, empty, if this process does not have it."""
     return IDENTITIES.find_or_make(identity, lambda: functools.lru_cache(maxsize, typed)(function))

@@ -21,9 +21,14 @@ from cloudpickle import cloudpickle as reducers
 
 from zenml_modal_nb.runner import devices, functions
 from zenml_modal_nb.runner.functions import EMPTY, IDENTITIES, Namespace, current_namespace
+from zenml_modal_nb.runner.tables import arrays_in
+from zenml_modal_nb.runner.views import Views, is_array
 
 # What IPython keeps among the user's variables: it belongs to that process.
 _SHELL_NAMES = re.compile(r"get_ipython|exit|quit|In|Out|_+|_i{1,3}|_i?\d+|_[iod]h|__builtins__|__name__")
+
+
+_SENTINELS = frozenset({"_MISSING_TYPE", "_KW_ONLY_TYPE", "_HAS_DEFAULT_FACTORY_CLASS", "_FIELD_BASE"})
 
 
 class _NamespaceReference:
@@ -88,9 +93,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         definitions: bool,
         buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None,
         note: Note | None = None,
+        announced: Iterable[object] = (),
     ) -> None:
         super().__init__(sink, protocol=5, buffer_callback=buffer_callback)
         self._note = note
+        self._views = Views(announced)
         self._namespace = namespace
         self._definitions = definitions
         self._reference = _NamespaceReference()
@@ -114,9 +121,19 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             return getattr, (sys, "stdout")
         elif obj is sys.stderr:
             return getattr, (sys, "stderr")
+        elif kind.__module__ == "dataclasses" and kind.__name__ in _SENTINELS:
+            # Dataclasses ask whether a field's default is this very object.
+            dataclasses = sys.modules["dataclasses"]
+            return getattr, (dataclasses, next(n for n, each in vars(dataclasses).items() if each is obj))
+        elif kind is functools.cached_property:  # on Python 3.11 it holds a lock
+            return functions.make_cached_property, (obj.func, obj.attrname, obj.__doc__)
+        if is_array(obj):
+            return self._views.reduce(obj)
         of_array = devices.reduce(obj)
         if of_array is not NotImplemented:
             return of_array
+        if kind.__module__.startswith("pandas.core.internals"):
+            self._views.leave_alone(arrays_in(obj))
         reduced = super().reducer_override(obj)
         if kind is types.FunctionType and isinstance(reduced, tuple):
             _make, arguments, *rest = reduced

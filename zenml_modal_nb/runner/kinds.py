@@ -37,7 +37,9 @@ _IMMUTABLE_NAMES = frozenset({
 })  # fmt: skip
 _FIXED = (tuple, frozenset, int, float, complex, str, bytes)
 # They hold other objects, the same ones for ever.
-_HOLDERS = (types.MethodType, staticmethod, classmethod, property, types.MappingProxyType)
+_HOLDERS = (
+    types.MethodType, staticmethod, classmethod, property, functools.cached_property, types.MappingProxyType,
+)  # fmt: skip
 _NOT_OF_A_CLASS = frozenset({"__dict__", "__weakref__", "_abc_impl", "__slotnames__"})
 
 

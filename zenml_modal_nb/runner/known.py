@@ -26,7 +26,8 @@ from zenml_modal_nb.runner.kinds import (
     kind_of,
     same,
 )
-from zenml_modal_nb.runner.survey import arrays_of_tables, holdings_of_fixed
+from zenml_modal_nb.runner.survey import holdings_of_fixed
+from zenml_modal_nb.runner.tables import arrays_of_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Known:
         self._fingerprints = Fingerprints(namespace, self._numbers, path, places)
         self._of_tables = {id(each) for each in arrays_of_tables(objects)}
         with put_off():
-            self._before = [self._taken(each) for each in objects]
+            self._before = [self._seen(each) for each in objects]
 
     @property
     def shared(self) -> list[Any]:
@@ -148,6 +149,12 @@ class Known:
                     changed[number] = Change(number, *found)
         return given_up
 
+    def _seen(self, obj: Any) -> Before:
+        try:
+            return self._taken(obj)
+        except Exception:  # noqa: BLE001  # an object that arrived and cannot be pickled here: nobody can compare it
+            return None
+
     def _taken(self, obj: Any) -> Before:
         if type(obj) is dict:
             both = list(obj), list(obj.values())
@@ -171,7 +178,7 @@ class Known:
         kind = self._kind(type(obj))
         if isinstance(before, _Memory):
             return self._change_of_memory(obj, before)
-        if before is None or kind is None:
+        if before is None or kind is None:  # nothing to compare
             return None if self._refers_to_given_up(holdings_of_fixed(obj)) else ()
         try:
             if kind.parts is None and kind is not ARRAY:

@@ -15,7 +15,8 @@ def of(obj: Any) -> memoryview:
         BufferError,
         ValueError,
     ):  # parts that lie apart, or a type that buffers do not know, e.g. datetime64
-        return memoryview(obj.ravel(order="K").view("uint8"))
+        in_order = obj.flags.c_contiguous or obj.flags.f_contiguous
+        return memoryview(obj.ravel(order="K" if in_order else "C").view("uint8"))
 
 
 def write(obj: Any, content: memoryview) -> None:
@@ -25,9 +26,13 @@ def write(obj: Any, content: memoryview) -> None:
     elif isinstance(obj, array.array):
         del obj[:]
         obj.frombytes(content)
+    elif not obj.flags.writeable:  # e.g. a read-only view of an array that has changed
+        obj.flags.writeable = True
+        try:
+            write(obj, content)
+        finally:
+            obj.flags.writeable = False
     elif obj.flags.c_contiguous or obj.flags.f_contiguous:
-        if not obj.flags.writeable:
-            raise ValueError("the array is read-only here")
         of(obj)[:] = content
-    else:  # e.g. every other column of a larger array: in the sandbox it had memory of its own
+    else:  # e.g. every other column of a larger array
         obj[...] = type(obj)(obj.shape, obj.dtype, content)

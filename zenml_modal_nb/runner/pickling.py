@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -57,7 +58,8 @@ class Writer:
 
     `definitions` (towards the sandbox) adds the globals that the notebook's functions refer to. `known` are
     objects that the reader has too, at the same places of its own list: they are written as references.
-    `note` hears of every object that is no plain value or container.
+    `note` hears of every object that is no plain value or container. `announced` are values that will be written:
+    of arrays among them, others may be views.
     """
 
     def __init__(
@@ -67,11 +69,17 @@ class Writer:
         definitions: bool = False,
         known: Sequence[object] = (),
         note: Note | None = None,
+        announced: Iterable[object] = (),
     ) -> None:
         self._buffers: list[memoryview] = []
         self._sink = _Pieces()
         self._pickler = Pickler(
-            self._sink, namespace, definitions=definitions, buffer_callback=self._stays_inside, note=note
+            self._sink,
+            namespace,
+            definitions=definitions,
+            buffer_callback=self._stays_inside,
+            note=note,
+            announced=itertools.chain(known, announced),
         )
         if known:
             # As if the pickler had written them before; the C pickler takes its memo in this form.

@@ -91,11 +91,18 @@ def nothing() -> Result:
 
 
 def _written(delivery: _Delivery, namespace: Namespace, known: Known) -> Values:
-    writer = Writer(namespace, known=known.shared)
+    writer = Writer(namespace, known=known.shared, announced=delivery.named.values())
     memory = [change for change in delivery.changes if change.how == "memory"]
     others = [change for change in delivery.changes if change.how != "memory"]
     names = list(delivery.named)
-    writer.add({**delivery.head, "changes": len(others), "names": names, "last": bool(delivery.last)})
+    writer.add(
+        {
+            **delivery.head,
+            "changes": [change.number for change in others],
+            "names": names,
+            "last": bool(delivery.last),
+        }
+    )
     # First, so that their bytes need no memory of their own in the notebook.
     writer.add_memory([(change.number, change.content) for change in memory])
     for change in others:

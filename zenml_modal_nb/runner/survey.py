@@ -17,6 +17,7 @@ from zenml_modal_nb.runner import functions
 from zenml_modal_nb.runner.collection import put_off
 from zenml_modal_nb.runner.graph import Pickler
 from zenml_modal_nb.runner.kinds import ARRAY, ATOMS, CLASS, FIXED, FUNCTION, WHOLE, Kind, kind_of
+from zenml_modal_nb.runner.tables import arrays_in
 
 _LONG = 1000  # characters or bytes of a plain value that is worth a reference
 _BUILTIN = frozenset({list, dict, set, tuple, frozenset, bytearray, str, bytes})
@@ -127,6 +128,8 @@ def holdings_of_fixed(obj: Any) -> list[Any]:
         return [obj.__func__]
     if isinstance(obj, property):
         return [obj.fget, obj.fset, obj.fdel]
+    if isinstance(obj, functools.cached_property):
+        return [obj.func]
     if isinstance(obj, functools._lru_cache_wrapper):
         return [obj.__wrapped__]
     return []
@@ -154,28 +157,9 @@ def _holdings_of_libraries(obj: Any) -> list[object]:
     if pandas is None:
         return []
     if isinstance(obj, pandas.DataFrame | pandas.Series):
-        return [*obj._mgr.axes, *(block.values for block in obj._mgr.blocks)]
+        return [*obj._mgr.axes, *arrays_in(obj._mgr)]
     if isinstance(obj, pandas.Index):
         return [getattr(obj, "_data", None)]
     if isinstance(obj, pandas.api.extensions.ExtensionArray):
         return [getattr(obj, "_ndarray", None)]
     return []
-
-
-def arrays_of_tables(objects: Iterable[Any]) -> list[object]:
-    """Return the arrays that pandas tables are made of: several tables may share one, and copy it when they write."""
-    pandas = sys.modules.get("pandas")
-    if pandas is None:
-        return []
-    blocks = (
-        block.values
-        for each in objects
-        if isinstance(each, pandas.DataFrame | pandas.Series)
-        for block in each._mgr.blocks
-    )
-    return [array for values in blocks for array in (values, *_inner_arrays(values))]
-
-
-def _inner_arrays(values: Any) -> list[object]:
-    found = (getattr(values, name, None) for name in ("_ndarray", "_data", "_mask"))
-    return [each for each in found if each is not None]

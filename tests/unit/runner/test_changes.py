@@ -347,3 +347,48 @@ def test_what_refuses_to_be_restored_here_loses_nothing_but_what_it_shares(monke
     assert returned.named["last"]["n"] == b"2" * 5000
     assert "KeyError: 'refused'" in returned.lost["bad"]
     assert set(returned.lost) <= {"bad", "shared"}
+
+
+def test_arrays_that_share_memory_share_it_on_both_sides():
+    namespace = notebook(
+        "import numpy as np\n"
+        "a = np.zeros((4, 6)); row, back, turned = a[1], a[::-1, ::2], a.T\n"
+        "words = np.array([[1], None, 'x', {}], object); some = words[1:3]\n"
+        "huge = np.zeros(500_000); tip = huge[:2]\nlocked = a[3]; locked.flags.writeable = False\n"
+        "whole = np.asfortranarray(np.ones((2, 3))); column = whole[:, 1]; raw = huge[2:4].view('u1')\n"
+    )
+    names = ["tip", "row", "back", "turned", "a", "words", "some", "huge", "locked", "whole", "column", "raw"]
+    cell = (
+        "a[1, 2] = 5\nseen = [row[2], back[2, 1], turned[2, 1], locked.flags.writeable]\nsome[0] = [9]\ntip[0] = 3\n"
+        "seen += [words[1], huge[0]]\ncolumn[0] = 7; huge[2] = 1\nseen += [whole[0, 1], int(raw[7])]\n"
+        "new = a[:, 0]; new[3] = 8\nfresh = np.arange(6); part = fresh[2:]\nseen += [a[3, 0]]"
+    )
+    changed(namespace, "np", *names, cell=cell, outputs=["seen", "new", "fresh", "part"])
+    n = types.SimpleNamespace(**namespace)
+    assert n.seen == [5, 5, 5, False, [9], 3, 7, 63, 8]
+    assert (n.row[2], n.back[2, 1], n.words[1], n.huge[0], n.whole[0, 1], n.a[3, 0]) == (5, 5, [9], 3, 7, 8)
+    n.a[0, 0], n.fresh[2] = 6, 4
+    assert (n.new[0], n.part[0]) == (6, 4)
+    assert not n.locked.flags.writeable
+
+
+def test_a_small_view_does_not_take_along_what_nobody_refers_to():
+    namespace = notebook("import numpy as np\nview = np.zeros(1_000_000)[5:9]\n")
+    run = ran("x = view.base is None", namespace=namespace, values={"view": namespace["view"]}, outputs=["x"])
+    assert len(run.parts["payload.zmnb"]) < 20_000
+
+
+def test_only_the_variables_of_a_change_that_fails_here_are_named():
+    namespace = notebook(
+        "import io\nbuffer, view = bytearray(b'abc'), None\nfine = [1]\nholder = {'buffer': buffer}\n"
+    )
+    view = memoryview(namespace["buffer"])  # then it cannot get another size
+    run = ran(
+        "buffer += b'more'; fine.append(2)",
+        namespace=namespace,
+        values={name: namespace[name] for name in ("buffer", "fine", "holder")},
+    )
+    returned = run.returned()
+    assert set(returned.lost) == {"buffer", "holder"}
+    assert "BufferError" in returned.lost["buffer"]
+    assert (namespace["fine"], view.tobytes()) == ([1, 2], b"abc")

@@ -259,6 +259,33 @@ def test_everything_a_notebook_defines_goes_there_and_comes_back():
         assert eval(check, namespace, {"back": back[name]}), name
 
 
+def test_dataclasses_and_cached_properties_of_the_notebook_work_there():
+    namespace = notebook(
+        "import dataclasses, functools\n"
+        "@dataclasses.dataclass\nclass Base:\n    x: int\n    items: list = dataclasses.field(default_factory=list)\n"
+        "class Slow:\n    @functools.cached_property\n    def value(self): return [1]\n"
+        "slow = Slow()\n"
+    )
+    cell = (
+        "import dataclasses\n@dataclasses.dataclass\nclass Child(Base):\n    y: int = 2\n"
+        "facts = [[f.name for f in dataclasses.fields(Base)], dataclasses.asdict(Child(1)), repr(Base(1)),\n"
+        "         dataclasses.fields(Base)[0].default is dataclasses.MISSING, slow.value is slow.value]\n"
+        "child = Child(5)"
+    )
+    back = sent(namespace, "Base", "Slow", "slow", cell=cell, outputs=["facts", "child", "Child"])["values"]
+    assert back["facts"] == [["x", "items"], {"x": 1, "items": [], "y": 2}, "Base(x=1, items=[])", True, True]
+    assert (
+        back["child"].y,
+        back["child"] == back["Child"](5),
+        isinstance(back["child"], namespace["Base"]),
+    ) == (
+        2,
+        True,
+        True,
+    )
+    assert namespace["slow"].value == [1]
+
+
 def test_modules_and_their_submodules_are_imported_there():
     namespace = notebook(
         "import concurrent.futures\nimport os.path as p\ndef f(): return concurrent.futures.Future.__name__"
