@@ -46,7 +46,7 @@ OPEN: dict[str, str] = {
     "sharing: a view made of an input": "the same, a new view of an array that is an input",
     "arrays: structured arrays and records": "a view as above; numpy.rec is not imported, so recarray travels by value",
     "classes: a class made inside a function": "its __qualname__ is its __name__; not recorded by ZenML either",
-    "classes: a dataclass of the cell can be subclassed here": "its fields' MISSING is another object, so all have defaults",
+    "classes: a dataclass of the cell can be subclassed here": "its fields' MISSING is another object, a default then",
     "classes: a cached property": "refused: on Python 3.11 functools.cached_property holds a lock",
     "values: an open file": "not refused: cloudpickle sends its text, what is written is lost, a read one fails late",
     "values: a logger": "its level, set there, is not set here",
