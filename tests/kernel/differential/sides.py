@@ -128,6 +128,7 @@ class Side:
         shown = [_shown(kernel.finish(sent.cell))]
         after, started = kernel.answer(sent.after), kernel.answer(sent.started)
         shown += [_shown(kernel.finish(cell)) for cell in sent.then]
+        kernel.seen.clear()  # what comes from here on is the next case's
         return Outcome(shown, before, after, started)
 
     def _cell(self, case: Case) -> str:

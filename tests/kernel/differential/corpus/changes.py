@@ -111,7 +111,6 @@ CASES = (
         "a new column of a frame",
         "df['b'] = df.a * 2",
         setup=(_PD, "df = pd.DataFrame({'a': [1, 2]})\nalias = df"),
-        fast=True,
     ),
     Case(
         "cells and rows of a frame",

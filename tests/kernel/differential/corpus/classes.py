@@ -129,7 +129,6 @@ CASES = (
         """,
         ),
         then=("print(chosen is Color.RED, other is Color.GREEN)",),
-        fast=True,
     ),
     Case(
         "an enumeration of the cell",

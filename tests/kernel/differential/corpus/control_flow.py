@@ -75,7 +75,6 @@ CASES = (
             value, why = -1, str(error)
         """,
         setup=("text = 'no number'",),
-        fast=True,
     ),
     Case(
         "try, else and finally",

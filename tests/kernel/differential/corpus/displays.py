@@ -11,7 +11,7 @@ class Rich:
 """
 
 CASES = (
-    Case("a number", "x = 41\nx + 1", fast=True),
+    Case("a number", "x = 41\nx + 1"),
     Case("nothing for None", "None"),
     Case("a text with its quotes", "'it\\'s \"quoted\"'"),
     Case("a text of several lines", "'a\\nb'"),
@@ -21,7 +21,7 @@ CASES = (
     Case("a class", "Thing", setup=("class Thing: pass",)),
     Case("a module", "import math\nmath"),
     Case("an exception that is a value", "ValueError('as a value')"),
-    Case("an object with an HTML form", "Rich()", setup=(_RICH,), fast=True),
+    Case("an object with an HTML form", "Rich()", setup=(_RICH,)),
     Case(
         "an object with several forms",
         "Many()",

@@ -44,7 +44,6 @@ CASES = (
             "counter = 0",
             "def bump():\n    global counter\n    counter += 1",
         ),
-        fast=True,
     ),
     Case(
         "a function of the cell that assigns a global",
@@ -151,7 +150,6 @@ CASES = (
             return inner
         """,
         ),
-        fast=True,
     ),
     Case(
         "a decorator with arguments and functools.wraps",

@@ -20,7 +20,6 @@ CASES = (
         "aliases of other cells",
         "area = m.pi * sq(2)\nrows = OD(a=1)",
         setup=("import math as m\nfrom math import sqrt as sq\nfrom collections import OrderedDict as OD",),
-        fast=True,
     ),
     Case(
         "a dotted import",

@@ -11,7 +11,7 @@ CASES = (
         "!echo {name} $count {count + 1}",
         setup=("name, count = 'x', 3",),
     ),
-    Case("the output of a command", "lines = !printf 'a\\nb\\n'\ncount = len(lines)", fast=True),
+    Case("the output of a command", "lines = !printf 'a\\nb\\n'\ncount = len(lines)"),
     Case(
         "the output of a command has its own methods",
         """
@@ -35,7 +35,7 @@ CASES = (
     Case("a command in a block", "for n in range(2):\n    !echo number {n}"),
     Case("a command with an unknown name", "out = !echo $HOME_NOT_SET end"),
     Case("commands that write to both streams", "!echo out; echo err >&2"),
-    Case("a timed statement", "%time total = sum(range(10))", fast=True),
+    Case("a timed statement", "%time total = sum(range(10))"),
     Case("a timed expression that is shown", "%time sum(range(10))"),
     Case("a timed expression that is kept", "total = %time sum(range(10))"),
     Case(

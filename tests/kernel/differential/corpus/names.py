@@ -77,7 +77,6 @@ CASES = (
         "names of other alphabets",
         "größe = π * 2\n変数 = [größe]\nµ = 'micro'",
         setup=("π = 3.14",),
-        fast=True,
     ),
     Case(
         "a name that hides a builtin",

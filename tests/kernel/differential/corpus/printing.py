@@ -14,7 +14,6 @@ CASES = (
         print('err', file=sys.stderr)
         sys.stdout.write('more\\n')
         """,
-        fast=True,
     ),
     Case("a last line without an end", "print('no end', end='')"),
     Case("pieces of a line", "for n in range(5):\n    print(n, end=' ', flush=True)\nprint()"),
