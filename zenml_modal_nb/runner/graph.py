@@ -7,6 +7,7 @@ identity on the way back, as cloudpickle's classes do.
 from __future__ import annotations
 
 import functools
+import importlib
 import pickle
 import re
 import sys
@@ -14,6 +15,7 @@ import types
 import weakref
 from collections import ChainMap
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, ClassVar, Protocol
 
 import cloudpickle
@@ -127,6 +129,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             return getattr, (dataclasses, next(n for n, each in vars(dataclasses).items() if each is obj))
         elif kind is functools.cached_property:  # on Python 3.11 it holds a lock
             return functions.make_cached_property, (obj.func, obj.attrname, obj.__doc__)
+        elif issubclass(kind, type) and obj.__module__ not in sys.modules:
+            # Some classes say that they are of a module which nobody has imported yet, e.g. numpy.rec.recarray.
+            with suppress(ImportError):
+                importlib.import_module(obj.__module__)
         if is_array(obj):
             return self._views.reduce(obj)
         of_array = devices.reduce(obj)

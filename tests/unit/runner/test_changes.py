@@ -361,14 +361,14 @@ def test_arrays_that_share_memory_share_it_on_both_sides():
     cell = (
         "a[1, 2] = 5\nseen = [row[2], back[2, 1], turned[2, 1], locked.flags.writeable]\nsome[0] = [9]\ntip[0] = 3\n"
         "seen += [words[1], huge[0]]\ncolumn[0] = 7; huge[2] = 1\nseen += [whole[0, 1], int(raw[7])]\n"
-        "new = a[:, 0]; new[3] = 8\nfresh = np.arange(6); part = fresh[2:]\nseen += [a[3, 0]]"
+        "new, turned_again = a[:, 0], a.T; new[3] = 8\nfresh = np.arange(6); part = fresh[2:]\nseen += [a[3, 0]]"
     )
-    changed(namespace, "np", *names, cell=cell, outputs=["seen", "new", "fresh", "part"])
+    changed(namespace, "np", *names, cell=cell, outputs=["seen", "new", "fresh", "part", "turned_again"])
     n = types.SimpleNamespace(**namespace)
     assert n.seen == [5, 5, 5, False, [9], 3, 7, 63, 8]
     assert (n.row[2], n.back[2, 1], n.words[1], n.huge[0], n.whole[0, 1], n.a[3, 0]) == (5, 5, [9], 3, 7, 8)
     n.a[0, 0], n.fresh[2] = 6, 4
-    assert (n.new[0], n.part[0]) == (6, 4)
+    assert (n.new[0], n.part[0], n.turned_again[0, 0]) == (6, 4, 6)
     assert not n.locked.flags.writeable
 
 
