@@ -249,9 +249,9 @@ def test_a_view_sees_what_is_written_to_its_array():
 
 def test_deleted_names_are_told_also_when_the_cell_fails():
     namespace = notebook("a, b, c = 1, 2, 3")
-    run = ran(
-        "del a\nx = 5\nraise ValueError\ndel b", namespace=namespace, values=dict(namespace), outputs=["x"]
-    )
+    values = {name: namespace[name] for name in "abc"}
+    run = ran("del a\nx = 5\nraise ValueError\ndel b", namespace=namespace, values=values, outputs=["x"])
+    assert run.error["ename"] == "ValueError"
     returned = run.returned()
     assert (returned.named, returned.deleted) == ({"x": 5}, ("a",))
 
