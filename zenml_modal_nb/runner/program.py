@@ -143,6 +143,8 @@ def _report(
         stored = results.store(result, place)
     except Exception as error:  # noqa: BLE001  # e.g. no memory, no space on the disk
         error.add_note("while the cell's results were saved; the cell itself had ended")
+        if outcome.error is not None:  # which is the one that the notebook raises
+            traceback.print_exception(error)
         outcome = cell.Outcome(outcome.seconds, error=outcome.error or error)
         result = results.nothing()
         stored = results.store(result, place)

@@ -7,7 +7,7 @@ import builtins
 import contextlib
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 
 from zenml_modal_nb.cells.names import find_names
 
@@ -117,17 +117,22 @@ def programs(draw: st.DrawFn) -> str:
     return "\n".join(draw(st.lists(statements(), min_size=1, max_size=6)))
 
 
-def missing_name(source: str, namespace: dict[str, object]) -> str | None:
-    """Run a program; return the notebook's name whose absence ended it."""
+def missing_names(source: str, namespace: dict[str, object]) -> set[str | None]:
+    """Run a program; return the notebook's names whose absence ended it.
+
+    More than one, e.g. in `try: a = b` / `finally: a` without `b`, which ends with an error about `a`.
+    """
+    names = set()
     try:
         exec(compile(source, "cell", "exec", dont_inherit=True), {"Anything": Anything, **namespace})
-    except UnboundLocalError:
-        return None  # a local of a function: no name of the notebook can help
-    except NameError as error:
-        return error.name
-    except Exception:  # noqa: BLE001 - a generated program may end in any way
-        return None
-    return None
+    except Exception as error:  # noqa: BLE001 - a generated program may end in any way
+        raised: BaseException | None = error if isinstance(error, NameError) else None
+        while raised is not None:
+            # A local of a function: no name of the notebook can help.
+            if isinstance(raised, NameError) and not isinstance(raised, UnboundLocalError):
+                names.add(raised.name)
+            raised = raised.__context__
+    return names
 
 
 def compiles(source: str) -> bool:
@@ -150,6 +155,7 @@ def every(source: str) -> dict[str, object]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(programs().filter(compiles))
+@example("try:\n    del a\nfinally:\n    try:\n        a, b = b, b\n    finally:\n        a = a")
 def test_required_names_are_exactly_those_whose_absence_raises(source: str) -> None:
     found = find_names(source)
     full = every(source)
@@ -158,7 +164,7 @@ def test_required_names_are_exactly_those_whose_absence_raises(source: str) -> N
     if not ends_well:
         return  # it fails whatever it gets
     for name in NAMES:
-        raised = missing_name(source, {n: v for n, v in full.items() if n != name}) == name
+        raised = name in missing_names(source, {n: v for n, v in full.items() if n != name})
         if raised:
             assert name in found.required | found.optional, f"{name} is needed"
         if name in found.required:

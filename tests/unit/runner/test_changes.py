@@ -253,7 +253,7 @@ def test_deleted_names_are_told_also_when_the_cell_fails():
     run = ran("del a\nx = 5\nraise ValueError\ndel b", namespace=namespace, values=values, outputs=["x"])
     assert run.error["ename"] == "ValueError"
     returned = run.returned()
-    assert (returned.named, returned.deleted) == ({"x": 5}, ("a",))
+    assert (returned.named, returned.deleted) == ({"x": 5}, ("a",)), run.stderr.text.shown
 
 
 def test_what_changed_before_the_cell_failed_is_changed_here():
