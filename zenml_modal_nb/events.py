@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 Stream = Literal["stdout", "stderr"]
+Direction = Literal["sending", "collecting"]
 
 
 class Reason(StrEnum):
@@ -68,6 +69,15 @@ class Waiting:
     """The sandbox is requested and not there yet."""
 
     for_what: str = "a sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Large values are on their way, to the sandbox or back, for more than a moment; bytes."""
+
+    direction: Direction
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +166,7 @@ Event = (
     Queued
     | Building
     | Waiting
+    | Transfer
     | Started
     | Log
     | Progress

@@ -22,6 +22,7 @@ from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.pricing.rates import snapshot
+from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.follow import Follower, Outcome
 from zenml_modal_nb.sandboxes.launch import Launch, Part
@@ -89,6 +90,7 @@ class Followed:
         outputs: tuple[str, ...] = (),
         grace: float = 600.0,
         python: str = PYTHON,
+        large_results: bool = False,
         **arguments: Any,
     ) -> None:
         self.place = place
@@ -102,7 +104,7 @@ class Followed:
             nonce=secrets.token_hex(16),
             parts=(
                 Part.of("runner.zip", [runner_archive()]),
-                Part("payload.zmnb", packed.values.pieces, packed.values.size, packed.values.sha256),
+                Part.of("payload.zmnb", packed.values.pieces),
             ),
             run={
                 "source": source,
@@ -120,6 +122,8 @@ class Followed:
                 "timeout": 300,
                 **arguments,
             },
+            depot=Depot(place.client, "local", "followed"),
+            large_results=large_results,
             server="the local Modal API",
         )
         self.follower = Follower(self.launch, self._emit, self.meter)

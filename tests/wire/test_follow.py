@@ -170,18 +170,6 @@ sys.stderr.write("\\rdone\\n")
     assert run.text("stderr").endswith("done\n")
 
 
-def test_large_inputs_go_by_file_and_large_results_come_back(wide: Modal, backend: dict[str, str]) -> None:
-    import numpy
-
-    data = numpy.arange(30_000_000 // 8)
-    run = wide.follow("twice = data * 2", values={"data": data}, outputs=("twice",), **backend)
-    assert [part.via for part in run.launch.parts] == ["stdin", "file"]
-    named, _ = run.begin().values()
-    assert (named["twice"] == data * 2).all()
-    assert named["twice"].flags.writeable
-    assert run.gone()
-
-
 def test_a_large_display_comes_through_a_file(strict: Modal, backend: dict[str, str]) -> None:
     run = strict.follow("display({'text/html': 'x' * 200_000}, raw=True)", **backend).begin()
     run.outcome()

@@ -35,7 +35,7 @@ class Returned:
     moved: Mapping[str, str] = field(default_factory=dict)
 
 
-def restore(data: bytes, namespace: dict[str, Any], known: Sequence[object]) -> Returned:
+def restore(data: bytes | bytearray, namespace: dict[str, Any], known: Sequence[object]) -> Returned:
     """Restore a result; functions get the notebook's globals. What cannot be restored here does not lose the rest.
 
     Raises:

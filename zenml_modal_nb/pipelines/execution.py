@@ -81,7 +81,7 @@ class Execution:
         self,
         job: CellJob,
         emit: Callable[[Event], None],
-        read: Callable[[bytes], Values],
+        read: Callable[[bytes | bytearray], Values],
         read_error: Callable[[bytes], object],
         meter: Meter,
         clock: Callable[[], float] = time.monotonic,

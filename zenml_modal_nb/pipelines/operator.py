@@ -28,6 +28,7 @@ from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSe
 from zenml_modal_nb.pipelines.recording import record_step
 from zenml_modal_nb.sandboxes import image as images
 from zenml_modal_nb.sandboxes import secrets
+from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.ending import RunEndedError, is_of_stopped_app, why_not_created
 from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.launch import Launch
@@ -167,6 +168,9 @@ class ModalNotebookStepOperator(ModalStepOperator):
             python=job.image.python,
             grace=job.grace,
             arguments=arguments,
+            depot=Depot(client, job.connection.environment, job.notebook),
+            # Models that a GPU has trained are large.
+            large_results=job.gpu_type is not None,
             server=job.connection.server,
         )
 

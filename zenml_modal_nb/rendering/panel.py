@@ -21,6 +21,7 @@ from zenml_modal_nb.events import (
     Started,
     Stopped,
     Target,
+    Transfer,
     Waiting,
 )
 
@@ -31,6 +32,8 @@ class Phase(StrEnum):
     PACKAGING = "packaging"
     BUILDING = "building image"
     WAITING = "waiting for"
+    SENDING = "sending"
+    COLLECTING = "collecting"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -50,6 +53,7 @@ class Panel:
     phase: Phase = Phase.PACKAGING
     detail: str = ""  # what is waited for, or the build log's last line
     elapsed: float = 0.0  # seconds in the sandbox; at the end, of the whole cell
+    transfer: Transfer | None = None  # while large values are on their way
     usd: float | None = None
     started: Started | None = None
     recorded: Recorded | None = None
@@ -69,6 +73,8 @@ def advance(panel: Panel | None, event: Event) -> Panel | None:
             return replace(panel, phase=Phase.BUILDING, detail=line)
         case Waiting(for_what=for_what):
             return replace(panel, phase=Phase.WAITING, detail=for_what)
+        case Transfer(direction=direction):
+            return replace(panel, phase=Phase(direction), detail="", transfer=event)
         case Started():
             return replace(panel, phase=Phase.RUNNING, detail="", started=event)
         case Cost(usd=usd, elapsed=elapsed):

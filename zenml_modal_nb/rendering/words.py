@@ -6,7 +6,7 @@ What others wrote (a user, a sandbox, a server) leaves here without control char
 
 from __future__ import annotations
 
-from zenml_modal_nb.events import Reason, Recorded, Started, Target
+from zenml_modal_nb.events import Reason, Recorded, Started, Target, Transfer
 from zenml_modal_nb.rendering.ansi import plain
 from zenml_modal_nb.rendering.panel import Panel, Phase
 
@@ -109,6 +109,8 @@ def state(panel: Panel) -> str:
         case Phase.WAITING:
             since = f" {clock(panel.elapsed)}" if panel.elapsed >= 1 else ""
             return f"{Phase.WAITING} {shortened(panel.detail, 80)}{since}"
+        case Phase.SENDING | Phase.COLLECTING:
+            return f"{panel.phase} {_carried(panel.transfer)}"
         case Phase.RUNNING:
             return f"{Phase.RUNNING} {clock(panel.elapsed)}"
         case Phase.DONE:
@@ -121,6 +123,16 @@ def state(panel: Panel) -> str:
             why = str(panel.reason or Reason.STOPPED)
             why = why if why.startswith("stopped") else f"stopped: {why}"
             return f"{why} after {clock(panel.elapsed)}"
+
+
+def size(count: int) -> str:
+    """Return bytes as e.g. "44.3 KiB" or "1.2 GiB"."""
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.4g} {unit}"
+        amount /= 1024
+    return f"{amount:.4g} GiB"
 
 
 def sandbox(started: Started) -> str:
@@ -157,6 +169,14 @@ def address(recorded: Recorded) -> str:
     """Return the dashboard's address if it can be a link: it comes from a server's settings."""
     url = plain(recorded.url or "")
     return url if url.startswith(("https://", "http://")) and " " not in url else ""
+
+
+def _carried(transfer: Transfer | None) -> str:
+    """Return e.g. "312 MiB of 1 GiB (30 %)"."""
+    if transfer is None or not transfer.total:
+        return "values"
+    share = min(100, 100 * transfer.done // transfer.total)
+    return f"{size(transfer.done)} of {size(transfer.total)} ({share} %)"
 
 
 def shortened(text: str, most: int) -> str:

@@ -31,20 +31,10 @@ class Plan:
             "packages": " ".join([*job.image.apt, *job.image.pip]) or "none",
             "variables in": ", ".join(sorted(job.inputs)) or "none",
             "code in": ", ".join(self.prepared.code) or "none but the cell's own",
-            "size": f"{_size(sum(part.size for part in job.parts))} to send, the program that runs the cell included",
+            "size": f"{words.size(sum(part.size for part in job.parts))} to send, the program that runs it included",
             "variables out": ", ".join(job.run["outputs"]) or "none",
         }
         width = max(map(len, rows))
         lines = [f"{name:<{width}}  {text}" for name, text in rows.items()]
         note = words.note(target)
         return "\n".join([*lines, *([note] if note else []), "Dry run: no image, no sandbox, no ZenML run."])
-
-
-def _size(count: int) -> str:
-    """Return bytes as e.g. "44.3 KiB" or "1.2 GiB"."""
-    amount = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.4g} {unit}"
-        amount /= 1024
-    return f"{amount:.4g} GiB"

@@ -107,7 +107,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
             references=captured.references,
         ),
         inputs=captured.values,
-        digests={name: pickling.dump(value, namespace).sha256 for name, value in captured.values.items()},
+        digests={name: pickling.dump(value, namespace).digest for name, value in captured.values.items()},
         parts=_parts(analyzed, values),
         known=packed.known,
         session=state,
@@ -170,7 +170,7 @@ def _sources(definitions: Iterable[object]) -> dict[str, str]:
 def _parts(analyzed: AnalyzedCell, values: pickling.Values) -> tuple[Part, ...]:
     parts = [
         Part.of("runner.zip", [runner_archive()]),
-        Part("payload.zmnb", values.pieces, values.size, values.sha256),
+        Part.of("payload.zmnb", values.pieces),
     ]
     local = modules_archive(analyzed.requirements.by_value_modules)
     if local is not None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 # Each part of the input has 15 minutes: a client that dies between hello and the last part must not leave a
 # sandbox that waits, and bills, until its timeout (SIGALRM ends the process).
 BOOTSTRAP = r"""
-import hashlib, json, os, signal, sys, tempfile, time
+import hashlib, json, os, signal, sys, tempfile
 nonce = sys.argv[-1]
 sys.argv[:] = [""]
 directory = tempfile.mkdtemp(prefix="zmnb-")
@@ -25,25 +25,23 @@ def pull(size):
             sys.exit("zenml_modal_nb: standard input ended before the run's input was complete")
         data += piece
     return data
-def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 signal.alarm(900)
 header = json.loads(pull(int.from_bytes(pull(8), "big")))
 for part in header["parts"]:
     signal.alarm(900)
     path = os.path.join(directory, "in", part["name"])
-    if part["via"] == "stdin":
-        with open(path, "wb") as file:
-            left = part["size"]
+    check = hashlib.sha256()
+    with open(path, "wb") as file:
+        for segment in part["segments"]:
+            left = 0 if "blocks" in segment else segment["size"]
+            file.seek(segment["size"] - left, 1)
             while left:
-                left -= file.write(pull(min(left, 1 << 16)))
-        if digest(path) != part["sha256"]:
-            sys.exit("zenml_modal_nb: " + part["name"] + " did not arrive as it was sent")
-    else:
-        size, sha256 = part["size"], part["sha256"]
-        while not (os.path.exists(path) and os.path.getsize(path) == size and digest(path) == sha256):
-            time.sleep(0.02)
+                piece = pull(min(left, 1 << 16))
+                check.update(piece)
+                left -= file.write(piece)
+        file.truncate()
+    if check.hexdigest() != part["sha256"]:
+        sys.exit("zenml_modal_nb: " + part["name"] + " did not arrive as it was sent")
 signal.alarm(0)
 null = os.open(os.devnull, os.O_RDONLY)
 os.dup2(null, 0)

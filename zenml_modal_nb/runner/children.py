@@ -37,7 +37,7 @@ def _save(namespace: Namespace, directory: Path) -> Path:
     found = _pickled(
         {name: value for name, value in list(namespace.items()) if _is_definition(value)}, namespace
     )
-    target = directory / "out" / f"definitions-{found.sha256[:16]}.zmnb"
+    target = directory / "out" / f"definitions-{found.digest[:16]}.zmnb"
     main = target.with_suffix(".py")
     if not main.exists():
         # Another process may be reading the file of that name: it appears complete or not at all.

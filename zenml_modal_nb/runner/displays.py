@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import itertools
 import json
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zenml_modal_nb.runner import rich
+from zenml_modal_nb.runner import digests, rich
 from zenml_modal_nb.runner.imports import AfterImport, StandIn
 from zenml_modal_nb.runner.output import Output
 
@@ -79,7 +78,7 @@ class Displays:
         if len(content) > _INLINE_LIMIT:
             name = f"out/display-{next(self._numbers):06d}.json"
             (self._directory / name).write_bytes(content)
-            fields = {"file": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            fields = {"file": name, "size": len(content), "sha256": digests.of_content([content])}
         self._output.emit("display", fields)
 
     def show_last(self, value: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.graph import Pickler
+from zenml_modal_nb.runner.shipment import Segment
 
 _PIECE = 1 << 20  # bytes compared at once
 _LARGE = 1 << 16  # bytes of a buffer from which comparing with the input's file is worth a system call
@@ -26,16 +27,19 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Untouched:
-    """A buffer that holds what the input's file holds from `start` on: nothing needs to be read before the cell."""
+    """A buffer that holds what it arrived with: nothing needs to be read before the cell.
 
-    start: int
+    `origin` is where that begins in the input's file, or the segment of a volume that it is.
+    """
+
+    origin: int | Segment
     size: int
 
 
 class Fingerprints:
     """Takes fingerprints; known objects count by their number, not by what they hold.
 
-    `places` are the buffers that were read from the file at `path`: by ID, each with its place there.
+    `origins` are the buffers that were read for the file at `path`: by ID, each with its place there or its segment.
     """
 
     def __init__(
@@ -43,12 +47,12 @@ class Fingerprints:
         namespace: Namespace,
         numbers: Mapping[int, int],
         path: Path,
-        places: Mapping[int, tuple[bytearray, int]],
+        origins: Mapping[int, tuple[bytearray, int | Segment]],
     ) -> None:
         self._namespace = namespace
         self._numbers = numbers
         self._path = path
-        self._places = places
+        self._origins = origins
 
     def of_object(self, obj: Any) -> Fingerprint:
         """Return the fingerprint of what the object's own rule pickles; raises what pickling raises."""
@@ -72,15 +76,19 @@ class Fingerprints:
 
     def of_buffer(self, buffer: memoryview) -> object:
         """Return what tells whether a buffer, all of whose memory is in order, still holds the same."""
-        start = self._start(buffer)
-        if start is not None:
-            return Untouched(start, buffer.nbytes)
+        origin = self._origin(buffer)
+        if origin is not None:
+            return Untouched(origin, buffer.nbytes)
         return hashlib.blake2b(buffer).digest()
 
     def is_same_buffer(self, before: object, buffer: memoryview) -> bool:
         """Tell whether a buffer holds what it held when `of_buffer` saw it."""
         if isinstance(before, Untouched):
-            return before.size == buffer.nbytes and self._is_as_in_file(before.start, buffer)
+            if before.size != buffer.nbytes:
+                return False
+            if isinstance(before.origin, Segment):
+                return before.origin.is_same(buffer)
+            return self._is_as_in_file(before.origin, buffer)
         return before == hashlib.blake2b(buffer).digest()
 
     def is_same(self, before: Fingerprint, content: Any) -> bool:
@@ -94,17 +102,17 @@ class Fingerprints:
             and all(map(self.is_same_buffer, before.buffers, buffers))
         )
 
-    def _start(self, buffer: memoryview) -> int | None:
-        """Where in the file a buffer comes from, None if it was made otherwise."""
+    def _origin(self, buffer: memoryview) -> int | Segment | None:
+        """Where a buffer comes from, None if it was made otherwise."""
         if buffer.nbytes < _LARGE:
             return None
         owner: Any = buffer.obj
-        while owner is not None and id(owner) not in self._places:
+        while owner is not None and id(owner) not in self._origins:
             # e.g. an array reshaped from one that refers to a view of our memory
             owner = owner.obj if isinstance(owner, memoryview) else getattr(owner, "base", None)
         if owner is None or len(owner) != buffer.nbytes:
             return None
-        return self._places[id(owner)][1]
+        return self._origins[id(owner)][1]
 
     def _is_as_in_file(self, start: int, buffer: memoryview) -> bool:
         piece = bytearray(_PIECE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -155,6 +156,10 @@ def _is_digest(value: object) -> bool:
     return isinstance(value, str) and len(value) == 64 and not set(value) - set("0123456789abcdef")
 
 
+def _is_file_name(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z_-]{1,100}\.zmnb", value) is not None
+
+
 def _is_inside(value: object) -> bool:
     """A path below the run's directory, e.g. out/result.zmnb: never absolute, never upwards."""
     return (
@@ -212,6 +217,7 @@ _result = {
     "last": _is_flag,
     "stderr": _is_count,
 }
+_shipped_result = _shape({**_result, "volume": _is_file_name, "size": _is_count, "sha256": _is_digest})
 _inline_result = _shape({**_result, "inline": _is_text})
 _filed_result = _shape({**_result, **_file})
 
@@ -224,7 +230,7 @@ KINDS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "progress": _shape({"text": _is_text}),
     "display": lambda fields: _inline_display(fields) or _filed_display(fields),
     "error": lambda fields: "pickled" in fields and _error_record(fields),
-    "result": lambda fields: _inline_result(fields) or _filed_result(fields),
+    "result": lambda fields: any(shape(fields) for shape in (_inline_result, _filed_result, _shipped_result)),
     "end": _shape({}),
     "abandoned": _shape({}),
 }

@@ -26,6 +26,7 @@ from zenml_modal_nb.runner.kinds import (
     kind_of,
     same,
 )
+from zenml_modal_nb.runner.shipment import Segment
 from zenml_modal_nb.runner.survey import holdings_of_fixed
 from zenml_modal_nb.runner.tables import arrays_of_tables
 
@@ -67,13 +68,13 @@ class Known:
         objects: Sequence[Any],
         namespace: Namespace,
         path: Path,
-        places: Mapping[int, tuple[bytearray, int]],
+        origins: Mapping[int, tuple[bytearray, int | Segment]],
     ) -> None:
         self._objects = objects
         self._numbers = {id(each): number for number, each in enumerate(objects)}
         self._given_up: set[int] = set()  # IDs of objects that have to be made anew
         self._kinds: dict[type, Kind | None] = {}
-        self._fingerprints = Fingerprints(namespace, self._numbers, path, places)
+        self._fingerprints = Fingerprints(namespace, self._numbers, path, origins)
         self._of_tables = {id(each) for each in arrays_of_tables(objects)}
         with put_off():
             self._before = [self._seen(each) for each in objects]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import pickle
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from zenml_modal_nb.runner import blocks
+from zenml_modal_nb.runner import blocks, digests
 from zenml_modal_nb.runner.collection import put_off
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.graph import Note, Pickler
@@ -32,7 +31,11 @@ class Values:
 
     pieces: tuple[bytes | memoryview, ...]
     size: int  # bytes
-    sha256: str
+
+    @property
+    def digest(self) -> str:
+        """Tells the content; see `digests.of_content`. Computed anew each time."""
+        return digests.of_content(self.pieces)
 
     def write(self, file: BinaryIO) -> None:
         """Write the file's bytes, in full."""
@@ -110,10 +113,7 @@ class Writer:
         for buffer in self._buffers:
             whole += [blocks.padding(position), buffer]
             position = blocks.aligned(position) + buffer.nbytes
-        digest = hashlib.sha256()
-        for piece in whole:
-            digest.update(piece)
-        return Values(tuple(whole), position, digest.hexdigest())
+        return Values(tuple(whole), position)
 
     def _stays_inside(self, buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()

@@ -27,6 +27,7 @@ from zenml_modal_nb.runner.known import Known
 from zenml_modal_nb.runner.liveness import Liveness
 from zenml_modal_nb.runner.output import Output
 from zenml_modal_nb.runner.session import Session
+from zenml_modal_nb.runner.shipment import RESULTS, SHIPPED, Shipment
 
 PAYLOAD = "payload.zmnb"
 MODULES = "modules.zip"
@@ -53,8 +54,9 @@ def main(directory: str, nonce: str, header: Mapping[str, Any]) -> NoReturn:
     run = cell.Run.of_header(header)
     _choose_backend()
     output = Output(place, nonce, header["position"])
+    store = results.Store(place, os.environ.pop(RESULTS, None), f"{nonce}.zmnb")
     try:
-        _serve(run, output, place)
+        _serve(run, header, output, place, store)
     except BaseException as error:  # noqa: BLE001  # whatever it is, it is said, and the process ends
         if output.here:
             traceback.print_exception(error)
@@ -63,7 +65,9 @@ def main(directory: str, nonce: str, header: Mapping[str, Any]) -> NoReturn:
     os._exit(0)
 
 
-def _serve(run: cell.Run, output: Output, place: Path) -> None:
+def _serve(
+    run: cell.Run, header: Mapping[str, Any], output: Output, place: Path, store: results.Store
+) -> None:
     output.emit("begin", {"gpu": None, "cloudpickle": cloudpickle.__version__})
     output.emit("begin", {"cloudpickle": cloudpickle.__version__}, "stderr")
     threading.Thread(target=_report_gpu, args=(output,), name="zenml_modal_nb gpu", daemon=True).start()
@@ -73,39 +77,50 @@ def _serve(run: cell.Run, output: Output, place: Path) -> None:
     namespace = _make_main(shown, place, imports)
     cell.show_sources(run)
     _catch_signals()
-    outcome, arrived = _run(run, place, namespace, imports)
+    outcome, arrived = _run(run, header, place, namespace, imports)
     if not output.here:
         _leave_fork(output, outcome)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # from here on there is nothing to interrupt
-    _report(run, outcome, arrived, namespace, output, shown, place)
+    _report(run, outcome, arrived, namespace, output, shown, store)
     liveness.wait_for_acknowledgement()
 
 
 def _run(
-    run: cell.Run, place: Path, namespace: Namespace, imports: AfterImport
+    run: cell.Run, header: Mapping[str, Any], place: Path, namespace: Namespace, imports: AfterImport
 ) -> tuple[cell.Outcome, Arrived]:
     arrived = Arrived({}, Known((), namespace, place, {}))
     try:
+        shipments = _shipments(header, place)
         _add_modules(place)
-        arrived = _restore(place / "in" / PAYLOAD, namespace, imports)
+        arrived = _restore(place / "in" / PAYLOAD, namespace, imports, shipments.get(PAYLOAD))
     except BaseException as error:  # noqa: BLE001  # restoring runs the objects' own code
         error.add_note("while the notebook's values were restored in the sandbox")
         return cell.Outcome(0.0, error=error), arrived
     return cell.execute(run, namespace), arrived
 
 
-def _restore(payload: Path, namespace: Namespace, imports: AfterImport) -> Arrived:
+def _shipments(header: Mapping[str, Any], place: Path) -> Mapping[str, Shipment]:
+    """Complete the parts from the volume; what the payload lacks is read when it is restored."""
+    mounted = os.environ.pop(SHIPPED, None)
+    shipments = {each["name"]: Shipment.of_part(each, mounted) for each in header["parts"]}
+    for name, shipment in shipments.items():
+        if name != PAYLOAD:
+            shipment.fill(place / "in" / name)
+    return shipments
+
+
+def _restore(payload: Path, namespace: Namespace, imports: AfterImport, shipment: Shipment | None) -> Arrived:
     if not payload.exists():
         return Arrived({}, Known((), namespace, payload, {}))
-    with pickling.Reader(payload, namespace) as reader:
+    with pickling.Reader(payload, namespace, shipment=shipment) as reader:
         with devices.watched() as missed:
             graph = reader.read()
         namespace.update(graph["values"])
         moved = {name: device for name, device in reader.read().items() if device in missed}
         if moved:
             sys.stderr.write(f"{devices.told(moved, 'in the notebook')}\n")
-        known = Known(reader.read(), namespace, payload, reader.buffers.places)
+        known = Known(reader.read(), namespace, payload, reader.buffers.origins)
     # Last, since all of the above may draw random numbers or set something.
     return Arrived(dict(namespace), known, Session(graph["session"], namespace, imports))
 
@@ -130,7 +145,7 @@ def _report(
     namespace: Namespace,
     output: Output,
     shown: displays.Displays,
-    place: Path,
+    store: results.Store,
 ) -> None:
     last = outcome.last
     if last is not None and not displays.comes_back(last):
@@ -140,21 +155,21 @@ def _report(
     try:
         session = {} if arrived.session is None else arrived.session.changes()
         result = results.collect(run, namespace, arrived.values, arrived.known, last, session)
-        stored = results.store(result, place)
+        stored = store.put(result)
     except Exception as error:  # noqa: BLE001  # e.g. no memory, no space on the disk
         error.add_note("while the cell's results were saved; the cell itself had ended")
         if outcome.error is not None:  # which is the one that the notebook raises
             traceback.print_exception(error)
         outcome = cell.Outcome(outcome.seconds, error=outcome.error or error)
         result = results.nothing()
-        stored = results.store(result, place)
+        stored = store.put(result)
     if last is not None and not result.last:
         _show(lambda: shown.show(last))
     if outcome.error is not None:
         output.emit("error", errors.record(outcome.error, run.filename, namespace, _ERROR_ROOM))
     output.flush_c()
     output.emit("end", {}, "stderr", last=True)
-    results.send(result, stored, outcome, output, place)
+    results.send(result, stored, outcome, output, store)
 
 
 def _show(show: Callable[[], object]) -> None:

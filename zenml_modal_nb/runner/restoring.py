@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from zenml_modal_nb.runner import blocks
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.graph import Unpickler
+from zenml_modal_nb.runner.shipment import Segment, Shipment
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 # Module and name of what cannot be found, and why → something in its place.
@@ -22,7 +23,8 @@ class Reader:
     """Restores the graphs that a `Writer` has added, in their order; use as a context manager.
 
     `known` are the writer's known objects, as this process has them. `stand_in` provides something in the place
-    of a class or function that does not exist here; without it the graph cannot be restored.
+    of a class or function that does not exist here; without it the graph cannot be restored. `shipment` has what
+    the file at a path lacks.
     Raises DamagedValuesError when the source is no values file.
     """
 
@@ -32,11 +34,12 @@ class Reader:
         namespace: Namespace,
         known: Sequence[object] = (),
         stand_in: StandIn | None = None,
+        shipment: Shipment | None = None,
     ) -> None:
         self._namespace = namespace
         self._stand_in = stand_in
         self._switch = _Switch()
-        self._stream, self.buffers = _opened(source)
+        self._stream, self.buffers = _opened(source, shipment)
         self._begin = self._stream.tell()
         self._known = len(known)
         self._unpickler = self._primed(known)
@@ -146,13 +149,19 @@ class _Objects:
 class Buffers:
     """The buffers of a file, one after the other; each is read when its array is restored."""
 
-    def __init__(self, source: memoryview | Path, extents: list[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        source: memoryview | Path,
+        extents: list[tuple[int, int]],
+        shipment: Shipment | None = None,
+    ) -> None:
         self._source = source
+        self._shipment = shipment
         self._file = source.open("rb", buffering=0) if isinstance(source, Path) else None
         self._extents = extents
         self.next = 0
-        # Of the memory made here: by ID, itself and where it comes from in the file.
-        self.places: dict[int, tuple[bytearray, int]] = {}
+        # Of the memory made here: by ID, itself and where it comes from, a place in the file or a segment.
+        self.origins: dict[int, tuple[bytearray, int | Segment]] = {}
 
     def take(self, *, borrowed: bool = False) -> Any:
         """Return the next buffer; one that is `borrowed` may be the source's own."""
@@ -163,15 +172,21 @@ class Buffers:
             return bytearray(piece) if piece.readonly and not borrowed else piece
         # One allocation per array: each is freed with its own array.
         buffer = bytearray(end - start)
+        view = memoryview(buffer)
+        segment = None if self._shipment is None else self._shipment.segments.get(start)
+        if segment is not None and segment.size == len(buffer):
+            assert self._shipment is not None
+            self._shipment.read_into(start, view)
+            self.origins[id(buffer)] = (buffer, segment)
+            return buffer
         assert self._file is not None
         self._file.seek(start)
-        view = memoryview(buffer)
         while view:  # one call reads 2 GiB at most
             count = self._file.readinto(view)
             if not count:
                 raise blocks.DamagedValuesError(f"{self._source.name} is cut short")
             view = view[count:]
-        self.places[id(buffer)] = (buffer, start)
+        self.origins[id(buffer)] = (buffer, start)
         return buffer
 
     def close(self) -> None:
@@ -180,7 +195,7 @@ class Buffers:
             self._file.close()
 
 
-def _opened(source: Source) -> tuple[BinaryIO, Buffers]:
+def _opened(source: Source, shipment: Shipment | None) -> tuple[BinaryIO, Buffers]:
     """Return a stream at the beginning of the graphs, and the buffers."""
     if isinstance(source, bytes | bytearray | memoryview):
         view = memoryview(source).cast("B")
@@ -188,11 +203,17 @@ def _opened(source: Source) -> tuple[BinaryIO, Buffers]:
         (start, end), *rest = blocks.extents(blocks.read_sizes(head, view.nbytes))
         return io.BytesIO(view[start:end]), Buffers(view, rest)
     path = Path(source)
+    if shipment is not None and 0 in shipment.segments:
+        shipment.fill(path, [0])
     file = path.open("rb")
     try:
         (start, _), *rest = blocks.extents(blocks.read_sizes(file, path.stat().st_size))
+        if shipment is not None:
+            # A buffer that is a segment is read from the volume straight into its memory.
+            buffers = {(begin, stop - begin) for begin, stop in rest}
+            shipment.fill(path, [at for at, s in shipment.segments.items() if (at, s.size) not in buffers])
         file.seek(start)
-        return file, Buffers(path, rest)
+        return file, Buffers(path, rest, shipment)
     except BaseException:
         file.close()
         raise

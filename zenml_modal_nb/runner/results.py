@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,9 @@ from zenml_modal_nb.runner.pickling import Values, Writer
 
 Failure = Callable[[Any], Exception | None]
 
+LARGE = (
+    32 << 20
+)  # bytes; what the filesystem API of a sandbox takes longer for than a volume, its commit included
 _INLINE_LIMIT = 4096  # bytes
 _FILE = "out/result.zmnb"
 _SEARCH_SECONDS = 1.0  # for the place, within a value, of what cannot travel
@@ -76,10 +80,10 @@ def collect(
     }
     delivery = _Delivery(named, tuple(changes), head, () if last is None else (last,))
     try:
-        values = _written(delivery, namespace, known)
+        values = _pickled(delivery, namespace, known)
     except Exception:  # noqa: BLE001  # pickling runs the objects' own code; below, each says its own reason
         delivery = _without_lost(delivery, namespace, known)
-        values = _written(delivery, namespace, known)
+        values = _pickled(delivery, namespace, known)
     return Result(values, tuple(delivery.named), delivery.lost, bool(delivery.last))
 
 
@@ -87,10 +91,10 @@ def nothing() -> Result:
     """Return the result of a cell of which nothing can be said."""
     none = Known((), {}, Path(), {})
     empty = _Delivery({}, (), {"changed": [], "deleted": [], "session": {}}, ())
-    return Result(_written(empty, {}, none), (), {}, False)
+    return Result(_pickled(empty, {}, none), (), {}, False)
 
 
-def _written(delivery: _Delivery, namespace: Namespace, known: Known) -> Values:
+def _pickled(delivery: _Delivery, namespace: Namespace, known: Known) -> Values:
     writer = Writer(namespace, known=known.shared, announced=delivery.named.values())
     memory = [change for change in delivery.changes if change.how == "memory"]
     others = [change for change in delivery.changes if change.how != "memory"]
@@ -148,15 +152,36 @@ def _changed_reason(value: Any, name: str, change: Change, error: Exception, kno
     return f"what the cell changed in it cannot come back: {place}{type(error).__name__}: {error}"[:300]
 
 
-def store(result: Result, directory: Path) -> dict[str, Any]:
-    """Put large values on the disk, safely; returns the fields that say where they are. Raises OSError."""
-    if result.values.size <= _INLINE_LIMIT:
-        return {"inline": base64.b64encode(bytes(result.values)).decode()}
-    return _stored(result.values, directory)
+class Store:
+    """Where a result waits to be read; made by `program`.
+
+    Very large ones go to our volume, if it is mounted, under a `name` of the run's own: a sandbox's files are read
+    more slowly than a volume's.
+    """
+
+    def __init__(self, directory: Path, volume: str | None, name: str) -> None:
+        self._directory = directory
+        self._volume = volume
+        self._name = name
+
+    def put(self, result: Result) -> dict[str, Any]:
+        """Put large values on a disk, safely; returns the fields that say where they are. Raises OSError."""
+        if result.values.size <= _INLINE_LIMIT:
+            return {"inline": base64.b64encode(bytes(result.values)).decode()}
+        return self.put_aside(result)
+
+    def put_aside(self, result: Result) -> dict[str, Any]:
+        """Put values of any size on a disk."""
+        if self._volume is not None and result.values.size >= LARGE:
+            try:
+                return {"volume": self._name, **_written(result.values, Path(self._volume, self._name))}
+            except OSError:  # e.g. no space there: the sandbox's own disk may have some
+                traceback.print_exc()
+        return {"file": _FILE, **_written(result.values, self._directory / _FILE)}
 
 
-def send(result: Result, place: dict[str, Any], outcome: Outcome, output: Output, directory: Path) -> None:
-    """Send the last frame of the run; `place` comes from `store`. Raises OSError."""
+def send(result: Result, place: dict[str, Any], outcome: Outcome, output: Output, store: Store) -> None:
+    """Send the last frame of the run; `place` comes from the `store`. Raises OSError."""
     fields: dict[str, Any] = {
         "ok": outcome.error is None,
         "seconds": round(outcome.seconds, 6),
@@ -169,16 +194,16 @@ def send(result: Result, place: dict[str, Any], outcome: Outcome, output: Output
         output.emit("result", {**fields, **place}, last=True)
     except frames.FrameTooLongError:  # a file holds the names too, and the first reasons tell enough
         few = {name[:80]: reason[:80] for name, reason in list(result.lost.items())[:40]}
-        place = place if "file" in place else _stored(result.values, directory)
+        place = store.put_aside(result) if "inline" in place else place
         output.emit("result", {**fields, "names": [], "lost": few, **place}, last=True)
 
 
-def _stored(values: Values, directory: Path) -> dict[str, Any]:
-    with (directory / _FILE).open("wb") as file:
+def _written(values: Values, path: Path) -> dict[str, Any]:
+    with path.open("wb") as file:
         values.write(file)
         file.flush()
         os.fsync(file.fileno())
-    return {"file": _FILE, "size": values.size, "sha256": values.sha256}
+    return {"size": values.size, "sha256": values.digest}
 
 
 def _reason(value: Any, name: str, failure: Failure) -> str | None:

@@ -43,6 +43,9 @@ class Creation:
 
         arguments = dict(self._launch.arguments)
         arguments["tags"] = {**arguments.get("tags", {}), RUN_TAG: self._launch.nonce}
+        volumes, variables = self._launch.mounts
+        arguments["volumes"] = {**arguments.get("volumes", {}), **volumes}
+        arguments["env"] = {**(arguments.get("env") or {}), **variables}
         creating = asyncio.create_task(
             modal.Sandbox.create.aio("python", "-u", "-c", BOOTSTRAP, self._launch.nonce, **arguments)
         )

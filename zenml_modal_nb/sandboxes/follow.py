@@ -20,6 +20,7 @@ from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes.channel import Channel, Text
 from zenml_modal_nb.sandboxes.creation import Creation
+from zenml_modal_nb.sandboxes.depot import why_not_shipped
 from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_followed
 from zenml_modal_nb.sandboxes.launch import Launch, send
 from zenml_modal_nb.sandboxes.loop import call, start
@@ -40,7 +41,7 @@ class Outcome:
     """What the runner delivered: the facts of its last frame, the verified values file, the error if any."""
 
     result: Frame
-    values: bytes
+    values: bytes | bytearray
     error: Frame | None
 
 
@@ -106,6 +107,7 @@ class Follower:
             await self._close()
 
     async def _create_and_follow(self) -> None:
+        await self._ship()
         self._sandbox = await self._creation.sandbox()
         self._meter.start()
         self._created.set_result(self._sandbox.object_id)
@@ -116,6 +118,15 @@ class Follower:
                 self._outcome.set_result(await run.outcome())
             finally:
                 await run.close()
+
+    async def _ship(self) -> None:
+        """Put what is large into our volume, before there is a sandbox that costs anything."""
+        if not self._launch.shipped:
+            return
+        try:
+            await self._launch.depot.ship(self._launch.shipped, self._emit)
+        except lost_contact() as error:
+            raise why_not_shipped(error) from error
 
     def _fail(self, error: Exception) -> None:
         for waited_for in (self._created, self._outcome):
@@ -160,7 +171,8 @@ class _Run:
             self._aside(self._read(reading))
         frame = await self._result
         await self._finish_stderr(frame.fields["stderr"])
-        return Outcome(frame, await read_values(self._sandbox, self._directory, frame), self._error)
+        values = await read_values(self._sandbox, self._directory, frame, self._launch.depot, self._emit)
+        return Outcome(frame, values, self._error)
 
     async def close(self) -> None:
         """Stop everything that goes on beside the result, and return when it has stopped."""
@@ -231,7 +243,7 @@ class _Run:
             reading.directory = self._directory
         self._emit(Started(self._sandbox.object_id, self._python))
         try:
-            await send(self._sandbox, self._launch, self._directory)
+            await send(self._sandbox, self._launch)
         except lost_contact(ValueError):  # ValueError: its standard input is closed
             if await self._sandbox.poll.aio() is None:
                 raise

@@ -2,43 +2,83 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import IO, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
-STDIN_LIMIT = 8 << 20  # bytes; larger parts go through the filesystem API, which streams
+from zenml_modal_nb.runner import digests
+
+if TYPE_CHECKING:
+    from zenml_modal_nb.sandboxes.depot import Depot
+
+STDIN_LIMIT = 8 << 20  # bytes of one run; what is larger waits for the sandbox in a volume
 _STDIN_CHUNK = 1 << 20  # bytes; the SDK buffers at most 2 MiB per drain on V1 sandboxes
 
-Block = bytes | bytearray | memoryview
+Piece = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Some of a part's bytes that lie next to each other.
+
+    `blocks` are the digests of its blocks in the volume; there are none if it goes through standard input.
+    """
+
+    pieces: tuple[Piece, ...] = field(repr=False)
+    size: int
+    blocks: tuple[str, ...] = ()
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The segment in the header."""
+        return {"size": self.size, **({"blocks": list(self.blocks)} if self.blocks else {})}
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One named piece of what a run needs; `blocks` are its bytes, never joined."""
+    """One named piece of what a run needs; its bytes are never joined."""
 
     name: str
-    blocks: tuple[Block, ...] = field(repr=False)
-    size: int
-    sha256: str
+    segments: tuple[Segment, ...]
 
     @classmethod
-    def of(cls, name: str, blocks: Sequence[Block]) -> Part:
-        """Measure and digest the blocks."""
-        digest = hashlib.sha256()
-        size = 0
-        for block in blocks:
-            digest.update(block)
-            size += memoryview(block).nbytes
-        return cls(name, tuple(blocks), size, digest.hexdigest())
+    def of(cls, name: str, pieces: Iterable[Piece]) -> Part:
+        """Cut a part into what goes through standard input and what is large: a large piece is a segment of its own.
+
+        So an array that has not changed has the same blocks as before, whatever is sent with it.
+        """
+        segments = list(_segments(pieces))
+        while sum(each.size for each in segments if not each.blocks) > STDIN_LIMIT:
+            largest = max((each for each in segments if not each.blocks), key=lambda each: each.size)
+            segments[segments.index(largest)] = _shipped(largest)
+        return cls(name, tuple(segments))
 
     @property
-    def via(self) -> str:
-        """How it travels: "stdin" or "file"."""
-        return "stdin" if self.size <= STDIN_LIMIT else "file"
+    def size(self) -> int:
+        """All of its bytes."""
+        return sum(each.size for each in self.segments)
+
+    @property
+    def sent(self) -> Iterator[Piece]:
+        """What goes through standard input."""
+        return (piece for each in self.segments if not each.blocks for piece in each.pieces)
+
+    @property
+    def shipped(self) -> tuple[Segment, ...]:
+        """What waits in the volume."""
+        return tuple(each for each in self.segments if each.blocks)
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The part in the header."""
+        digest = hashlib.sha256()
+        for piece in self.sent:
+            digest.update(piece)
+        segments = [each.entry for each in self.segments]
+        return {"name": self.name, "sha256": digest.hexdigest(), "segments": segments}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +91,51 @@ class Launch:
     python: str  # minor version that the values were pickled with, e.g. "3.11"
     grace: float  # seconds that the runner goes on without a client
     arguments: Mapping[str, Any] = field(repr=False)  # of modal.Sandbox.create; holds secrets
+    depot: Depot
+    large_results: bool = False  # whether large results are to be expected, though no input is large
     server: str = "Modal"  # who is asked for it, in the words of a sentence
 
     @property
     def header(self) -> bytes:
         """The header of the sandbox's standard input, with its length in front."""
-        parts = [{"name": p.name, "size": p.size, "sha256": p.sha256, "via": p.via} for p in self.parts]
+        parts = [part.entry for part in self.parts]
         text = json.dumps({"version": 1, "parts": parts, "run": dict(self.run)}).encode()
         return len(text).to_bytes(8, "big") + text
 
+    @property
+    def mounts(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """The volumes of ours that the sandbox is created with, and the variables that lead to them."""
+        return self.depot.mounts(shipped=bool(self.shipped), results=self.large_results or bool(self.shipped))
 
-async def send(sandbox: Any, launch: Launch, directory: str) -> None:
+    @property
+    def shipped(self) -> tuple[Segment, ...]:
+        """What waits in the volume for the sandbox."""
+        return tuple(segment for part in self.parts for segment in part.shipped)
+
+
+async def send(sandbox: Any, launch: Launch) -> None:
     """Write the header and the parts; called after the sandbox said hello, since stdin retries only for seconds."""
-    large = [part for part in launch.parts if part.via == "file"]
-    await _write_stdin(
-        sandbox, [launch.header, *(b for p in launch.parts if p.via == "stdin" for b in p.blocks)]
-    )
-    for part in large:
-        with tempfile.NamedTemporaryFile(prefix="zenml-modal-nb-") as spool:
-            # In a thread: a disk may be slow, and the background loop has other runs to follow meanwhile.
-            await asyncio.to_thread(_fill, spool, part.blocks)
-            await sandbox.filesystem.copy_from_local.aio(spool.name, f"{directory}/in/{part.name}")
+    await _write_stdin(sandbox, [launch.header, *(piece for part in launch.parts for piece in part.sent)])
 
 
-def _fill(file: IO[bytes], blocks: Sequence[Block]) -> None:
-    for block in blocks:
-        file.write(block)
-    file.flush()
+def _segments(pieces: Iterable[Piece]) -> Iterator[Segment]:
+    sized = ((piece, memoryview(piece).nbytes) for piece in pieces)
+    for large, group in groupby(sized, key=lambda each: each[1] >= digests.BLOCK):
+        if large:
+            yield from (_shipped(Segment((piece,), size)) for piece, size in group)
+            continue
+        run = list(group)
+        yield Segment(tuple(piece for piece, _ in run), sum(size for _, size in run))
 
 
-async def _write_stdin(sandbox: Any, blocks: Sequence[Block]) -> None:
+def _shipped(segment: Segment) -> Segment:
+    return replace(segment, blocks=tuple(digests.of_blocks(segment.pieces)))
+
+
+async def _write_stdin(sandbox: Any, pieces: Sequence[Piece]) -> None:
     pending = bytearray()
-    for block in blocks:
-        view = memoryview(block).cast("B")
+    for piece in pieces:
+        view = memoryview(piece).cast("B")
         for start in range(0, len(view), _STDIN_CHUNK):
             pending += view[start : start + _STDIN_CHUNK]
             if len(pending) >= _STDIN_CHUNK:

@@ -5,30 +5,40 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.events import Event
+from zenml_modal_nb.runner import digests
 from zenml_modal_nb.runner.frames import Frame
+from zenml_modal_nb.sandboxes.depot import RESULTS_PATH, Depot
 
 _TRIES = 4
 
 Bundle = Mapping[str, Any]  # by MIME type
 
 
-async def read_values(sandbox: Any, directory: str, frame: Frame) -> bytes:
-    """Return the values file of a `result` frame, inline or from its file; empty when nothing came back."""
+async def read_values(
+    sandbox: Any, directory: str, frame: Frame, depot: Depot, emit: Callable[[Event], None]
+) -> bytes | bytearray:
+    """Return the values file of a `result` frame, inline, from our volume or from its file; empty if nothing came."""
     inline = frame.fields.get("inline")
     if inline is not None:
         try:
             return base64.b64decode(inline, validate=True)
         except binascii.Error as error:
             raise SandboxError(f"The result arrived damaged ({error}). Run the cell again.") from None
-    if frame.fields.get("file") is None:
+    fields = frame.fields
+    name = fields.get("volume")
+    if name is not None:
+        found = await depot.fetch(sandbox, name, fields["size"], fields["sha256"], emit)
+        # A volume that does not show it in time: the sandbox itself does.
+        return await _read_file(sandbox, f"{RESULTS_PATH}/{name}", fields) if found is None else found
+    if fields.get("file") is None:
         return b""
-    return await _read_file(sandbox, directory, frame)
+    return await _read_file(sandbox, f"{directory}/{fields['file']}", fields)
 
 
 async def read_display(sandbox: Any, directory: str, frame: Frame) -> tuple[Bundle, Bundle]:
@@ -36,13 +46,14 @@ async def read_display(sandbox: Any, directory: str, frame: Frame) -> tuple[Bund
     fields = frame.fields
     if fields.get("data") is not None:
         return fields["data"], fields.get("metadata") or {}
-    bundle = json.loads(await _read_file(sandbox, directory, frame))
+    bundle = json.loads(await _read_file(sandbox, f"{directory}/{fields['file']}", fields))
     return dict(bundle["data"]), dict(bundle.get("metadata") or {})
 
 
-async def _read_file(sandbox: Any, directory: str, frame: Frame) -> bytes:
-    path, size, digest = f"{directory}/{frame.fields['file']}", frame.fields["size"], frame.fields["sha256"]
+async def _read_file(sandbox: Any, path: str, fields: Mapping[str, Any]) -> bytes:
     import modal
+
+    size, digest = fields["size"], fields["sha256"]
 
     for _ in range(_TRIES):
         try:
@@ -54,12 +65,8 @@ async def _read_file(sandbox: Any, directory: str, frame: Frame) -> bytes:
                 "What is as large stays at Modal in a volume (--volume)."
             ) from error
         # In a thread: the background loop has other runs to follow meanwhile.
-        if len(data) == size and await asyncio.to_thread(_digest, data) == digest:
+        if len(data) == size and await asyncio.to_thread(digests.of_content, [data]) == digest:
             return data
     raise SandboxError(
         f"{path} did not arrive whole in {_TRIES} attempts ({size} bytes). Run the cell again."
     )
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -190,19 +190,13 @@ class Sandboxed:
         self.process.stdout.close()
         self.process.stderr.close()
 
-    def input(self, via="stdin"):
+    def input(self):
         parts = [
-            {
-                "name": name,
-                "size": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "via": via if name != "runner.zip" else "stdin",
-            }
+            {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "segments": [{"size": len(data)}]}
             for name, data in self.parts.items()
         ]
         header = json.dumps({"version": 1, "parts": parts, "run": self.run}).encode()
-        sent = b"".join(data for name, data in self.parts.items() if via == "stdin" or name == "runner.zip")
-        return len(header).to_bytes(8, "big") + header + sent
+        return len(header).to_bytes(8, "big") + header + b"".join(self.parts.values())
 
     def hello(self):
         assert self._hello.wait(10)

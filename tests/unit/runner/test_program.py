@@ -52,20 +52,6 @@ def test_the_input_may_arrive_in_any_pieces():
         assert run.acknowledge() == 0
 
 
-def test_a_part_may_come_as_a_file_in_steps():
-    with Sandboxed("y = x", values={"x": list(range(9000))}, outputs=["y"]) as run:
-        run.hello()
-        path = run.directory / "in" / "payload.zmnb"
-        data = run.parts["payload.zmnb"]
-        path.write_bytes(data[:-1] + b"?")  # the right size, not yet the right content
-        run.process.stdin.write(run.input(via="file"))
-        run.process.stdin.flush()
-        path.write_bytes(data)
-        run.wait()
-        assert run.values()["values"] == {"y": list(range(9000))}
-        assert run.acknowledge() == 0
-
-
 def test_a_damaged_part_ends_the_process_and_says_which():
     with Sandboxed("") as run:
         run.hello()

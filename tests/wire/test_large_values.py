@@ -1,0 +1,145 @@
+"""Large values on their way to a sandbox and back, through our volume, as the real SDK and a real server do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import modal
+import numpy
+import pytest
+from followed import BACKENDS, Followed, Modal, strict_modal
+
+from zenml_modal_nb.emulator.faults import LateCommits, Latency, Unavailable
+from zenml_modal_nb.events import Reason, Transfer
+from zenml_modal_nb.sandboxes.depot import RESULTS_VOLUME, SHIPMENTS_VOLUME
+from zenml_modal_nb.sandboxes.ending import RunEndedError
+
+BLOCK = 8 << 20
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Modal]:
+    with strict_modal() as place:
+        yield place
+
+
+@pytest.fixture(params=["V1", "V2"])
+def backend(request: pytest.FixtureRequest) -> dict[str, str]:
+    return BACKENDS[request.param]
+
+
+def blocks(place: Modal) -> dict[str, float]:
+    """What waits in the volume: names of blocks, and when each was sent."""
+    volume = modal.Volume.from_name(SHIPMENTS_VOLUME, environment_name="local", client=place.client)
+    return {each.path: each.mtime for each in volume.listdir("/followed")}
+
+
+def results(place: Modal) -> list[str]:
+    volume = modal.Volume.from_name(RESULTS_VOLUME, environment_name="local", client=place.client)
+    return [each.path for each in volume.listdir("/followed")]
+
+
+def finished(run: Followed) -> dict[str, Any]:
+    named, _ = run.begin().values()
+    assert run.gone()
+    return named
+
+
+def test_a_large_input_arrives_and_a_large_result_comes_back(place: Modal, backend: dict[str, str]) -> None:
+    data = numpy.random.default_rng(1).random(5_000_000)  # 40 MB: four blocks and a part of one
+    run = place.follow("twice = data * 2", values={"data": data}, outputs=("twice",), **backend)
+    twice = finished(run)["twice"]
+    assert (twice == data * 2).all()
+    assert twice.flags.writeable
+    assert results(place) == []
+
+
+def test_what_is_there_is_not_sent_again(place: Modal) -> None:
+    data = numpy.random.default_rng(2).random(5_000_000)
+    finished(place.follow("s = data.sum()", values={"data": data}, outputs=("s",)))
+    before = blocks(place)
+    # Another cell, another variable, beside another value: the same bytes.
+    named = finished(place.follow("s = x.sum() + y", values={"x": data, "y": 1.0}, outputs=("s",)))
+    assert named["s"] == data.sum() + 1
+    assert blocks(place) == before
+    data[0] = 7  # in one block of five
+    finished(place.follow("s = data.sum()", values={"data": data}, outputs=("s",)))
+    assert len(blocks(place)) == len(before) + 1
+
+
+@pytest.mark.parametrize(
+    ("make", "check"),
+    [
+        ("list(range(4_000_000))", "sum(value)"),
+        ("{'a': b'x' * 20_000_000, 'b': bytearray(20_000_000)}", "[len(value['a']), value['b'][-1]]"),
+        ("[numpy.full(150_000, n) for n in range(20)]", "[int(each.sum()) for each in value]"),
+        ("[numpy.full(2_000_000, n) for n in range(3)] + ['small']", "[int(value[2][5]), value[3]]"),
+        ("numpy.zeros(4_000_000)", "[value.shape[0], float(value[-1])]"),
+    ],
+    ids=["a long list", "bytes", "many arrays", "large and small", "zeros"],
+)
+def test_every_kind_of_large_value_arrives(place: Modal, make: str, check: str) -> None:
+    value = eval(make)
+    run = place.follow(f"import numpy\nfound = {check}", values={"value": value}, outputs=("found",))
+    assert finished(run)["found"] == eval(check)
+
+
+def test_a_large_array_that_is_changed_in_place_is_changed_here(place: Modal) -> None:
+    data, other = numpy.zeros(5_000_000), numpy.ones(5_000_000)
+    run = place.follow("data[4_999_999] = other.sum()", values={"data": data, "other": other})
+    run.begin().values()
+    assert data[4_999_999] == 5_000_000
+    assert run.outcome().result.fields["size"] < 2 * data.nbytes  # the other one has not come back
+
+
+def test_nothing_of_ours_is_in_a_cells_environment(place: Modal) -> None:
+    run = place.follow(
+        "import os\nours = [k for k in os.environ if k.startswith('ZENML_MODAL')]",
+        values={"data": numpy.ones(2_000_000)},
+        outputs=("ours",),
+    )
+    assert finished(run)["ours"] == []
+
+
+def test_a_large_result_comes_back_without_a_large_input_too(place: Modal, backend: dict[str, str]) -> None:
+    source = "import numpy\ndata = numpy.arange(5_000_000.0)"
+    run = place.follow(source, outputs=("data",), large_results=True, **backend)
+    assert (finished(run)["data"] == numpy.arange(5_000_000.0)).all()
+
+
+def test_a_result_whose_commit_is_late_is_waited_for(place: Modal) -> None:
+    with place.fault(LateCommits(seconds=1.0)):
+        source = "import numpy\ndata = numpy.arange(5_000_000.0)"
+        run = place.follow(source, outputs=("data",), large_results=True)
+        assert (finished(run)["data"] == numpy.arange(5_000_000.0)).all()
+
+
+def test_a_transfer_that_takes_long_is_told(place: Modal) -> None:
+    data = numpy.random.default_rng(3).random(5_000_000)
+    with place.fault(Latency(milliseconds=700, call="VolumePutFiles2")):
+        run = place.follow("pass", values={"data": data})
+        finished(run)
+    told = [event for event in run.events if isinstance(event, Transfer)]
+    assert [event.direction for event in told] == ["sending"] * len(told)
+    assert told[-1].done == told[-1].total == data.nbytes
+    assert [event.done for event in told] == sorted(event.done for event in told)
+
+
+def test_a_volume_that_refuses_ends_the_run_before_anything_is_started(place: Modal) -> None:
+    data = numpy.random.default_rng(4).random(2_000_000)
+    with place.fault(Unavailable("VolumePutFiles2", times=20)):
+        run = place.follow("pass", values={"data": data}).begin()
+        error = run.follower._outcome.exception(60)
+    assert "large inputs could not be put into the volume" in str(error)
+    assert run.gone()
+
+
+def test_a_run_that_is_stopped_while_it_sends_starts_nothing(place: Modal) -> None:
+    data = numpy.random.default_rng(5).random(20_000_000)
+    with place.fault(Latency(milliseconds=600, call="VolumePutFiles2")):
+        run = place.follow("pass", values={"data": data}).begin()
+        run.until(lambda events: any(isinstance(event, Transfer) for event in events))
+        run.follower.stop(Reason.STOPPED)
+        assert isinstance(run.follower._outcome.exception(60), RunEndedError)
+    assert run.gone()

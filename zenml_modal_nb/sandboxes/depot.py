@@ -1,0 +1,201 @@
+"""Our volumes at Modal: large values wait in one for their sandbox, large results in the other for the notebook.
+
+What is sent lies there in blocks of 8 MiB, each under its SHA-256: what is there already is not sent again, from
+whichever variable, run or kernel it comes. A block that nobody has sent for a week is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.events import Direction, Event, Transfer
+from zenml_modal_nb.runner import digests
+from zenml_modal_nb.runner.shipment import RESULTS, SHIPPED
+from zenml_modal_nb.sandboxes.launch import Segment
+from zenml_modal_nb.sandboxes.reading import lost_contact
+
+logger = logging.getLogger(__name__)
+
+# Two in each Modal environment: a sandbox can mount a volume at one path only.
+SHIPMENTS_VOLUME, RESULTS_VOLUME = "zenml-modal-nb-shipments", "zenml-modal-nb-results"
+RESULTS_PATH = "/mnt/zenml-modal-nb/results"
+_SHIPPED_PATH = "/mnt/zenml-modal-nb/shipped"
+_DAY = 86_400.0  # seconds
+_EXPIRY = 7 * _DAY
+_RENEWAL = 6 * _DAY  # a block of that age is sent again: one that a run needs must not expire before it
+_MOST_REMOVED = 256  # blocks by one run
+_FIRST_BATCH, _LARGEST_BATCH = 4, 64  # blocks sent at once
+_BATCH_SECONDS = 1.0  # that a batch should take: progress is told after each
+_QUIET = 1.0  # seconds before a transfer is worth telling
+_PAUSE = 0.25  # seconds between two things told
+_COMMIT_SECONDS = 30.0  # that a result may take to be there: commits are not instant
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Depot:
+    """A notebook's part of the volumes; made by the step operator, used by the run's follower."""
+
+    client: Any
+    environment: str | None
+    directory: str  # the notebook's
+
+    def mounts(self, *, shipped: bool, results: bool) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return what a sandbox is created with: volumes by path, and the variables that name the paths to the runner.
+
+        A mount path is a path in a container; on the local Modal API only variables lead there.
+        """
+        volumes, variables = {}, {}
+        if shipped:
+            volume = self._volume(SHIPMENTS_VOLUME)
+            volumes[_SHIPPED_PATH] = volume.with_mount_options(read_only=True, sub_path=self._path())
+            variables[SHIPPED] = _SHIPPED_PATH
+        if results:
+            volumes[RESULTS_PATH] = self._volume(RESULTS_VOLUME).with_mount_options(sub_path=self._path())
+            variables[RESULTS] = RESULTS_PATH
+        return volumes, variables
+
+    async def ship(self, segments: Iterable[Segment], emit: Callable[[Event], None]) -> None:
+        """Put segments into their volume, as far as they are not there; raises Modal's errors."""
+        wanted = {
+            name: block
+            for segment in segments
+            for name, block in zip(segment.blocks, digests.split(segment.pieces), strict=True)
+        }
+        volume = self._volume(SHIPMENTS_VOLUME)
+        await volume.hydrate.aio()
+        there = await self._blocks(volume)
+        now = time.time()
+        missing = {name: block for name, block in wanted.items() if now - there.get(name, 0.0) > _RENEWAL}
+        told = Told(emit, "sending", sum(part.nbytes for block in missing.values() for part in block))
+        names = list(missing)
+        size = _FIRST_BATCH
+        while names:
+            batch, names = names[:size], names[size:]
+            began = time.monotonic()
+            async with volume.batch_upload(force=True) as upload:
+                for name in batch:
+                    upload.put_file(_InMemory(missing[name]), self._path(name))
+            took = max(time.monotonic() - began, 0.001)
+            size = max(_FIRST_BATCH, min(_LARGEST_BATCH, round(len(batch) / took * _BATCH_SECONDS)))
+            told.advance(sum(part.nbytes for name in batch for part in missing[name]))
+        expired = [name for name, sent in there.items() if now - sent > _EXPIRY and name not in wanted]
+        for name in expired[:_MOST_REMOVED]:
+            await self._remove(volume, self._path(name))
+
+    async def fetch(
+        self, sandbox: Any, name: str, size: int, digest: str, emit: Callable[[Event], None]
+    ) -> bytearray | None:
+        """Read and remove a result; None when the volume does not show it in time. Raises Modal's errors."""
+        await _commit(sandbox)
+        path = self._path(name)
+        volume = self._volume(RESULTS_VOLUME)
+        until, pause = time.monotonic() + _COMMIT_SECONDS, _SHORTEST_PAUSE
+        while (found := await _read(volume, path, size, digest, Told(emit, "collecting", size))) is None:
+            if time.monotonic() > until:
+                return None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        await self._remove(volume, path)
+        return found
+
+    def _volume(self, name: str) -> Any:
+        import modal
+
+        return modal.Volume.from_name(
+            name, create_if_missing=True, version=2, environment_name=self.environment, client=self.client
+        )
+
+    def _path(self, *parts: str) -> str:
+        return "/".join(("", self.directory, *parts))
+
+    async def _blocks(self, volume: Any) -> Mapping[str, float]:
+        """The blocks that are there, and when each was sent."""
+        import modal
+
+        try:
+            return {
+                entry.path.rpartition("/")[2]: float(entry.mtime)
+                async for entry in volume.iterdir.aio(self._path(), recursive=False)
+            }
+        except (modal.exception.NotFoundError, FileNotFoundError):
+            return {}
+
+    async def _remove(self, volume: Any, path: str) -> None:
+        try:
+            await volume.remove_file.aio(path)
+        except lost_contact(FileNotFoundError) as error:
+            logger.debug("%s could not be removed from our volume: %r", path, error)
+
+
+class Told:
+    """Tells how far a transfer is, if it takes long enough to be noticed."""
+
+    def __init__(self, emit: Callable[[Event], None], direction: Direction, total: int) -> None:
+        self._emit = emit
+        self._direction = direction
+        self._total = total
+        self._done = 0
+        self._next = time.monotonic() + _QUIET
+
+    def advance(self, size: int) -> None:
+        """Take note of some more bytes."""
+        self._done += size
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PAUSE
+            self._emit(Transfer(self._direction, self._done, self._total))
+
+
+class _InMemory:
+    """A block as the SDK takes it: a file without a descriptor, whose content it copies as it needs it."""
+
+    def __init__(self, parts: Sequence[memoryview]) -> None:
+        self._parts = parts
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("this file is in memory")
+
+    def getbuffer(self) -> bytes | memoryview:
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+async def _commit(sandbox: Any) -> None:
+    """Ask the mount to show others what the runner has written; without it that happens within seconds, too."""
+    try:
+        process = await sandbox.exec.aio("sync", RESULTS_PATH)
+        await process.wait.aio()
+    except lost_contact() as error:  # e.g. an image without that program
+        logger.debug("The results of %s were not committed at once: %r", sandbox.object_id, error)
+
+
+async def _read(volume: Any, path: str, size: int, digest: str, told: Told) -> bytearray | None:
+    content = bytearray(size)
+    position = 0
+    try:
+        async for chunk in volume.read_file.aio(path):
+            if position + len(chunk) > size:
+                return None
+            content[position : position + len(chunk)] = chunk
+            position += len(chunk)
+            told.advance(len(chunk))
+    except FileNotFoundError:
+        return None
+    # In a thread: the background loop has other runs to follow meanwhile.
+    if position == size and await asyncio.to_thread(digests.of_content, [content]) == digest:
+        return content
+    return None
+
+
+def why_not_shipped(error: Exception) -> SandboxError:
+    """Return what a user reads when the volume refuses."""
+    return SandboxError(
+        f"The cell's large inputs could not be put into the volume {SHIPMENTS_VOLUME} at Modal: {error}. Nothing was started. "
+        "Run the cell again, or send less: --in NAMES chooses the variables that are sent."
+    )
