@@ -96,7 +96,7 @@ def sandbox(cell: str, directory: Path) -> None:
         objects = reader.read()
         restoring = time.perf_counter() - began
         began = time.perf_counter()
-        known = Known(objects, namespace, directory / "payload", reader.buffers.places)
+        known = Known(objects, namespace, directory / "payload", reader.buffers.origins)
     looking = time.perf_counter() - began
     arrived = dict(namespace)
     exec(cell, namespace)

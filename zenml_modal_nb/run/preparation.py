@@ -22,7 +22,7 @@ from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
-from zenml_modal_nb.runner import pickling, session
+from zenml_modal_nb.runner import digests, pickling, session
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
@@ -78,6 +78,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     state = session.take()
     packed = pack(needed, namespace, captured.submodules, state)
     values = packed.values
+    seen = digests.Seen()
     environment, ephemeral = _environment(request)
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
     name = request.name or analyzed.default_name
@@ -107,8 +108,11 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
             references=captured.references,
         ),
         inputs=captured.values,
-        digests={name: pickling.dump(value, namespace).digest for name, value in captured.values.items()},
-        parts=_parts(analyzed, values),
+        digests={
+            name: seen.of_content(pickling.dump(value, namespace).pieces)
+            for name, value in captured.values.items()
+        },
+        parts=_parts(analyzed, values, seen),
         known=packed.known,
         session=state,
         run=run,
@@ -167,10 +171,10 @@ def _sources(definitions: Iterable[object]) -> dict[str, str]:
     return {file: text for file, text in texts.items() if text}
 
 
-def _parts(analyzed: AnalyzedCell, values: pickling.Values) -> tuple[Part, ...]:
+def _parts(analyzed: AnalyzedCell, values: pickling.Values, seen: digests.Seen) -> tuple[Part, ...]:
     parts = [
         Part.of("runner.zip", [runner_archive()]),
-        Part.of("payload.zmnb", values.pieces),
+        Part.of("payload.zmnb", values.pieces, seen),
     ]
     local = modules_archive(analyzed.requirements.by_value_modules)
     if local is not None:

@@ -196,6 +196,6 @@ async def _read(volume: Any, path: str, size: int, digest: str, told: Told) -> b
 def why_not_shipped(error: Exception) -> SandboxError:
     """Return what a user reads when the volume refuses."""
     return SandboxError(
-        f"The cell's large inputs could not be put into the volume {SHIPMENTS_VOLUME} at Modal: {error}. Nothing was started. "
-        "Run the cell again, or send less: --in NAMES chooses the variables that are sent."
+        f"The cell's large inputs could not be put into the volume {SHIPMENTS_VOLUME} at Modal: {error}. "
+        "Nothing was started. Run the cell again, or send less: --in NAMES chooses the variables that are sent."
     )

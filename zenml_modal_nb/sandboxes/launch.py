@@ -45,15 +45,16 @@ class Part:
     segments: tuple[Segment, ...]
 
     @classmethod
-    def of(cls, name: str, pieces: Iterable[Piece]) -> Part:
+    def of(cls, name: str, pieces: Iterable[Piece], seen: digests.Seen | None = None) -> Part:
         """Cut a part into what goes through standard input and what is large: a large piece is a segment of its own.
 
         So an array that has not changed has the same blocks as before, whatever is sent with it.
         """
-        segments = list(_segments(pieces))
+        seen = seen or digests.Seen()
+        segments = list(_segments(pieces, seen))
         while sum(each.size for each in segments if not each.blocks) > STDIN_LIMIT:
             largest = max((each for each in segments if not each.blocks), key=lambda each: each.size)
-            segments[segments.index(largest)] = _shipped(largest)
+            segments[segments.index(largest)] = _shipped(largest, seen)
         return cls(name, tuple(segments))
 
     @property
@@ -118,18 +119,18 @@ async def send(sandbox: Any, launch: Launch) -> None:
     await _write_stdin(sandbox, [launch.header, *(piece for part in launch.parts for piece in part.sent)])
 
 
-def _segments(pieces: Iterable[Piece]) -> Iterator[Segment]:
+def _segments(pieces: Iterable[Piece], seen: digests.Seen) -> Iterator[Segment]:
     sized = ((piece, memoryview(piece).nbytes) for piece in pieces)
     for large, group in groupby(sized, key=lambda each: each[1] >= digests.BLOCK):
         if large:
-            yield from (_shipped(Segment((piece,), size)) for piece, size in group)
+            yield from (_shipped(Segment((piece,), size), seen) for piece, size in group)
             continue
         run = list(group)
         yield Segment(tuple(piece for piece, _ in run), sum(size for _, size in run))
 
 
-def _shipped(segment: Segment) -> Segment:
-    return replace(segment, blocks=tuple(digests.of_blocks(segment.pieces)))
+def _shipped(segment: Segment, seen: digests.Seen) -> Segment:
+    return replace(segment, blocks=tuple(seen.of_blocks(segment.pieces)))
 
 
 async def _write_stdin(sandbox: Any, pieces: Sequence[Piece]) -> None:

@@ -17,7 +17,7 @@ import cloudpickle
 import zenml_modal_nb.runner
 from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.packaging.returned import restore
-from zenml_modal_nb.runner import frames, pickling
+from zenml_modal_nb.runner import digests, frames, pickling
 from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
 
 NONCE = "0123456789abcdef"
@@ -190,13 +190,14 @@ class Sandboxed:
         self.process.stdout.close()
         self.process.stderr.close()
 
-    def input(self):
+    def input(self, *more):
+        """The bytes of the standard input; `more` are a further part's entry in the header and its bytes."""
         parts = [
             {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "segments": [{"size": len(data)}]}
             for name, data in self.parts.items()
-        ]
+        ] + list(more[:1])
         header = json.dumps({"version": 1, "parts": parts, "run": self.run}).encode()
-        return len(header).to_bytes(8, "big") + header + b"".join(self.parts.values())
+        return len(header).to_bytes(8, "big") + header + b"".join([*self.parts.values(), *more[1:]])
 
     def hello(self):
         assert self._hello.wait(10)
@@ -264,7 +265,7 @@ class Sandboxed:
             data = base64.b64decode(fields["inline"])
         else:
             data = self.file or (self.directory / fields["file"]).read_bytes()
-            assert (len(data), hashlib.sha256(data).hexdigest()) == (fields["size"], fields["sha256"])
+            assert (len(data), digests.of_content([data])) == (fields["size"], fields["sha256"])
         return restore(data, self.namespace, self.known)
 
 

@@ -1,5 +1,6 @@
 """The real bootstrap and program in a process that can import nothing of ours but what it is sent."""
 
+import hashlib
 import os
 import random
 import signal
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sandboxed import CELL, NONCE, Sandboxed, ran
 
-from zenml_modal_nb.runner import frames
+from zenml_modal_nb.runner import digests, frames
 from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
 
 
@@ -49,6 +50,27 @@ def test_the_input_may_arrive_in_any_pieces():
             data = data[size:]
         run.wait()
         assert run.values()["values"] == {"y": 70_000}
+        assert run.acknowledge() == 0
+
+
+def test_what_waits_in_a_volume_may_be_late_and_is_verified(tmp_path):
+    block, rest = os.urandom(digests.BLOCK), os.urandom(1000)
+    environment = {"ZENML_MODAL_NB_SHIPPED": str(tmp_path)}
+    with Sandboxed("y = open(path, 'rb').read()", values={}, environment=environment, outputs=["y"]) as run:
+        run.hello()
+        names = digests.of_blocks([block + rest])
+        segments = [{"size": 3}, {"size": len(block + rest), "blocks": names}, {"size": 2}]
+        run.parts = {"runner.zip": run.parts["runner.zip"]}
+        run.run["source"] = f"y = open({str(run.directory / 'in' / 'data')!r}, 'rb').read()"
+        check = hashlib.sha256(b"abcde").hexdigest()
+        (tmp_path / names[0]).write_bytes(block[:-1] + b"?")  # the right size, not yet the right content
+        run.process.stdin.write(run.input({"name": "data", "sha256": check, "segments": segments}, b"abcde"))
+        run.process.stdin.flush()
+        run.expect(lambda: "begin" in run.stdout.kinds())
+        (tmp_path / names[1]).write_bytes(rest)
+        (tmp_path / names[0]).write_bytes(block)
+        run.wait()
+        assert run.values()["values"] == {"y": b"abc" + block + rest + b"de"}
         assert run.acknowledge() == 0
 
 

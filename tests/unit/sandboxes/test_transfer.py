@@ -13,8 +13,10 @@ import pytest
 
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.runner.frames import Frame
-from zenml_modal_nb.sandboxes import launch, transfer
-from zenml_modal_nb.sandboxes.launch import Launch, Part
+from zenml_modal_nb.sandboxes import transfer
+from zenml_modal_nb.sandboxes.depot import Depot
+
+DEPOT = Depot(None, None, "notebook")
 
 
 def frame(data: bytes) -> Frame:
@@ -25,14 +27,7 @@ def frame(data: bytes) -> Frame:
 def sandbox(**calls: Any) -> Any:
     return SimpleNamespace(
         filesystem=SimpleNamespace(**{name: SimpleNamespace(aio=call) for name, call in calls.items()}),
-        stdin=SimpleNamespace(
-            write=lambda data: None, write_eof=lambda: None, drain=SimpleNamespace(aio=nothing)
-        ),
     )
-
-
-async def nothing(*_: Any) -> None:
-    pass
 
 
 def test_a_result_that_is_too_large_to_be_read_is_told_with_what_to_do() -> None:
@@ -40,7 +35,7 @@ def test_a_result_that_is_too_large_to_be_read_is_told_with_what_to_do() -> None
         raise modal.exception.SandboxFilesystemFileTooLargeError(f"5368709121 bytes: {path}")
 
     with pytest.raises(SandboxError, match=r"5368709121 bytes.*--out") as told:
-        asyncio.run(transfer.read_values(sandbox(read_bytes=refuse), "/tmp/run", frame(b"x")))
+        asyncio.run(transfer.read_values(sandbox(read_bytes=refuse), "/tmp/run", frame(b"x"), DEPOT, print))
     assert "lost contact" not in str(told.value)
 
 
@@ -49,36 +44,16 @@ def test_a_large_result_is_verified_beside_the_loop(monkeypatch: pytest.MonkeyPa
     threads: list[threading.Thread] = []
     known = hashlib.sha256
 
-    def digest(content: bytes) -> Any:
+    def digest(*content: bytes) -> Any:
         threads.append(threading.current_thread())
-        return known(content)
+        return known(*content)
 
     async def read(path: str) -> bytes:
         return data
 
     wanted = frame(data)
     monkeypatch.setattr(hashlib, "sha256", digest)
-    assert asyncio.run(transfer.read_values(sandbox(read_bytes=read), "/tmp/run", wanted)) is data
-    assert threading.main_thread() not in threads
-
-
-def test_a_large_input_is_written_to_disk_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: list[threading.Thread] = []
-
-    class Blocks(tuple[bytes, ...]):
-        def __iter__(self) -> Any:
-            threads.append(threading.current_thread())
-            return super().__iter__()
-
-    sent: list[bytes] = []
-
-    async def copy(local: str, remote: str) -> None:
-        with open(local, "rb") as file:
-            sent.append(file.read())
-
-    monkeypatch.setattr(launch, "STDIN_LIMIT", 2)
-    part = Part("payload.zmnb", Blocks((b"ab", b"cd")), 4, "")
-    asked = Launch("n", (part,), {}, "3.11", 1.0, {})
-    asyncio.run(launch.send(sandbox(copy_from_local=copy), asked, "/tmp/run"))
-    assert sent == [b"abcd"]
+    assert (
+        asyncio.run(transfer.read_values(sandbox(read_bytes=read), "/tmp/run", wanted, DEPOT, print)) is data
+    )
     assert threading.main_thread() not in threads

@@ -1,0 +1,132 @@
+"""How fast a large array gets to a sandbox and back; prints figures, asserts nothing.
+
+In one run, on one local Modal API: a plain copy of a file, the raw SDK's own put and get of a volume, a cell's way in and
+out (the time of a cell with the array less that of one without), the same array a second time, and ipyparallel's push
+and pull. Give the array's size in MB, 1000 by default, and the repetitions, 3 by default.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "wire"))
+
+import modal
+import numpy as np
+from followed import Followed, Modal, strict_modal
+
+TINY = np.arange(8.0)
+
+
+def timed(act: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+def cell(place: Modal, source: str, value: Any, outputs: tuple[str, ...] = ()) -> Callable[[], None]:
+    """A cell from its packaging to its verified and restored result."""
+
+    def act() -> None:
+        run: Followed = place.follow(
+            source, values={"x": value}, outputs=outputs, large_results=True, cpu=2.0
+        )
+        run.begin().values()
+        assert run.gone()
+
+    return act
+
+
+def raw(place: Modal, array: Any, directory: Path) -> tuple[float, float]:
+    """The raw SDK: an array saved, put into a volume; got from it, loaded. Without saving and loading, that is."""
+    volume = modal.Volume.from_name(
+        f"raw-{os.urandom(4).hex()}",
+        create_if_missing=True,
+        version=2,
+        environment_name="local",
+        client=place.client,
+    )
+    path = directory / "array.npy"
+    np.save(path, array)
+
+    def put() -> None:
+        with volume.batch_upload() as batch:
+            batch.put_file(path, "/array.npy")
+
+    def get() -> None:
+        with (directory / "back.npy").open("wb") as file:
+            for chunk in volume.read_file("/array.npy"):
+                file.write(chunk)
+
+    return timed(put), timed(get)
+
+
+def ipyparallel(array: Any, repetitions: int) -> tuple[float, float]:
+    """Push and pull of an engine on this machine."""
+    import ipyparallel
+
+    with ipyparallel.Cluster(n=1, log_level=40) as clients:
+        engine = clients[0]
+        engine.push({"warm": TINY}, block=True)
+        pushes = [timed(lambda: engine.push({"x": array}, block=True)) for _ in range(repetitions)]
+        pulls = [timed(lambda: engine.pull("x", block=True)) for _ in range(repetitions)]
+    return statistics.median(pushes), statistics.median(pulls)
+
+
+def main() -> None:
+    """Measure and print."""
+    megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    repetitions = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    gigabytes = megabytes / 1000
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, seconds: float) -> None:
+        found.setdefault(name, []).append(seconds)
+
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as made,
+        strict_modal(log_retention=1 << 20, read_delay=0.0, read_size=1 << 20) as place,
+    ):
+        cell(place, "pass", TINY)()
+        for number in range(repetitions):
+            array = np.random.default_rng(number).random(megabytes * 125_000)
+            directory = Path(made)
+            put, get = raw(place, array, directory)
+            note(
+                "plain copy of a file",
+                timed(lambda: shutil.copyfile(directory / "array.npy", directory / "copy")),
+            )
+            note("raw SDK, volume put", put)
+            note("raw SDK, volume get", get)
+            alone = timed(cell(place, "pass", TINY))
+            note("a cell without it", alone)
+            note("a cell, array in", timed(cell(place, "pass", array)) - alone)
+            note("a cell, the same array again", timed(cell(place, "pass", array)) - alone)
+            make = f"import numpy as np\ny = np.random.default_rng({number}).random({megabytes * 125_000})"
+            making = timed(lambda: np.random.default_rng(number).random(megabytes * 125_000))  # noqa: B023
+            note("a cell, array out", timed(cell(place, make, TINY, ("y",))) - alone - making)
+        push, pull = ipyparallel(array, repetitions)
+        note("ipyparallel, push", push)
+        note("ipyparallel, pull", pull)
+
+    print(f"{megabytes} MB, medians of {repetitions}")
+    medians = {name: statistics.median(seconds) for name, seconds in found.items()}
+    for name, seconds in medians.items():
+        rate = "" if name == "a cell without it" else f"{gigabytes / seconds:6.2f} GB/s"
+        print(f"  {name:<30} {seconds:7.3f} s {rate}")
+    into, out = medians["a cell, array in"], medians["a cell, array out"]
+    print(f"  in, as a share of the raw SDK's put   {medians['raw SDK, volume put'] / into:5.2f}")
+    print(f"  out, as a share of the raw SDK's get  {medians['raw SDK, volume get'] / out:5.2f}")
+
+
+if __name__ == "__main__":
+    main()
