@@ -17,6 +17,7 @@ from zenml_modal_nb.events import (
     Progress,
     Stopped,
     Stream,
+    Transfer,
 )
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.ansi import Sieve, clean
@@ -64,7 +65,7 @@ class NotebookRenderer:
             case Display(data=data, metadata=metadata):
                 self._batch.flush()  # in order with what was printed before it
                 self._publisher.display(data, metadata, None, update=False)
-            case Cost() | Building():
+            case Cost() | Building() | Transfer():
                 if self._clock() - self._shown_at >= self._pause():
                     self._draw()
             case Finished() | Failed() | Stopped():

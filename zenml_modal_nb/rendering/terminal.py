@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Progress, Stopped
+from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Progress, Stopped, Transfer
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.ansi import uncoloured
 from zenml_modal_nb.rendering.plain import PlainRenderer
@@ -42,6 +42,8 @@ class TerminalRenderer:
         if isinstance(event, Finished | Failed | Stopped):
             self._publisher.stream("stdout", _NO_COLOUR)
         self._lines.show(event)
+        if isinstance(event, Transfer):
+            self._draw(self._state())
 
     def _state(self) -> str:
         panel = self._lines.panel

@@ -20,6 +20,7 @@ from zenml_modal_nb.events import (
     Started,
     Stopped,
     Target,
+    Transfer,
     Waiting,
 )
 from zenml_modal_nb.rendering.choice import choose
@@ -47,6 +48,18 @@ class Terminal(io.StringIO):
 def play(renderer: Renderer, *events: Event) -> None:
     for event in events:
         renderer.show(event)
+
+
+def test_a_transfer_is_one_line_of_a_log_file_and_moves_in_a_terminal(on_modal: Target) -> None:
+    transfers = [Transfer("sending", part << 20, 400 << 20) for part in (100, 200, 400)]
+    out, err, terminal = io.StringIO(), io.StringIO(), Terminal()
+    play(choose(None, stdout=out, stderr=err, environ={}), Queued(on_modal), *transfers, Waiting())
+    play(choose(None, stdout=terminal, stderr=terminal, environ={}), Queued(on_modal), *transfers)
+    assert [line.partition("] ")[2] for line in out.getvalue().splitlines()][-2:] == [
+        "sending 100 MiB of 400 MiB (25 %)",
+        "waiting for a sandbox",
+    ]
+    assert "sending 400 MiB of 400 MiB (100 %)" in terminal.screen()[-1]
 
 
 def test_a_log_file_holds_each_state_once_the_log_and_the_footer(

@@ -1,0 +1,32 @@
+"""Large values of a notebook: sent once, changed in place, back whole."""
+
+from __future__ import annotations
+
+import modal
+from frontend import Home, Kernel, LocalModal
+from modal_proto import api_pb2
+
+from zenml_modal_nb.sandboxes.depot import SHIPMENTS_VOLUME
+
+
+def sent(home: Home) -> set[str]:
+    """The blocks that wait in the volume of the user's notebook."""
+    record = LocalModal(home)._record()
+    with modal.Client(
+        record["url"], api_pb2.CLIENT_TYPE_CLIENT, (record["token_id"], record["token_secret"])
+    ) as client:
+        volume = modal.Volume.from_name(SHIPMENTS_VOLUME, environment_name="local", client=client)
+        return {each.path for each in volume.listdir("/notebook")}
+
+
+def test_an_unchanged_array_is_sent_once_and_a_changed_one_comes_back(home: Home, kernel: Kernel) -> None:
+    kernel.run("import numpy as np\nlarge = np.random.default_rng(7).random(2_500_000)\nfirst = large[0]")
+    kernel.run("%%modal_step\ntotal = large.sum()")
+    before = sent(home)
+    kernel.run("%%modal_step\nmean = large.mean()")
+    assert sent(home) == before
+    kernel.run("%%modal_step\nlarge *= 2")
+    assert kernel.ask("[bool(large[0] == 2 * first), abs(float(large.sum() / total) - 2) < 1e-9]") == [
+        True,
+        True,
+    ]
