@@ -7,13 +7,16 @@ user's own pipelines in other threads would run on it, and one that overlaps wou
 It looks the source root up in the repository or beside the main module's file; a kernel has no such file, so without
 `zenml init` no stack can be loaded in it, ours included. Where `source_utils.get_source_root` would fail, the working
 directory serves. It reads the metadata of every installed package anew for each artifact, 0.1 s each: what it found is
-remembered.
+remembered. It asks before each run which of its integrations are installed, another 0.1 s: again only when what is
+installed has changed.
 tests/unit/pipelines/test_scope.py fails when these places move.
 """
 
 from __future__ import annotations
 
 import contextvars
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from zenml.client import Client
+    from zenml.integrations.registry import IntegrationRegistry
     from zenml.models import StackResponse
 
 _stack: contextvars.ContextVar[StackResponse | None] = contextvars.ContextVar(
@@ -94,3 +98,27 @@ def remember_packages() -> None:
         return package
 
     source_utils._get_package_for_module = get_package_for_module
+
+
+@cache
+def remember_integrations() -> None:
+    """Let ZenML activate its integrations once, and again when a directory of `sys.path` has changed."""
+    from zenml.integrations.registry import IntegrationRegistry
+
+    activate = IntegrationRegistry.activate_integrations
+    activated: list[tuple[int | None, ...]] = []
+
+    def activate_integrations(self: IntegrationRegistry) -> None:
+        installed = tuple(map(_changed, sys.path))
+        if activated != [installed]:
+            activate(self)
+            activated[:] = [installed]
+
+    IntegrationRegistry.activate_integrations = activate_integrations  # type: ignore[method-assign]
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return os.stat(path or ".").st_mtime_ns
+    except OSError:  # e.g. a zip of the standard library that does not exist
+        return None

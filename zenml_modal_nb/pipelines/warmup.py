@@ -142,6 +142,7 @@ def _open_store() -> Any:
 
     scope.root_here()
     scope.remember_packages()
+    scope.remember_integrations()
     client = Client()
     client.active_stack_model  # noqa: B018 - the first look-up creates the default stack
     return stack.own_stack()

@@ -49,6 +49,19 @@ def test_the_distribution_of_a_module_is_looked_up_by_a_function_of_the_module()
     assert parameters(look_up) == ["module_name"], MOVED.format("_get_package_for_module (scope)")
 
 
+def test_a_pipeline_activates_integrations_by_a_method_of_their_registry() -> None:
+    from zenml.integrations.registry import IntegrationRegistry
+    from zenml.pipelines.pipeline_definition import Pipeline
+
+    assert parameters(IntegrationRegistry.activate_integrations) == ["self"], MOVED.format(
+        "IntegrationRegistry.activate_integrations (scope.remember_integrations)"
+    )
+    source = inspect.getsource(Pipeline._compile)
+    assert "integration_registry.activate_integrations()" in source, MOVED.format(
+        "its call by Pipeline._compile (scope.remember_integrations)"
+    )
+
+
 def test_the_local_orchestrator_sets_variables_by_a_name_of_its_module() -> None:
     from zenml.orchestrators.local import local_orchestrator
 
