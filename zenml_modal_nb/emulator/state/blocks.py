@@ -6,6 +6,8 @@ import hashlib
 import os
 import re
 import secrets
+import threading
+import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -15,13 +17,21 @@ from zenml_modal_nb.emulator.state.trees import File
 
 BLOCK_SIZE = 8 * 1024 * 1024  # bytes; modal/_utils/blob_utils.py
 PIECE = 1024 * 1024  # bytes read and hashed at a time
+CLAIM_SECONDS = 600.0  # for which a block stays that somebody counts on, though no volume has it yet
+CLAIMS_SWEPT = 10_000  # claims, at least, before those that are over are looked for
 
 
 class Blocks:
-    """Files named by the SHA-256 of what they hold; every method may be called from any thread."""
+    """Files named by the SHA-256 of what they hold; every method may be called from any thread.
+
+    Who finds a block here, or puts it here, commits it to a volume only later: until then it is claimed.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._claims: dict[str, float] = {}
+        self._sweep_at = CLAIMS_SWEPT
+        self._lock = threading.Lock()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, digest: str) -> Path:
@@ -33,6 +43,15 @@ class Blocks:
     def has(self, digest: str) -> bool:
         """Whether the block is here."""
         return self.path(digest).is_file()
+
+    def claim(self, digests: Iterable[str]) -> None:
+        """Keep these blocks for a while, whether or not they are here yet."""
+        now = time.monotonic()
+        with self._lock:
+            self._claims.update(dict.fromkeys(digests, now))
+            if len(self._claims) > self._sweep_at:
+                self._claims = {key: at for key, at in self._claims.items() if now - at < CLAIM_SECONDS}
+                self._sweep_at = max(CLAIMS_SWEPT, 2 * len(self._claims))
 
     def receive(self, digest: str, size: int, read: Callable[[memoryview], int]) -> None:
         """Take `size` bytes from `read`, which fills a buffer; InvalidArgumentError if they are others."""
@@ -64,6 +83,7 @@ class Blocks:
             size += len(data)
             data = data.rstrip(b"\0")
             digest = hashlib.sha256(data).hexdigest()
+            self.claim([digest])
             if not self.has(digest):
                 draft = self._draft()
                 draft.write_bytes(data)
@@ -73,7 +93,7 @@ class Blocks:
 
     def restore(self, file: File, target: Path) -> None:
         """Write a file's content to `target`, which appears whole or not at all; raises NotFoundError."""
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        draft = self._draft()  # not beside it: there it could be committed
         try:
             with draft.open("wb", buffering=0) as written:
                 for number, digest in enumerate(file.blocks):
@@ -100,10 +120,16 @@ class Blocks:
             if path.name not in used:
                 path.unlink(missing_ok=True)
 
-    def remove(self, digests: Iterable[str]) -> None:
-        """Remove these blocks."""
+    def remove(self, digests: Iterable[str]) -> set[str]:
+        """Remove these blocks, except those that are claimed, which are returned."""
+        held, now = set(), time.monotonic()
         for digest in digests:
-            self.path(digest).unlink(missing_ok=True)
+            with self._lock:  # nobody may claim it, and find it, between the question and the removal
+                if now - self._claims.get(digest, -CLAIM_SECONDS) < CLAIM_SECONDS:
+                    held.add(digest)
+                else:
+                    self.path(digest).unlink(missing_ok=True)
+        return held
 
     def _draft(self) -> Path:
         folder = self._directory / "drafts"
