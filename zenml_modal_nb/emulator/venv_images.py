@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from zenml_modal_nb.emulator import context, processes, virtualenvs
 from zenml_modal_nb.emulator.interpreters import Interpreters
@@ -23,7 +22,7 @@ from zenml_modal_nb.emulator.state.mounts import Mounts
 from zenml_modal_nb.emulator.state.output import Output, Reading, RecentBytes
 from zenml_modal_nb.emulator.state.recipes import SYSTEM_PATH, Recipe, instructions
 
-PYTHON = Path("usr", "local")  # of a sandbox's place: where its own environment lies
+PYTHON = PurePosixPath("/usr", "local")  # of a sandbox's place: where its own environment lies
 LAST_LINES = 20  # of a failed command's output, in the error
 OUTPUT_KEPT = 65536  # bytes
 
@@ -116,7 +115,7 @@ class VenvImages:
 
     async def _run(self, build: Build, command: str, say: Callable[[str], None]) -> None:
         venv = await self._own_venv(build)
-        place = await asyncio.to_thread(context.own_root, build, shutil.copy2)
+        place = await asyncio.to_thread(context.own_root, build)
         temporary = build.directory / "tmp"
         temporary.mkdir(exist_ok=True)
         declared = dict(build.after.environment)
@@ -217,7 +216,7 @@ async def _drained(process: processes.Process) -> None:
 
 def _enter(parts: Parts, place: Place) -> Path:
     if parts.root is not None:
-        shutil.copytree(parts.root, place.root, symlinks=True, dirs_exist_ok=True)
+        context.copy_root(parts.root, place.root)
     if parts.venv is None:
         raise BuildError("The image has no Python.")
-    return virtualenvs.overlay(parts.venv, place.root / PYTHON)
+    return virtualenvs.overlay(parts.venv, place.within(PYTHON))

@@ -15,7 +15,7 @@ from zenml_modal_nb.emulator.state.builds import Build, Builder, BuildError, Lay
 from zenml_modal_nb.emulator.state.output import Output, RecentBytes
 from zenml_modal_nb.emulator.state.recipes import Recipe, follow
 from zenml_modal_nb.emulator.state.records import Records
-from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError
+from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError, RefusedError
 
 LOG_KEPT = 1024 * 1024  # bytes of a build log
 
@@ -76,8 +76,10 @@ class Images:
     async def get_or_create(self, layer: Layer, builder_version: str, force: bool) -> Image:
         """The image with this content, being built if it is new, failed, or `force` says so.
 
-        Raises NotFoundError for an unknown base.
+        Raises NotFoundError for an unknown base, InvalidArgumentError for what no Dockerfile can hold.
         """
+        if any("\0" in command for command in layer.commands):
+            raise InvalidArgumentError("A Dockerfile holds no null characters.")
         image_id = identifiers.content_id("im", layer.content)
         known = self._images.get(image_id)
         if known and (not known.built or (not force and not known.failure and await self._current(known))):
@@ -138,7 +140,7 @@ class Images:
             if base:
                 await base.wait()
             await self._builder.build(Build(directory, layer, parts, before, image.recipe), image.say)
-        except (BuildError, OSError) as error:
+        except (BuildError, RefusedError, OSError, ValueError) as error:  # ValueError: no command can be that
             image.say(str(error).partition("\n")[0])
             image.failure = str(error)
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)

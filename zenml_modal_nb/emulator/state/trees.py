@@ -17,6 +17,7 @@ from zenml_modal_nb.emulator.state.refusals import (
 
 LONGEST_NAME = 255  # bytes of a file's or directory's name: what Linux and macOS have room for
 LONGEST_PATH = 2048  # bytes; leaves room for the path of the directory that it is mounted in
+DEEPEST_PATH = 200  # names; Python's own functions for trees of files go down by recursion
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def normal(path: str) -> str:
         shown = path.encode("utf-8", "replace")[:80].decode("utf-8", "replace")
         raise InvalidArgumentError(
             f"A volume cannot hold {shown!r}…: names are UTF-8 of at most {LONGEST_NAME} bytes, paths of "
-            f"{LONGEST_PATH}."
+            f"{LONGEST_PATH} and {DEEPEST_PATH} names."
         )
     return name
 
@@ -176,7 +177,8 @@ def can_be_kept(name: str) -> bool:
         data = name.encode()
     except UnicodeEncodeError:  # what Python makes of a name on disk that is not UTF-8
         return False
-    return len(data) <= LONGEST_PATH and max(map(len, data.split(b"/"))) <= LONGEST_NAME
+    parts = data.split(b"/")
+    return len(data) <= LONGEST_PATH and len(parts) <= DEEPEST_PATH and max(map(len, parts)) <= LONGEST_NAME
 
 
 def _within(name: str, paths: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
