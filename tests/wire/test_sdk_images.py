@@ -134,6 +134,37 @@ def test_absolute_paths_of_commands_lead_into_the_image(built: Local, tmp_path: 
     assert not Path("/models").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rm -rf /{path}",
+        "rm -rf /usr/bin/../..{path}",
+        "rm -rf /proc/../{path}",
+        "rm -rf $UNSET{path} ${{UNSET}}{path}/*",
+        "cd / && rm -rf .{path}",
+        "find / -path '{path}*' -delete",
+        "mkdir -p /tmp && cd /tmp && echo | tar -C / --exclude-from=- -cf x.tar .{path}; rm -rf '/'{path}",
+    ],
+)
+def test_no_spelling_of_a_path_leads_a_command_out_of_the_image(
+    built: Local, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "precious").write_text("kept")
+    image = slim().run_commands(command.format(path=tmp_path) + "; true")
+    assert built.create("true", image=image).wait() is None
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_program_that_an_image_puts_among_the_systems_is_found_and_harms_none(built: Local) -> None:
+    image = slim().run_commands(
+        "mkdir -p /usr/bin && printf '#!/bin/sh\\necho its own\\n' > /usr/bin/zmnb-tool && chmod +x /usr/bin/zmnb-tool",
+        "zmnb-tool > /said && /usr/bin/zmnb-tool >> /said",
+    )
+    sandbox = built.create("sh", "-c", "zmnb-tool; cat $HOME/../said", image=image)
+    assert sandbox.stdout.read() == "its own\n" * 3, sandbox.stderr.read()
+    assert not Path("/usr/bin/zmnb-tool").exists()
+
+
 def test_system_packages_are_recorded_and_not_provided(
     built: Local, capsys: pytest.CaptureFixture[str]
 ) -> None:
