@@ -127,7 +127,7 @@ def test_a_block_that_was_found_or_made_is_not_removed_before_it_can_be_committe
 ) -> None:
     (tmp_path / "f").write_bytes(os.urandom(BLOCK_SIZE + 1))
     with (tmp_path / "f").open("rb") as source:
-        size, digests = held.add(source)
+        size, digests = held.add(source.fileno())
     assert held.remove(digests) == set(digests)
     held.restore(File(size, 0o644, 0, digests), tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == (tmp_path / "f").read_bytes()

@@ -9,6 +9,8 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +18,8 @@ from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoun
 from zenml_modal_nb.emulator.state.trees import File
 
 BLOCK_SIZE = 8 * 1024 * 1024  # bytes; modal/_utils/blob_utils.py
-PIECE = 1024 * 1024  # bytes read and hashed at a time
+PIECE = 256 * 1024  # bytes received, hashed and written at a time: they stay in the processor's cache
+WORKERS = os.cpu_count() or 1  # blocks that are hashed at once
 CLAIM_SECONDS = 600.0  # for which a block stays that somebody counts on, though no volume has it yet
 CLAIMS_SWEPT = 10_000  # claims, at least, before those that are over are looked for
 
@@ -32,7 +35,9 @@ class Blocks:
         self._claims: dict[str, float] = {}
         self._sweep_at = CLAIMS_SWEPT
         self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(WORKERS)  # more at once would only take turns more often
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / "drafts").mkdir(exist_ok=True)
 
     def path(self, digest: str) -> Path:
         """Where the block lies, or would; InvalidArgumentError for anything but a digest."""
@@ -67,29 +72,35 @@ class Blocks:
                     count = read(buffer[:remaining])
                     if not count:
                         raise InvalidArgumentError("The block is shorter than announced.")
-                    hasher.update(buffer[:count])
-                    file.write(buffer[:count])
+                    with self._turns:
+                        hasher.update(buffer[:count])
+                        file.write(buffer[:count])
                     remaining -= count
             if hasher.hexdigest() != digest:
                 raise InvalidArgumentError("The block does not match its SHA-256 digest.")
+            self.claim([digest])
             self._adopt(draft, digest)
         finally:
             draft.unlink(missing_ok=True)
 
-    def add(self, source: BinaryIO) -> tuple[int, tuple[str, ...]]:
-        """Store a file's content; returns its size and the digests of its blocks."""
-        size, digests = 0, []
-        while data := source.read(BLOCK_SIZE):
-            size += len(data)
-            data = data.rstrip(b"\0")
-            digest = hashlib.sha256(data).hexdigest()
-            self.claim([digest])
-            if not self.has(digest):
-                draft = self._draft()
-                draft.write_bytes(data)
-                self._adopt(draft, digest)
-            digests.append(digest)
-        return size, tuple(digests)
+    def add(self, descriptor: int) -> tuple[int, tuple[str, ...]]:
+        """Store an open file's content, as it is now; returns its size and the digests of its blocks."""
+        offsets = range(0, os.fstat(descriptor).st_size, BLOCK_SIZE)
+        # Reading, hashing and writing let go of the interpreter: several blocks at once use several processors.
+        with ThreadPoolExecutor(max(1, min(WORKERS, len(offsets)))) as pool:
+            stored = list(pool.map(partial(self._add_block, descriptor), offsets))
+        return sum(size for size, _ in stored), tuple(digest for size, digest in stored if size)
+
+    def _add_block(self, descriptor: int, offset: int) -> tuple[int, str]:
+        data = os.pread(descriptor, BLOCK_SIZE, offset)
+        kept = data.rstrip(b"\0")  # the same object, not a copy, where there are none
+        digest = hashlib.sha256(kept).hexdigest()
+        self.claim([digest])
+        if not self.has(digest):
+            draft = self._draft()
+            draft.write_bytes(kept)
+            self._adopt(draft, digest)
+        return len(data), digest
 
     def restore(self, file: File, target: Path) -> None:
         """Write a file's content to `target`, which appears whole or not at all; raises NotFoundError."""
@@ -132,9 +143,7 @@ class Blocks:
         return held
 
     def _draft(self) -> Path:
-        folder = self._directory / "drafts"
-        folder.mkdir(exist_ok=True)
-        return folder / secrets.token_hex(8)
+        return self._directory / "drafts" / secrets.token_hex(8)
 
     def _adopt(self, draft: Path, digest: str) -> None:
         target = self.path(digest)

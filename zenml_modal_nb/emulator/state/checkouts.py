@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import shutil
@@ -11,25 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from zenml_modal_nb.emulator.state.assembled import Assembled, Stamp
 from zenml_modal_nb.emulator.state.blocks import Blocks
 from zenml_modal_nb.emulator.state.refusals import ConflictError
 from zenml_modal_nb.emulator.state.trees import File, can_be_kept
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What tells that a file was changed since it was last looked at."""
-
-    size: int
-    modified: int  # nanoseconds
-    number: int  # of the file in its file system
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
-        """The stamp of a file in this state."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @dataclass(frozen=True)
@@ -52,10 +38,11 @@ class Checkout:
     or written: no link is followed, and a directory that is no longer at its own path is left alone.
     """
 
-    def __init__(self, directory: Path, blocks: Blocks, read_only: bool) -> None:
+    def __init__(self, directory: Path, blocks: Blocks, assembled: Assembled | None) -> None:
+        """Be read-only if the files are shown by `assembled`."""
         self.directory = directory
         self._blocks = blocks
-        self._read_only = read_only
+        self._assembled = assembled
         self._real = ""
         self._seen: dict[str, tuple[File, Stamp]] = {}
         self._directories: set[str] = set()
@@ -108,8 +95,10 @@ class Checkout:
             except OSError as error:
                 self._tell(name, error.strerror)
                 continue
-            with open(descriptor, "rb", buffering=0) as source:
-                size, blocks = self._blocks.add(source)
+            try:
+                size, blocks = self._blocks.add(descriptor)
+            finally:
+                os.close(descriptor)
             written[name] = File(size, stat.S_IMODE(status.st_mode), status.st_mtime, blocks)
             stamps[name] = stamp
         gone = (name for name in self._seen.keys() - found if not _at_or_below(name, unread))
@@ -127,13 +116,15 @@ class Checkout:
         target = self._made(str(PurePosixPath(name).parent)) / PurePosixPath(name).name
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
-        shown = dataclasses.replace(file, mode=file.mode & ~0o222) if self._read_only else file
-        self._blocks.restore(shown, target)
+        if self._assembled:
+            self._assembled.show(file, target)
+        else:
+            self._blocks.restore(file, target)
         return Stamp.of(target.lstat())
 
     def _spoilt(self, name: str, stamp: Stamp) -> bool:
         """Whether a file of a read-only mount is not what was laid out: root can write all the same."""
-        if not self._read_only:
+        if not self._assembled:
             return False
         try:
             return Stamp.of((self.directory / name).lstat()) != stamp

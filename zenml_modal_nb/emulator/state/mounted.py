@@ -44,7 +44,7 @@ class MountedVolume:
         self.mount = mount
         self.directory = directory
         self._volumes = volumes
-        self._checkout = Checkout(directory, volumes.blocks, mount.read_only)
+        self._checkout = Checkout(directory, volumes.blocks, volumes.assembled if mount.read_only else None)
         self._prefix = normal(mount.part)
         self._turn = asyncio.Lock()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.faults.plan import Faults
+from zenml_modal_nb.emulator.state.assembled import Assembled
 from zenml_modal_nb.emulator.state.blocks import BLOCK_SIZE, Blocks
 from zenml_modal_nb.emulator.state.creation import Creation
 from zenml_modal_nb.emulator.state.records import Records
@@ -35,9 +36,10 @@ class Volume:
 class Volumes:
     """All volumes of this server."""
 
-    def __init__(self, records: Records, blocks: Blocks, faults: Faults) -> None:
+    def __init__(self, records: Records, blocks: Blocks, assembled: Assembled, faults: Faults) -> None:
         self._records = records
         self.blocks = blocks
+        self.assembled = assembled
         self._volumes = {key: _restored(value) for key, value in records.read()}
         self._heartbeats: dict[str, float] = {}
         self._unreleased: set[str] = set()  # no volume had them, but somebody counted on them
@@ -47,6 +49,7 @@ class Volumes:
     def sweep(self) -> None:
         """Remove blocks that no volume has any more, e.g. of uploads that were never completed."""
         self.blocks.remove_unused(self._used())
+        self.assembled.sweep()
 
     def get(self, volume_id: str) -> Volume:
         """The volume, or NotFoundError."""
