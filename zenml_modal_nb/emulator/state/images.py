@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import shutil
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from zenml_modal_nb.emulator.state.output import Output, RecentBytes
 from zenml_modal_nb.emulator.state.recipes import Recipe, follow
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError, RefusedError
+
+log = logging.getLogger(__name__)
 
 LOG_KEPT = 1024 * 1024  # bytes of a build log
 
@@ -151,6 +154,16 @@ class Images:
             self._keep(image)
         finally:
             image.finish()
+        await self._put_away(image, directory)
+
+    async def _put_away(self, image: Image, directory: Path) -> None:
+        """Keep the log of a build that has ended on disk: of all images together it is too much for memory."""
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await image.log.move(directory / "log")
+        except OSError as error:
+            log.warning("The log of image %s stays in memory: %s", image.id, error)
+        image.log.restore(())  # a build log tells no times
 
     def _parts(self, image: Image) -> Parts:
         """Where the image's files and its Python lie: in its own directory or in that of a base."""

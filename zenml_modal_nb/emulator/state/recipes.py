@@ -137,6 +137,8 @@ def shell_words(command: str) -> list[str]:
 
 def _installed(command: str, files: Mapping[str, str]) -> frozenset[str]:
     """The distributions that the pip or uv commands of a RUN instruction name."""
+    if "pip" not in command:
+        return frozenset()  # without reading it letter by letter
     try:
         words = shell_words(command)
     except ValueError:
