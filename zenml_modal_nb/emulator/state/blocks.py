@@ -86,9 +86,13 @@ class Blocks:
     def add(self, descriptor: int) -> tuple[int, tuple[str, ...]]:
         """Store an open file's content, as it is now; returns its size and the digests of its blocks."""
         offsets = range(0, os.fstat(descriptor).st_size, BLOCK_SIZE)
-        # Reading, hashing and writing let go of the interpreter: several blocks at once use several processors.
-        with ThreadPoolExecutor(max(1, min(WORKERS, len(offsets)))) as pool:
-            stored = list(pool.map(partial(self._add_block, descriptor), offsets))
+        store = partial(self._add_block, descriptor)
+        if len(offsets) > 1:
+            # Reading, hashing and writing let go of the interpreter: several at once use several processors.
+            with ThreadPoolExecutor(min(WORKERS, len(offsets))) as pool:
+                stored = list(pool.map(store, offsets))
+        else:
+            stored = list(map(store, offsets))
         return sum(size for size, _ in stored), tuple(digest for size, digest in stored if size)
 
     def _add_block(self, descriptor: int, offset: int) -> tuple[int, str]:
