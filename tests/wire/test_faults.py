@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from conftest import TOKEN, Local, StartLocal, connect
 
 from zenml_modal_nb.emulator import faults, running
 from zenml_modal_nb.emulator.faults import Fault, FaultControl
+from zenml_modal_nb.emulator.faults.latencies import ROUND_TRIP, milliseconds_of
 
 GPU = {"gpu": "A100"}
 
@@ -108,6 +111,22 @@ def test_a_call_that_stays_unavailable_is_an_error(local: Local, control: FaultC
         pytest.raises(modal.exception.ServiceError, match="not available"),
     ):
         modal.App.lookup("tests", client=local.client, environment_name="local")
+
+
+def test_added_latency_delays_what_goes_over_http_too(local: Local, control: FaultControl) -> None:
+    volume = modal.Volume.from_name(
+        "far-away", create_if_missing=True, client=local.client, environment_name="local", version=2
+    )
+    control.add(faults.Latency(milliseconds=400, call="TransferPut"))
+    control.add(faults.Latency(milliseconds=300, call="TransferGet"))
+    begin = time.monotonic()
+    with volume.batch_upload() as batch:
+        batch.put_file(io.BytesIO(os.urandom(100)), "/f")
+    there = time.monotonic()
+    assert len(b"".join(volume.read_file("f"))) == 100
+    assert there - begin >= 0.4
+    assert time.monotonic() - there >= 0.3
+    assert milliseconds_of("modal", "TransferPut") > ROUND_TRIP
 
 
 @pytest.mark.parametrize("break_kind", [faults.Unavailable, faults.DroppedConnection])

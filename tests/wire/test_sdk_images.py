@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import sys
 import time
+import tracemalloc
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import modal
@@ -12,6 +16,8 @@ import pytest
 from conftest import Local, StartLocal
 
 from zenml_modal_nb.emulator.places import HOME
+from zenml_modal_nb.emulator.state.images import Image
+from zenml_modal_nb.emulator.state.output import Reading
 
 SERIES = f"3.{sys.version_info.minor}"
 FOUND = "import importlib.util as u, sys; print(*[u.find_spec(n) is not None for n in sys.argv[1:]])"
@@ -67,6 +73,79 @@ def test_a_layer_builds_fast_and_a_sandbox_starts_fast(built: Local) -> None:
         assert built.create("python", "-c", "import six, idna", image=image).wait() is None
         seconds.append(time.perf_counter() - begin)
     assert min(seconds) < 1, seconds  # 100 ms on an idle machine
+
+
+class Watched(io.StringIO):
+    """Standard output that makes a file as soon as a word has been written."""
+
+    def __init__(self, word: str, path: Path) -> None:
+        super().__init__()
+        self._word, self._path = word, path
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if self._word in self.getvalue():
+            self._path.touch()
+        return written
+
+
+def test_the_log_of_a_build_is_shown_while_it_runs(built: Local, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    # The build ends well only if somebody has read its first line before.
+    waiting = 'echo "first line"; for n in $(seq 600); do [ -e "$SEEN" ] && exit 0; sleep 0.05; done; exit 1'
+    image = slim().run_commands(waiting, secrets=[modal.Secret.from_dict({"SEEN": str(seen)})])
+    watched = Watched("first line\n", seen)
+    with redirect_stdout(watched), modal.enable_output():
+        image.build(built.app)
+    assert seen.exists()
+
+
+def test_an_unchanged_layer_is_there_at_once(built: Local, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.touch()
+    secret = modal.Secret.from_dict({"RUNS": str(runs)})
+
+    def layers(last: str) -> modal.Image:
+        return slim().run_commands('echo below >> "$RUNS"', secrets=[secret]).run_commands(last)
+
+    for last in ("echo 1", "echo 1", "echo 2"):
+        assert built.create("true", image=layers(last)).wait() is None
+    assert runs.read_text() == "below\n"
+
+
+def test_in_host_mode_an_image_is_there_at_once(local: Local, capsys: pytest.CaptureFixture[str]) -> None:
+    image = slim().run_commands("sleep 3600").pip_install("absent-from-every-index==9.9.9")
+    log = build(local, image, capsys)  # ends although its commands would not
+    assert "Not installed in this Python environment: absent-from-every-index." in log
+
+
+def test_the_logs_of_builds_do_not_fill_the_servers_memory(start_local: StartLocal) -> None:
+    server = start_local()
+    said = "x" * 30_000
+
+    def build_some(count: int) -> None:
+        for number in range(count):
+            # The log tells every command.
+            slim().dockerfile_commands(*[f"RUN echo {number} {said}"] * 20).build(server.app)
+
+    build_some(1)
+    images = server.server._images._images.values()
+    tracemalloc.start()
+    try:
+        build_some(6)
+        gc.collect()
+        # Of the process, which is the SDK's too, what output streams hold.
+        kept = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/state/output.py")])
+    finally:
+        tracemalloc.stop()
+    assert sum(trace.size for trace in kept.traces) < 1_000_000  # of 3 MB of logs
+    logs = [server.loop.run(_text(image)) for image in images]
+    assert sum(said in log for log in logs) == 6  # and they can still be read
+
+
+async def _text(image: Image) -> str:
+    pieces = [piece[1] async for piece in image.log.texts(0, Reading(), float("inf")) if piece]
+    return "".join(pieces)
 
 
 def test_requirements_files_and_projects_are_installed(built: Local, tmp_path: Path) -> None:
@@ -132,6 +211,37 @@ def test_absolute_paths_of_commands_lead_into_the_image(built: Local, tmp_path: 
     assert built.create("python", "-c", place, image=image).stdout.read() == "m\n\n"
     assert precious.read_text() == "kept"
     assert not Path("/models").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rm -rf /{path}",
+        "rm -rf /usr/bin/../..{path}",
+        "rm -rf /proc/../{path}",
+        "rm -rf $UNSET{path} ${{UNSET}}{path}/*",
+        "cd / && rm -rf .{path}",
+        "find / -path '{path}*' -delete",
+        "mkdir -p /tmp && cd /tmp && echo | tar -C / --exclude-from=- -cf x.tar .{path}; rm -rf '/'{path}",
+    ],
+)
+def test_no_spelling_of_a_path_leads_a_command_out_of_the_image(
+    built: Local, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "precious").write_text("kept")
+    image = slim().run_commands(command.format(path=tmp_path) + "; true")
+    assert built.create("true", image=image).wait() is None
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_program_that_an_image_puts_among_the_systems_is_found_and_harms_none(built: Local) -> None:
+    image = slim().run_commands(
+        "mkdir -p /usr/bin && printf '#!/bin/sh\\necho its own\\n' > /usr/bin/zmnb-tool && chmod +x /usr/bin/zmnb-tool",
+        "zmnb-tool > /said && /usr/bin/zmnb-tool >> /said",
+    )
+    sandbox = built.create("sh", "-c", "zmnb-tool; cat $HOME/../said", image=image)
+    assert sandbox.stdout.read() == "its own\n" * 3, sandbox.stderr.read()
+    assert not Path("/usr/bin/zmnb-tool").exists()
 
 
 def test_system_packages_are_recorded_and_not_provided(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import json
 import os
 import threading
 import urllib.error
 import urllib.request
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import modal
 import modal.exception
@@ -378,6 +381,19 @@ def test_addresses_are_for_one_use_and_cannot_be_guessed(local: Local) -> None:
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(lie)
     assert not blocks.has("a" * 64)
+
+
+@pytest.mark.parametrize(("length", "status"), [("9" * 5000, 413), (str(BLOCK_SIZE + 1), 413), ("-1", 411)])
+def test_a_content_of_impossible_length_is_refused(
+    local: Local, caplog: pytest.LogCaptureFixture, length: str, status: int
+) -> None:
+    addresses = local.server._transfers.addresses
+    assert addresses is not None
+    url = urlsplit(addresses.url(Address("PUT", "block", "a" * 64)))
+    with closing(http.client.HTTPConnection(url.netloc, timeout=30)) as connection:
+        connection.request("PUT", f"{url.path}?{url.query}", headers={"Content-Length": length})
+        assert connection.getresponse().status == status
+    assert "failed" not in caplog.text
 
 
 def test_many_writers_at_once_lose_nothing(local: Local) -> None:

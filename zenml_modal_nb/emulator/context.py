@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -11,17 +12,30 @@ from pathlib import Path
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.state.builds import Build, BuildError, Layer
 from zenml_modal_nb.emulator.state.mounts import Mounts
+from zenml_modal_nb.emulator.state.recipes import instructions
 
 
-def own_root(build: Build, copy: Callable[[str, str], object]) -> Place:
-    """The layer's own files, begun with those of its base, each brought by `copy(source, target)`."""
+def own_root(build: Build) -> Place:
+    """The layer's own files, begun with those of its base."""
     root = build.directory / "root"
     if not root.is_dir():
         if build.base.root is None:
             root.mkdir(parents=True)
         else:
-            shutil.copytree(build.base.root, root, symlinks=True, copy_function=copy)
+            # A command may write to a file in place, which must not change the layer below.
+            runs = any(name == "RUN" for name, _ in instructions(build.layer.commands))
+            copy_root(build.base.root, root, shutil.copy2 if runs else os.link)
     return Place(root)
+
+
+def copy_root(source: Path, target: Path, copy: Callable[[str, str], object] = shutil.copy2) -> None:
+    """Copy an image's files, each by `copy(source, target)`; links into `source` then lead into `target`."""
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=copy)
+    for folder, directories, files in os.walk(target):
+        for path in (Path(folder, name) for name in (*directories, *files)):
+            if path.is_symlink() and (led := Path(os.readlink(path))).is_relative_to(source):
+                path.unlink()
+                path.symlink_to(target / led.relative_to(source))
 
 
 def copied(build: Build, rest: str, mounts: Mounts) -> str | None:
@@ -29,7 +43,7 @@ def copied(build: Build, rest: str, mounts: Mounts) -> str | None:
 
     Raises BuildError when the context has no such file.
     """
-    words = shlex.split(rest)
+    words = _words(rest)
     flags = [word for word in words if word.startswith("--")]
     *sources, target = [word for word in words if not word.startswith("--")] or [""]
     if any(flag.startswith("--from=") for flag in flags) or sources == ["/python/."]:
@@ -37,16 +51,17 @@ def copied(build: Build, rest: str, mounts: Mounts) -> str | None:
     context = build.directory / "context"
     if not context.is_dir():
         _lay_out(build.layer, mounts, Place(context))
-    place = own_root(build, os.link)
+    place = own_root(build)
     directory = build.after.workdir if not target.startswith("/") else ""
-    destination = place.inside(f"{directory}/{target}")
+    destination = f"{directory}/{target}"
+    existing = place.within(destination).is_dir()
     for source in sources:
         found = _found(Place(context), source)
         if not found:
             raise BuildError(f"COPY {rest}: the build context has no {source!r}.")
-        into = target.endswith(("/", ".")) or destination.is_dir() or len(sources) + len(found) > 2
+        into = target.endswith(("/", ".")) or existing or len(sources) + len(found) > 2
         for path in found:
-            _bring(path, destination, into)
+            _bring(path, place, f"{destination}/{path.name}" if into and path.is_file() else destination)
     return None
 
 
@@ -72,16 +87,20 @@ def _found(context: Place, source: str) -> list[Path]:
     return sorted(path for path in context.root.glob(source.lstrip("/")) if ".." not in path.parts)
 
 
-def _bring(source: Path, destination: Path, into: bool) -> None:
-    if source.is_dir():
-        shutil.copytree(source, destination, dirs_exist_ok=True, copy_function=_replace)
+def _bring(source: Path, place: Place, destination: str) -> None:
+    """Copy a file, or what is in a directory, to a path of the image, whose links cannot lead out of it."""
+    if source.is_file():
+        shutil.copy2(source, place.vacant(destination))
         return
-    target = destination / source.name if into else destination
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _replace(source, target)
+    place.within(destination).mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        _bring(path, place, f"{destination}/{path.name}")
 
 
-def _replace(source: str | Path, target: str | Path) -> None:
-    # Never written in place: a file of the base layer may be the same file under another name.
-    Path(target).unlink(missing_ok=True)
-    shutil.copy2(source, target)
+def _words(rest: str) -> list[str]:
+    """The words of a COPY instruction, in either form; raises BuildError."""
+    try:
+        listed = json.loads(rest) if rest.startswith("[") else None
+        return [str(word) for word in listed] if isinstance(listed, list) else shlex.split(rest)
+    except ValueError as error:
+        raise BuildError(f"COPY or ADD {rest}: {error}") from error

@@ -93,9 +93,13 @@ class Upload:
 
 
 class Draft:
-    """A file being written: a new name beside the target's, or the target itself if it is a device or a pipe."""
+    """A file being written: one with another name, or the target itself if it is a device or a pipe.
 
-    def __init__(self, path: Path) -> None:
+    Its other name is beside the target's, or in `spool`, which is on the same file system, for a target below a
+    sandbox's own directory: there it could be in a volume, and be committed.
+    """
+
+    def __init__(self, path: Path, spool: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
@@ -106,7 +110,8 @@ class Draft:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         self._path = self._target
         if stat.S_ISREG(mode):
-            self._path = self._target.with_name(f".{self._target.name[:60]}.{secrets.token_hex(4)}")
+            own = self._target.is_relative_to(spool.parent.resolve())
+            self._path = (spool if own else self._target.parent) / f".{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK
         self.descriptor = os.open(self._path, flags, stat.S_IMODE(mode))
 
@@ -226,7 +231,7 @@ async def run(arguments: tuple[str, ...], spool: Path, lead: Callable[[Path], Pa
         tool.fail("InvalidCommand", f"The tool does not understand its argument: {error!r}")
         return tool
     try:
-        await _carry_out(tool, operation, path, lead(path), options)
+        await _carry_out(tool, operation, path, lead(path), options, spool)
     except OSError as error:
         tool.fail_with(error)
     except ValueError as error:
@@ -236,13 +241,13 @@ async def run(arguments: tuple[str, ...], spool: Path, lead: Callable[[Path], Pa
 
 
 async def _carry_out(
-    tool: FileTool, operation: str, shown: Path, path: Path, options: dict[str, Any]
+    tool: FileTool, operation: str, shown: Path, path: Path, options: dict[str, Any], spool: Path
 ) -> None:
     match operation:
         case "ReadFile":
             tool.serve(await asyncio.to_thread(_open_for_reading, path))
         case "WriteFile":
-            tool.stdin = Upload(tool, await asyncio.to_thread(Draft, path))
+            tool.stdin = Upload(tool, await asyncio.to_thread(Draft, path, spool))
         case "ListFiles":
             tool.answer(await asyncio.to_thread(_listing, path, shown))
         case "Stat":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import shutil
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from zenml_modal_nb.emulator.interpreters import Interpreters, normalised
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.state.builds import Build, BuildError, Parts
 from zenml_modal_nb.emulator.state.mounts import Mounts
-from zenml_modal_nb.emulator.state.recipes import Recipe, instructions
+from zenml_modal_nb.emulator.state.recipes import Recipe, instructions, shell_words
 
 
 class HostImages:
@@ -40,6 +40,8 @@ class HostImages:
                 note = await asyncio.to_thread(context.copied, build, rest, self._mounts)
                 if note:
                     say(note)
+            elif instruction == "RUN":
+                await _check_syntax(rest)
         context.finish(build)
         say("Nothing is built on this machine: the sandbox runs in this Python environment.")
         path = [str(site) for site in (await self._interpreters.host()).sites]
@@ -51,10 +53,25 @@ class HostImages:
     async def enter(self, recipe: Recipe, parts: Parts, place: Place) -> Path:
         """Copy the image's files; the Python is one that all sandboxes with these packages share."""
         if parts.root is not None:
-            await asyncio.to_thread(
-                shutil.copytree, parts.root, place.root, symlinks=True, dirs_exist_ok=True
-            )
+            await asyncio.to_thread(context.copy_root, parts.root, place.root)
         return await self._interpreters.bin(recipe.packages)
+
+
+async def _check_syntax(command: str) -> None:
+    """Raise BuildError for a command that no shell can run, as one that runs it would find."""
+    if not set(command) & set("'\"\\"):
+        return  # the usual case, without reading it letter by letter
+    try:
+        await asyncio.to_thread(shell_words, command)
+    except ValueError:
+        # Only the shell knows for certain, e.g. of a comment with an apostrophe; -n: it runs nothing.
+        shell = await asyncio.create_subprocess_exec(
+            "/bin/sh", "-n", "-c", command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+        )
+        _, said = await shell.communicate()
+        if shell.returncode:
+            reason = said.decode("utf-8", "replace").strip()
+            raise BuildError(f"RUN {command}: exit status {shell.returncode}\n{reason}") from None
 
 
 def _is_installed(name: str, path: list[str]) -> bool:

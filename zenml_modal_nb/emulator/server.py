@@ -37,6 +37,7 @@ from zenml_modal_nb.emulator.settings import ServerSettings
 from zenml_modal_nb.emulator.state.addresses import Addresses
 from zenml_modal_nb.emulator.state.apps import Apps
 from zenml_modal_nb.emulator.state.archive import Archive
+from zenml_modal_nb.emulator.state.assembled import Assembled
 from zenml_modal_nb.emulator.state.blobs import Blobs
 from zenml_modal_nb.emulator.state.blocks import Blocks
 from zenml_modal_nb.emulator.state.builds import Builder
@@ -115,7 +116,8 @@ async def serve(settings: ServerSettings) -> Server:
     images = _images(settings, interpreters, mounts)
     faults = Faults()
     blocks, blobs = Blocks(settings.state_dir / "blocks"), Blobs(settings.state_dir / "blobs")
-    volumes = Volumes(Records(settings.state_dir / RECORDS / "volumes"), blocks, faults)
+    assembled = Assembled(settings.state_dir / "assembled", blocks)
+    volumes = Volumes(Records(settings.state_dir / RECORDS / "volumes"), blocks, assembled, faults)
     preparation = Preparation(images, mounts, volumes)
     archive = Archive(Records(settings.state_dir / RECORDS / "sandboxes"), settings.state_dir / "finished")
     sandboxes = Sandboxes(settings.state_dir, preparation, archive, settings.log_retention, faults)
@@ -123,7 +125,7 @@ async def serve(settings: ServerSettings) -> Server:
     sandboxes.sweep()
     volumes.sweep()
     blobs.sweep()
-    transfers = Transfers(settings.host, blocks, blobs)
+    transfers = Transfers(settings.host, blocks, blobs, faults.latency)
     addresses = Addresses(transfers.url, time.time)
     transfers.start(addresses)
 

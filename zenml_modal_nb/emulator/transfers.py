@@ -9,7 +9,9 @@ import logging
 import os
 import re
 import socket
+import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -35,16 +37,18 @@ class Transfers(HTTPServer):
     address_family = socket.AF_INET
     request_queue_size = 128
 
-    def __init__(self, host: str, blocks: Blocks, blobs: Blobs) -> None:
+    def __init__(self, host: str, blocks: Blocks, blobs: Blobs, latency: Callable[[str], float]) -> None:
+        """Answer a call, `TransferPut` or `TransferGet`, as many seconds later as `latency` says."""
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, 0), _Handler)
         self.blocks = blocks
         self.blobs = blobs
+        self.latency = latency
         self.addresses: Addresses | None = None
         self._connections: set[socket.socket] = set()
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        self._closing = False
+        self.closing = threading.Event()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._acceptor = threading.Thread(target=self.serve_forever, name="transfers", daemon=True)
@@ -63,7 +67,7 @@ class Transfers(HTTPServer):
 
     def close(self) -> None:
         """End every connection and stop listening."""
-        self._closing = True
+        self.closing.set()
         self.shutdown()
         with self._lock:
             for connection in self._connections:
@@ -80,7 +84,7 @@ class Transfers(HTTPServer):
         """Answer one connection in a thread of its own; waits while there are too many."""
         assert isinstance(request, socket.socket)
         while not self._room.acquire(timeout=0.5):
-            if self._closing:
+            if self.closing.is_set():
                 self.shutdown_request(request)
                 return
         thread = threading.Thread(target=self._answer, args=(request, client_address), daemon=True)
@@ -93,7 +97,11 @@ class Transfers(HTTPServer):
         try:
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.finish_request(request, client_address)
-        except (ConnectionError, TimeoutError):
+        except (
+            ConnectionError,
+            TimeoutError,
+            BlockingIOError,
+        ):  # the last is what a socket's own limit gives
             log.debug("a client has gone in the middle of a transfer")
         except Exception:  # one connection's trouble must not end the endpoint
             log.exception("a transfer failed")
@@ -111,25 +119,48 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "transfers"
     sys_version = ""
-    timeout = IDLE_SECONDS
     rbufsize = 65536
     server: Transfers
 
+    def setup(self) -> None:
+        """Let the kernel, not Python, wait for whole pieces, and give up on a client that is silent too long."""
+        super().setup()
+        limit = struct.pack("ll", int(IDLE_SECONDS), 0)  # a timeval
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self.connection.setsockopt(socket.SOL_SOCKET, option, limit)
+
+    def _filler(self) -> Callable[[memoryview], int]:
+        """What fills a buffer with the request's body, first with what came along with its head."""
+        began = False
+
+        def fill(buffer: memoryview) -> int:
+            nonlocal began
+            if not began:
+                began = True
+                return self.rfile.readinto1(buffer) or 0
+            received: int = self.connection.recv_into(buffer, len(buffer), socket.MSG_WAITALL)
+            return received
+
+        return fill
+
     def do_PUT(self) -> None:
-        size = self.headers.get("Content-Length", "")
         try:
             address = self._address()
-            if not size.isdecimal() or int(size) > (BLOCK_SIZE if address.kind == "block" else LARGEST_BLOB):
+            size = _size(self.headers.get("Content-Length", ""))
+            if size is None:
                 self._refuse(HTTPStatus.LENGTH_REQUIRED, "A content of known size is needed.")
+                return
+            if size > (BLOCK_SIZE if address.kind == "block" else LARGEST_BLOB):
+                self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The content is too large.")
                 return
             if self.headers.get("Expect", "").lower() == "100-continue":
                 self.send_response_only(HTTPStatus.CONTINUE)
                 self.end_headers()
             etag = ""
             if address.kind == "block":
-                self.server.blocks.receive(address.name, int(size), self.rfile.readinto1)
+                self.server.blocks.receive(address.name, size, self._filler())
             else:
-                etag = self.server.blobs.receive(address.name, int(size), self.rfile.readinto1)
+                etag = self.server.blobs.receive(address.name, size, self._filler())
         except RefusedError as error:
             self._refuse(_status(error), str(error))
             return
@@ -165,12 +196,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, source: BinaryIO, position: int, length: int, held: int) -> None:
         stored = max(0, min(length, held - position))
         if stored:
-            source.seek(position)
-            self.connection.sendfile(source, position, stored)
+            self._send_stored(source, position, stored)
         zeros = length - stored
         while zeros:
             self.wfile.write(ZEROS[:zeros])
             zeros -= min(zeros, len(ZEROS))
+
+    def _send_stored(self, source: BinaryIO, position: int, length: int) -> None:
+        # Not the socket's own sendfile, which would wait for ever for a client that does not read.
+        while length:
+            sent = os.sendfile(self.connection.fileno(), source.fileno(), position, length)
+            if not sent:
+                raise ConnectionAbortedError("The content has become shorter.")
+            position += sent
+            length -= sent
 
     def _source(self, address: Address) -> BinaryIO:
         if address.kind == "block":
@@ -181,6 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _address(self) -> Address:
         if self.server.addresses is None or self.headers.get("Transfer-Encoding"):
             raise UnauthenticatedError("There is nothing at this address.")
+        self.server.closing.wait(self.server.latency(f"Transfer{self.command.capitalize()}"))
         address = self.server.addresses.read(self.command, self.path)
         if address.kind == "blob" and not address.length and self.command == "GET":
             size = self.server.blobs.path(address.name).stat().st_size
@@ -206,6 +246,11 @@ def _status(error: RefusedError) -> HTTPStatus:
     if isinstance(error, UnauthenticatedError):
         return HTTPStatus.FORBIDDEN
     return HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else HTTPStatus.BAD_REQUEST
+
+
+def _size(header: str) -> int | None:
+    """What a Content-Length header says; None for one that is no number. A very large one is cut short."""
+    return int(header[:20]) if header.isascii() and header.isdecimal() else None
 
 
 def _range(header: str, size: int) -> tuple[int, int]:

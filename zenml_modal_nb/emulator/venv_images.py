@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from zenml_modal_nb.emulator import context, processes, virtualenvs
+from zenml_modal_nb.emulator import context, processes, relocation, virtualenvs
 from zenml_modal_nb.emulator.interpreters import Interpreters
 from zenml_modal_nb.emulator.places import HOME, Place
 from zenml_modal_nb.emulator.processes import MARKER, Command
@@ -23,7 +22,7 @@ from zenml_modal_nb.emulator.state.mounts import Mounts
 from zenml_modal_nb.emulator.state.output import Output, Reading, RecentBytes
 from zenml_modal_nb.emulator.state.recipes import SYSTEM_PATH, Recipe, instructions
 
-PYTHON = Path("usr", "local")  # of a sandbox's place: where its own environment lies
+PYTHON = PurePosixPath("/usr", "local")  # of a sandbox's place: where its own environment lies
 LAST_LINES = 20  # of a failed command's output, in the error
 OUTPUT_KEPT = 65536  # bytes
 
@@ -32,9 +31,12 @@ _NETWORK = re.compile(r"(UV_|PIP_|SSL_CERT_|REQUESTS_CA_BUNDLE$|GIT_|(https?|no|
 _INSTALLS = re.compile(r"\b(pip3?|uv)\b")
 _SYSTEM_ONLY = re.compile(r"\s*(apt-get|apt|dpkg)\b[^&|;]*(&&\s*(apt-get|apt|dpkg|rm)\b[^&|;]*)*$")
 _LINK_PYTHON = "ln -s /usr/local/bin/python3 /usr/local/bin/python"  # the SDK's, after adding a Python
-_MODULE_PIP = re.compile(r"\bpython3?(?:\.\d+)? -m pip3?\b")
-_ABSOLUTE = re.compile(r"(?<![\w/.:$}~-])/(?!/)[\w.@%+~*?-]*(?:/[\w.@%+~*?-]*)*")
-_OF_THE_HOST = re.compile(r"/(dev|proc|bin|usr/bin|usr/sbin|sbin)(/|$)")
+_PROGRAMS = (
+    "usr/bin",
+    "bin",
+    "usr/sbin",
+    "sbin",
+)  # where images put theirs; /usr/local/bin is the environment's
 
 _TOOLS = {
     "apt-get": 'echo "$(basename "$0") $*: not run on this machine"\n',
@@ -116,7 +118,7 @@ class VenvImages:
 
     async def _run(self, build: Build, command: str, say: Callable[[str], None]) -> None:
         venv = await self._own_venv(build)
-        place = await asyncio.to_thread(context.own_root, build, shutil.copy2)
+        place = await asyncio.to_thread(context.own_root, build)
         temporary = build.directory / "tmp"
         temporary.mkdir(exist_ok=True)
         declared = dict(build.after.environment)
@@ -127,13 +129,15 @@ class VenvImages:
             "HOME": str(place.directory(str(HOME))),
             **declared,
             **build.layer.secrets,
-            "PATH": f"{self._tools}:{venv / 'bin'}:{path}",
+            "PATH": ":".join(
+                map(str, (self._tools, venv / "bin", *(place.root / d for d in _PROGRAMS), path))
+            ),
             "TMPDIR": str(temporary),
             "VIRTUAL_ENV": str(venv),
             "UV_PROJECT_ENVIRONMENT": str(venv),
             MARKER: build.directory.name,
         }
-        words = ("/bin/sh", "-c", _relocated(command, place, venv))
+        words = ("/bin/sh", "-c", await asyncio.to_thread(relocation.relocated, command, place, venv))
         started = Command(words, environment, place.directory(build.after.workdir or "/"), merge_stderr=True)
         code, tail = await _told(started, say)
         if code:
@@ -168,26 +172,6 @@ def _variables(uv: str) -> dict[str, str]:
     }
 
 
-def _relocated(command: str, place: Place, venv: Path) -> str:
-    """`command` with its absolute paths below the image's own directory, so that it cannot harm the machine's.
-
-    E.g. `rm -rf /var/lib/apt/lists/*` must not remove the user's. Programs stay where they are.
-    """
-
-    def moved(found: re.Match[str]) -> str:
-        path = found.group()
-        if path.endswith("/uv") and path.startswith("/.uv"):
-            return "uv"
-        if _OF_THE_HOST.match(path) or path == "/":
-            return path
-        if path.startswith("/usr/local/bin/"):
-            return str(venv / path.removeprefix("/usr/local/"))
-        slash = "/" if path.endswith("/") else ""
-        return str(place.inside(path)) + slash
-
-    return _ABSOLUTE.sub(moved, _MODULE_PIP.sub("pip", command))
-
-
 async def _told(command: Command, say: Callable[[str], None]) -> tuple[int, str]:
     """Run a command, tell each line as it comes, and return its exit code and last lines."""
     output = Output(RecentBytes(OUTPUT_KEPT))
@@ -217,7 +201,13 @@ async def _drained(process: processes.Process) -> None:
 
 def _enter(parts: Parts, place: Place) -> Path:
     if parts.root is not None:
-        shutil.copytree(parts.root, place.root, symlinks=True, dirs_exist_ok=True)
+        context.copy_root(parts.root, place.root)
     if parts.venv is None:
         raise BuildError("The image has no Python.")
-    return virtualenvs.overlay(parts.venv, place.root / PYTHON)
+    programs = virtualenvs.overlay(parts.venv, place.within(PYTHON))
+    for folder in (place.within(name) for name in _PROGRAMS):
+        for program in folder.iterdir() if folder.is_dir() else ():
+            own = programs / program.name
+            if program.is_file() and not os.path.lexists(own):
+                own.symlink_to(program)
+    return programs

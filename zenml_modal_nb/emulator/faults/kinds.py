@@ -136,7 +136,8 @@ class LateCommits:
 class Latency:
     """Every answer comes later: by so many `milliseconds`, or as the `profile` says for each call.
 
-    See `latencies`; the profile `modal` makes overhead that is measured here honest about round trips.
+    A block or blob that goes over HTTP counts as the call `TransferPut` or `TransferGet`. See
+    `latencies`; the profile `modal` makes overhead that is measured here honest about round trips.
     """
 
     milliseconds: float | None = None

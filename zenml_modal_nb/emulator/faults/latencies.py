@@ -25,6 +25,10 @@ _MODAL: Sequence[tuple[str, float]] = (
     ("MountPutFile", ROUND_TRIP + 60.0),
     ("Volume*", ROUND_TRIP + 60.0),
     ("SandboxTerminate*", ROUND_TRIP + 60.0),
+    (
+        "Transfer*",
+        ROUND_TRIP + 30.0,
+    ),  # each block of a volume or blob, put or got over HTTP: an object store's answer
     ("TaskExecStart", ROUND_TRIP + 40.0),
     ("*", ROUND_TRIP + 10.0),
 )

@@ -41,8 +41,9 @@ class ImageService:
     async def get_or_create(
         self, request: api_pb2.ImageGetOrCreateRequest
     ) -> api_pb2.ImageGetOrCreateResponse:
-        """Differs: nothing is built: the sandbox runs in this machine's Python environment; build
-        functions are refused.
+        """Differs: in `host` mode files are copied and nothing is installed: the sandbox runs in this machine's
+        Python environment. In `venv` mode each layer is a virtual environment built with uv; system packages and
+        registry images are recorded, not provided. Build functions and builds with volumes are refused.
         """
         if request.build_function_id or request.image.HasField("build_function"):
             raise UnsupportedError("Image.run_function needs Modal: functions do not run here.")
@@ -110,7 +111,6 @@ class ImageService:
         return api_pb2.MountBatchedCheckExistenceResponse(missing_sha256_hex_hashes=missing)
 
     async def put_file(self, request: api_pb2.MountPutFileRequest) -> api_pb2.MountPutFileResponse:
-        """Differs: files of up to 4 MiB; larger ones, which need a blob, are refused."""
         # Asked first without the content, whether the file is there already; a large one comes as a blob.
         match request.WhichOneof("data_oneof"):
             case "data":

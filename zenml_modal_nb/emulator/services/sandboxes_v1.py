@@ -53,8 +53,9 @@ class SandboxServiceV1:
         }
 
     async def create(self, request: api_pb2.SandboxCreateRequest) -> api_pb2.SandboxCreateResponse:
-        """Differs: GPU, CPU, memory, region and cloud are checked or recorded, not provided; volumes,
-        buckets, tunnels, pseudo-terminals, probes and network restrictions are refused.
+        """Differs: GPU, CPU, memory, region and cloud are checked or recorded, not provided (a memory limit
+        is watched); a volume is a directory to which its mount path is led; buckets, tunnels, pseudo-terminals,
+        probes and network restrictions are refused.
         """
         app = self._apps.deployed(request.app_id)
         definition = definition_of(1, app.id, request.definition, (), request.tags, self._secrets)

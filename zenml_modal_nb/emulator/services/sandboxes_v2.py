@@ -47,8 +47,9 @@ class SandboxServiceV2:
         }
 
     async def create(self, request: api_pb2.SandboxCreateV2Request) -> api_pb2.SandboxCreateV2Response:
-        """Differs: CPU, memory, region and cloud are recorded, not provided; volumes, buckets, tunnels,
-        probes and network restrictions are refused.
+        """Differs: CPU, memory, region and cloud are checked or recorded, not provided (a memory limit is
+        watched); a volume is a directory to which its mount path is led; buckets, tunnels, probes and network
+        restrictions are refused.
         """
         app = self._apps.deployed(request.app_id)
         definition = definition_of(

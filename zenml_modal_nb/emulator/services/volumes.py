@@ -230,7 +230,7 @@ class VolumeService:
 
     def _stored(self, path: Path) -> tuple[int, tuple[str, ...]]:
         with path.open("rb") as source:
-            return self._volumes.blocks.add(source)
+            return self._volumes.blocks.add(source.fileno())
 
     def _read(self, file: File, start: int, length: int) -> bytes:
         pieces = []

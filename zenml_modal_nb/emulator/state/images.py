@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import shutil
 from dataclasses import asdict
@@ -15,7 +16,9 @@ from zenml_modal_nb.emulator.state.builds import Build, Builder, BuildError, Lay
 from zenml_modal_nb.emulator.state.output import Output, RecentBytes
 from zenml_modal_nb.emulator.state.recipes import Recipe, follow
 from zenml_modal_nb.emulator.state.records import Records
-from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError
+from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError, RefusedError
+
+log = logging.getLogger(__name__)
 
 LOG_KEPT = 1024 * 1024  # bytes of a build log
 
@@ -76,8 +79,10 @@ class Images:
     async def get_or_create(self, layer: Layer, builder_version: str, force: bool) -> Image:
         """The image with this content, being built if it is new, failed, or `force` says so.
 
-        Raises NotFoundError for an unknown base.
+        Raises NotFoundError for an unknown base, InvalidArgumentError for what no Dockerfile can hold.
         """
+        if any("\0" in command for command in layer.commands):
+            raise InvalidArgumentError("A Dockerfile holds no null characters.")
         image_id = identifiers.content_id("im", layer.content)
         known = self._images.get(image_id)
         if known and (not known.built or (not force and not known.failure and await self._current(known))):
@@ -138,7 +143,7 @@ class Images:
             if base:
                 await base.wait()
             await self._builder.build(Build(directory, layer, parts, before, image.recipe), image.say)
-        except (BuildError, OSError) as error:
+        except (BuildError, RefusedError, OSError, ValueError) as error:  # ValueError: no command can be that
             image.say(str(error).partition("\n")[0])
             image.failure = str(error)
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
@@ -149,6 +154,16 @@ class Images:
             self._keep(image)
         finally:
             image.finish()
+        await self._put_away(image, directory)
+
+    async def _put_away(self, image: Image, directory: Path) -> None:
+        """Keep the log of a build that has ended on disk: of all images together it is too much for memory."""
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await image.log.move(directory / "log")
+        except OSError as error:
+            log.warning("The log of image %s stays in memory: %s", image.id, error)
+        image.log.restore(())  # a build log tells no times
 
     def _parts(self, image: Image) -> Parts:
         """Where the image's files and its Python lie: in its own directory or in that of a base."""

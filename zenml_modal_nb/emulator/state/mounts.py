@@ -17,6 +17,7 @@ from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError
+from zenml_modal_nb.emulator.state.trees import can_be_kept
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,14 @@ class Mounts:
         path.replace(self.content(digest))
 
     def create(self, name: str, files: Iterable[MountedFile]) -> Mount:
-        """Make a mount, the same for the same content; InvalidArgumentError if a content is missing."""
+        """Make a mount, the same for the same content.
+
+        Raises InvalidArgumentError if a content is missing, or a path cannot be one.
+        """
         known = tuple(files)
+        for file in known:
+            if not can_be_kept(file.path.lstrip("/")) or "\0" in file.path:
+                raise InvalidArgumentError(f"No file can have the path {file.path[:80]!r}.")
         if absent := self.missing(file.sha256 for file in known):
             raise InvalidArgumentError(f"{len(absent)} files of this mount have not been uploaded.")
         mount = Mount(identifiers.content_id("mo", repr((name, known)).encode()), name, known)
@@ -85,11 +92,10 @@ class Mounts:
             raise NotFoundError(f"No mount has the ID {mount_id!r}.") from None
 
     def place(self, mount_ids: Iterable[str], place: Place) -> None:
-        """Copy the mounts' files below a sandbox's root: what it changes stays its own."""
+        """Copy the mounts' files below a sandbox's root: what it changes stays its own. Raises OSError."""
         for mount_id in mount_ids:
             for file in self.get(mount_id).files:
-                target = place.inside(file.path)
-                target.parent.mkdir(parents=True, exist_ok=True)
+                target = place.vacant(file.path)
                 shutil.copyfile(self.content(file.sha256), target)
                 if file.mode:
                     os.chmod(target, file.mode & 0o777)

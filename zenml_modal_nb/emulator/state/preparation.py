@@ -51,12 +51,15 @@ class Preparation:
             raise InvalidArgumentError("Two volumes cannot be mounted at one path.")
 
     async def prepare(self, definition: Definition, sandbox_id: str, place: Place) -> Prepared:
-        """Fill the place; raises a refusal, or OSError for a disk that is full."""
+        """Fill the place; raises a refusal."""
         image = await self._images.usable(definition.image_id)
-        python = await self._images.enter(image, place)
-        await asyncio.to_thread(self._mounts.place, definition.mounts, place)
+        try:
+            python = await self._images.enter(image, place)
+            await asyncio.to_thread(self._mounts.place, definition.mounts, place)
+        except OSError as error:  # e.g. a full disk, or a file where another file's directory is to be
+            raise InvalidArgumentError(f"The image's files cannot be laid out: {error}.") from error
         volumes = tuple(
-            MountedVolume(self._volumes, mount, place.inside(mount.path)) for mount in definition.volumes
+            MountedVolume(self._volumes, mount, place.within(mount.path)) for mount in definition.volumes
         )
         for volume in volumes:
             await volume.open()

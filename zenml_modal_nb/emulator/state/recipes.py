@@ -6,7 +6,9 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from zenml_modal_nb.emulator.interpreters import normalised
 
@@ -20,7 +22,8 @@ _VALUED = frozenset({
     "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-c", "--constraint", "-t", "--target",
     "--python", "-p", "--prefix", "--index", "--torch-backend", "--trusted-host",
 })  # fmt: skip
-_INSTALL = re.compile(r"(?:\bpip3?|/uv pip|\buv pip)\s+install\s+(?P<rest>[^&|;]*)")
+_PIP = re.compile(r"(.*/)?pip3?")
+_OPERATOR = re.compile(r"[();<>|&\n]+")
 _STANDALONE_PYTHON = re.compile(r"python-build-standalone\.\d+\.(\d+\.\d+)")
 
 
@@ -115,24 +118,61 @@ def _workdir(current: str, path: str) -> str:
 def _arguments(text: str) -> tuple[str, ...]:
     """The words of CMD or ENTRYPOINT, e.g. `["sleep", "1"]`, or a line for the shell."""
     if text.startswith("["):
-        return tuple(str(word) for word in json.loads(text))
+        with suppress(ValueError, RecursionError):
+            words = json.loads(text)
+            if all(isinstance(word, str) for word in words):
+                return tuple(words)
+    # What is no JSON is a line for the shell, also for Docker, e.g. `[ -e x ]`.
     return ("/bin/sh", "-c", text) if text else ()
+
+
+def shell_words(command: str) -> list[str]:
+    """The words of a command line, its operators among them; ValueError for a quote that is not closed."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars="();<>|&\n")
+    lexer.whitespace_split = True
+    lexer.whitespace = " \t\r"
+    lexer.commenters = ""
+    return list(lexer)
 
 
 def _installed(command: str, files: Mapping[str, str]) -> frozenset[str]:
     """The distributions that the pip or uv commands of a RUN instruction name."""
+    if "pip" not in command:
+        return frozenset()  # without reading it letter by letter
+    try:
+        words = shell_words(command)
+    except ValueError:
+        return frozenset()  # no shell can run it: the build says so
     names: set[str] = set()
-    for found in _INSTALL.finditer(command):
-        words = iter(shlex.split(found.group("rest")))
-        for word in words:
-            if word in ("-r", "--requirement", "--requirements"):
-                # e.g. /.requirements.txt, sent along as a context file of that name
-                names |= _listed(files.get(next(words, ""), ""))
-            elif word in _VALUED:
-                next(words, None)
-            elif not word.startswith("-"):
-                names |= _named(word)
+    simple: list[str] = []
+    for word in (*words, ";"):
+        if not _OPERATOR.fullmatch(word):
+            simple.append(word)
+        elif word in ("<", ">", ">>", "<<", "<>", ">&", "&>"):
+            simple.append(">")  # the next word is a file's name
+        else:
+            names |= _installed_by(simple, files)
+            simple = []
     return frozenset(names)
+
+
+def _installed_by(words: Sequence[str], files: Mapping[str, str]) -> set[str]:
+    """What one command installs, e.g. `python -m pip install six`."""
+    pairs = enumerate(pairwise(words))
+    begin = next((n for n, (a, b) in pairs if _PIP.fullmatch(a) and b == "install"), None)
+    if begin is None:
+        return set().union(*(_installed(word, files) for word in words if " " in word and "pip" in word))
+    names: set[str] = set()
+    rest = iter(words[begin + 2 :])
+    for word in rest:
+        if word in ("-r", "--requirement", "--requirements"):
+            # e.g. /.requirements.txt, sent along as a context file of that name
+            names |= _listed(files.get(next(rest, ""), ""))
+        elif word in _VALUED or word == ">":
+            next(rest, None)
+        elif not word.startswith("-") and not word.isdigit():  # e.g. the 2 of 2>/dev/null
+            names |= _named(word)
+    return names
 
 
 def _listed(requirements: str) -> set[str]:

@@ -15,6 +15,10 @@ from zenml_modal_nb.emulator.state.refusals import (
     NotFoundError,
 )
 
+LONGEST_NAME = 255  # bytes of a file's or directory's name: what Linux and macOS have room for
+LONGEST_PATH = 2048  # bytes; leaves room for the path of the directory that it is mounted in
+DEEPEST_PATH = 200  # names; Python's own functions for trees of files go down by recursion
+
 
 @dataclass(frozen=True)
 class File:
@@ -79,8 +83,10 @@ class Tree:
 
     def with_files(self, files: Mapping[str, File], overwrite: bool) -> Tree:
         """The tree after an upload; raises AlreadyExistsError, or InvalidArgumentError for an impossible path."""
+        directories = {str(parent) for name in self.files for parent in PurePosixPath(name).parents}
+        directories.update(self.directories)
         for path in files:
-            if self.is_directory(path):
+            if path in directories:
                 raise InvalidArgumentError(f"{path!r} is a directory.")
             if not overwrite and path in self.files:
                 raise AlreadyExistsError(
@@ -151,11 +157,28 @@ class Tree:
 
 
 def normal(path: str) -> str:
-    """A path as trees keep it, e.g. `/a//b/` is `a/b`; raises InvalidArgumentError for one with `..`."""
+    """A path as trees keep it, e.g. `/a//b/` is `a/b`; InvalidArgumentError for one that no volume can have."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts or "\0" in path:
         raise InvalidArgumentError(f"{path!r} is not a path in a volume.")
-    return "/".join(parts)
+    name = "/".join(parts)
+    if not can_be_kept(name):
+        shown = path.encode("utf-8", "replace")[:80].decode("utf-8", "replace")
+        raise InvalidArgumentError(
+            f"A volume cannot hold {shown!r}…: names are UTF-8 of at most {LONGEST_NAME} bytes, paths of "
+            f"{LONGEST_PATH} and {DEEPEST_PATH} names."
+        )
+    return name
+
+
+def can_be_kept(name: str) -> bool:
+    """Whether a path can be listed to any client and laid out in any sandbox."""
+    try:
+        data = name.encode()
+    except UnicodeEncodeError:  # what Python makes of a name on disk that is not UTF-8
+        return False
+    parts = data.split(b"/")
+    return len(data) <= LONGEST_PATH and len(parts) <= DEEPEST_PATH and max(map(len, parts)) <= LONGEST_NAME
 
 
 def _within(name: str, paths: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.faults.plan import Faults
+from zenml_modal_nb.emulator.state.assembled import Assembled
 from zenml_modal_nb.emulator.state.blocks import BLOCK_SIZE, Blocks
 from zenml_modal_nb.emulator.state.creation import Creation
 from zenml_modal_nb.emulator.state.records import Records
@@ -18,7 +19,6 @@ from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidAr
 from zenml_modal_nb.emulator.state.trees import File, Tree, normal
 
 EPHEMERAL_SECONDS = 900.0  # without a heartbeat; the SDK sends one every 300 s
-CLAIM_SECONDS = 600.0  # for which an upload may count on the blocks that were here when it began
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,20 @@ class Volume:
 class Volumes:
     """All volumes of this server."""
 
-    def __init__(self, records: Records, blocks: Blocks, faults: Faults) -> None:
+    def __init__(self, records: Records, blocks: Blocks, assembled: Assembled, faults: Faults) -> None:
         self._records = records
         self.blocks = blocks
+        self.assembled = assembled
         self._volumes = {key: _restored(value) for key, value in records.read()}
         self._heartbeats: dict[str, float] = {}
-        self._claims: dict[str, float] = {}
+        self._unreleased: set[str] = set()  # no volume had them, but somebody counted on them
         self._faults = faults
         self._outdated: dict[str, list[tuple[float, Tree]]] = {}  # until when each is what a reader sees
 
     def sweep(self) -> None:
         """Remove blocks that no volume has any more, e.g. of uploads that were never completed."""
         self.blocks.remove_unused(self._used())
+        self.assembled.sweep()
 
     def get(self, volume_id: str) -> Volume:
         """The volume, or NotFoundError."""
@@ -114,9 +116,7 @@ class Volumes:
             if len(file.blocks) != -(-file.size // BLOCK_SIZE):
                 raise InvalidArgumentError("A file's blocks do not match its size.")
             digests.update(dict.fromkeys(file.blocks))
-        now = time.monotonic()
-        self._claims = {key: at for key, at in self._claims.items() if now - at < CLAIM_SECONDS}
-        self._claims.update(dict.fromkeys(digests, now))
+        self.blocks.claim(digests)
         return [digest for digest in digests if not self.blocks.has(digest)]
 
     def put(self, volume_id: str, files: Mapping[str, File], overwrite: bool) -> None:
@@ -162,8 +162,10 @@ class Volumes:
                 del self._volumes[volume_id], self._heartbeats[volume_id]
 
     async def _release(self, digests: set[str]) -> None:
-        unused = digests - self._used() - self._claims.keys()
-        await asyncio.to_thread(self.blocks.remove, unused)
+        unused = (digests | self._unreleased) - self._used()
+        self._unreleased = set()
+        held = await asyncio.to_thread(self.blocks.remove, unused)
+        self._unreleased |= held
 
     def _used(self) -> set[str]:
         outdated = [tree for trees in self._outdated.values() for _, tree in trees]
