@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -31,6 +32,20 @@ def test_a_sandbox_that_nobody_uses_ends(local: Local, backend: dict[str, str]) 
     sandbox.wait(raise_on_termination=False)
     assert sandbox.returncode == 137
     assert local.server._sandboxes.get(sandbox.object_id).outcome.end.name == "IDLE"
+
+
+def test_input_is_use(local: Local, backend: dict[str, str]) -> None:
+    # The input of 2.4 seconds keeps it, longer than the limit; then it ends.
+    sandbox = local.create("cat", idle_timeout=1, **backend)
+    lines = iter(sandbox.stdout)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2.4:
+        sandbox.stdin.write("more\n")
+        sandbox.stdin.drain()
+        assert next(lines) == "more\n"
+    assert sandbox.poll() is None
+    sandbox.wait(raise_on_termination=False)
+    assert sandbox.returncode == 137
 
 
 @pytest.mark.parametrize(("cpu", "threads"), [(None, ""), (0.5, "1"), (3.0, "3"), ((2.0, 4.0), "2")])

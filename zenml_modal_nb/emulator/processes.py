@@ -60,10 +60,19 @@ class Stdin(asyncio.BaseProtocol):
         self._transport = transport
 
     async def write(self, offset: int, data: bytes, end: bool) -> None:
+        """`put`, and return once the buffer has room."""
+        self.put(offset, data, end)
+        await self.room()
+
+    async def room(self) -> None:
+        """Return once the buffer has room for more."""
+        await self._room.wait()
+
+    def put(self, offset: int, data: bytes, end: bool) -> None:
         """Pass `data` on; what lies before the position reached is a repetition and is skipped.
 
-        Returns once the buffer has room. Raises ConflictError when the input is closed or `offset` leaves a
-        gap, UnavailableError before the process has started.
+        Raises ConflictError when the input is closed or `offset` leaves a gap, UnavailableError before the
+        process has started.
         """
         if self._transport is None and not self.ended:
             raise UnavailableError("The sandbox has not started yet.")
@@ -79,7 +88,6 @@ class Stdin(asyncio.BaseProtocol):
             self.written += len(fresh)
         if end:
             self.end()
-        await self._room.wait()
 
     def end(self) -> None:
         """Close after what is buffered; the process reads the end of its input. Repeating it is harmless."""

@@ -89,8 +89,10 @@ class Server:
 
     async def close(self) -> None:
         """End every sandbox with all its processes, then stop listening; nothing of them is left after."""
-        await self._sandboxes.close()
+        # What waits for an image is told that its build has ended, so no creation waits any longer.
+        self._sandboxes.refuse_more()
         await self._images.close()
+        await self._sandboxes.close()
         await self._interpreters.settle()
         await asyncio.to_thread(self._transfers.close)
         self._listener.close()
@@ -118,7 +120,8 @@ async def serve(settings: ServerSettings) -> Server:
     volumes = Volumes(Records(settings.state_dir / RECORDS / "volumes"), blocks, faults)
     preparation = Preparation(images, mounts, volumes)
     archive = Archive(Records(settings.state_dir / RECORDS / "sandboxes"), settings.state_dir / "finished")
-    sandboxes = Sandboxes(settings.state_dir, preparation, archive, settings.log_retention, faults)
+    apps = Apps(Records(settings.state_dir / RECORDS / "apps"))
+    sandboxes = Sandboxes(settings.state_dir, apps, preparation, archive, settings.log_retention, faults)
     images.sweep()
     sandboxes.sweep()
     volumes.sweep()
@@ -131,7 +134,9 @@ async def serve(settings: ServerSettings) -> Server:
         return f"https://{host}:{await listener.listen_with_tls(settings.host, settings.state_dir / 'tls')}"
 
     router = RouterAddress(url, secure)
-    services = _services(settings, router, credentials, images, mounts, volumes, blobs, addresses, sandboxes)
+    services = _services(
+        settings, router, credentials, images, mounts, volumes, blobs, addresses, apps, sandboxes
+    )
     listener = Listener([*services, control.service(faults)])
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Guard(credentials).check)
     grpclib.events.listen(listener, grpclib.events.RecvRequest, callers.note)
@@ -163,9 +168,9 @@ def _services(
     volumes: Volumes,
     blobs: Blobs,
     addresses: Addresses,
+    apps: Apps,
     sandboxes: Sandboxes,
 ) -> list[Servable]:
-    apps = Apps(Records(settings.state_dir / RECORDS / "apps"))
     secrets = Secrets(Records(settings.state_dir / RECORDS / "secrets"))
     reading = Reading(settings.read_size, settings.read_delay)
     environments = Environments(Records(settings.state_dir / RECORDS / "environments"), settings.environment)

@@ -90,7 +90,7 @@ class SandboxServiceV1:
 
     async def write(self, request: api_pb2.SandboxStdinWriteRequest) -> api_pb2.SandboxStdinWriteResponse:
         sandbox = self._sandboxes.get(request.sandbox_id)
-        await sandbox.write_stdin(request.index, request.input, request.eof)
+        await sandbox.write_message(request.index, request.input, request.eof)
         return api_pb2.SandboxStdinWriteResponse()
 
     async def give_access(

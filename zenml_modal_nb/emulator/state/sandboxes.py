@@ -260,13 +260,21 @@ class Sandbox:
             raise ConflictError(f"Sandbox {self.id} has another name, or has ended.")
         self.name = name
 
-    async def write_stdin(self, index: int, data: bytes, end: bool) -> None:
+    async def write_stdin(self, offset: int, data: bytes, end: bool) -> None:
+        """V2: pass on `data`, which begins at byte `offset` of the whole input."""
+        self.touch()
+        await self.process.stdin.write(offset, data, end)
+
+    async def write_message(self, index: int, data: bytes, end: bool) -> None:
         """V1: take the message with this number; one that was taken before is skipped, a gap is refused."""
+        self.touch()
         if index > self._stdin_index + 1:
             raise ConflictError(f"Standard input is at message {self._stdin_index}; {index} leaves a gap.")
         if index == self._stdin_index + 1:
-            await self.process.stdin.write(self.process.stdin.written, data, end)
+            self.process.stdin.put(self.process.stdin.written, data, end)
+            # Before waiting: a client that gives up then sends the message again, and it has been taken.
             self._stdin_index = index
+        await self.process.stdin.room()
 
     def require_running(self) -> None:
         """Raise NotFoundError if it has ended, UnavailableError if it has not started."""
