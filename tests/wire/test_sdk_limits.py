@@ -12,6 +12,8 @@ import modal
 import modal.exception
 import pytest
 from conftest import Local, StartLocal
+from modal_proto import api_pb2
+from raw_calls import METADATA, Stubs, converse
 
 
 def test_a_memory_limit_ends_the_sandbox_and_says_so(local: Local, backend: dict[str, str]) -> None:
@@ -19,10 +21,32 @@ def test_a_memory_limit_ends_the_sandbox_and_says_so(local: Local, backend: dict
     sandbox = local.create("python", "-c", hungry, memory=(64, 100), **backend)
     sandbox.wait(raise_on_termination=False)
     assert sandbox.returncode == 137
-    assert local.server._sandboxes.get(sandbox.object_id).outcome.end.name == "OUT_OF_MEMORY"
+    assert status_of(local, sandbox) == api_pb2.GenericResult.GENERIC_STATUS_KERNEL_OOM_KILL
     modest = local.create("python", "-c", "held = bytearray(200_000_000)", memory=64, **backend)
     modest.wait()
     assert modest.returncode == 0  # a request is no limit
+
+
+def test_a_memory_limit_counts_what_is_run_inside(local: Local, backend: dict[str, str]) -> None:
+    sandbox = local.create("sleep", "60", memory=(64, 150), **backend)
+    hungry = "import time; held = bytearray(300_000_000); print('held', flush=True); time.sleep(60)"
+    # Without variables, and without a parent once the command that started it has ended.
+    leave = f'mkfifo up; setsid env -i "$(command -v python)" -c "{hungry}" > up & read line < up'
+    sandbox.exec("sh", "-c", f"{leave}; echo $line")
+    sandbox.wait(raise_on_termination=False)
+    assert status_of(local, sandbox) == api_pb2.GenericResult.GENERIC_STATUS_KERNEL_OOM_KILL
+
+
+def status_of(local: Local, sandbox: modal.Sandbox) -> int:
+    """Why a sandbox ended, as the API tells it: the SDK has 137 for all of it."""
+    found: list[int] = []
+
+    async def ask(stubs: Stubs) -> None:
+        request = api_pb2.SandboxWaitRequest(sandbox_id=sandbox.object_id, timeout=0)
+        found.append((await stubs.control.SandboxWait(request, metadata=METADATA)).result.status)
+
+    converse(local, sandbox.object_id, ask)
+    return found[0]
 
 
 def test_a_sandbox_that_nobody_uses_ends(local: Local, backend: dict[str, str]) -> None:
@@ -31,7 +55,7 @@ def test_a_sandbox_that_nobody_uses_ends(local: Local, backend: dict[str, str]) 
     assert busy.stdout.read() == "done\n"
     sandbox.wait(raise_on_termination=False)
     assert sandbox.returncode == 137
-    assert local.server._sandboxes.get(sandbox.object_id).outcome.end.name == "IDLE"
+    assert status_of(local, sandbox) == api_pb2.GenericResult.GENERIC_STATUS_IDLE_TIMEOUT
 
 
 def test_input_is_use(local: Local, backend: dict[str, str]) -> None:

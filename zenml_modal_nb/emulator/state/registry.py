@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zenml_modal_nb.emulator import identifiers, processes
+from zenml_modal_nb.emulator.families import Census, Family
 from zenml_modal_nb.emulator.faults.plan import Faults
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.state.apps import Apps
@@ -52,7 +53,8 @@ class Sandboxes:
         self._creations: set[asyncio.Task[Any]] = set()
         self._names: set[tuple[str, str]] = set()  # of sandboxes that are being created, with their app
         self._closed = False
-        self._meter = Meter(self._running)
+        self._census = Census()
+        self._meter = Meter(self._census, self._there)
         self._archive = archive
         self.commands = Commands(self._spool, preparation)
 
@@ -60,7 +62,7 @@ class Sandboxes:
         """End what an earlier server of this directory left behind when it was killed."""
         leftovers = [path.name for path in self._places.iterdir()] if self._places.is_dir() else []
         if leftovers:
-            processes.kill_marked(leftovers)
+            self._census.end([_left_behind(self._places / name) for name in leftovers])
             for name in leftovers:
                 Place(self._places / name).remove()
         for sandbox in self._archive.restored():
@@ -250,7 +252,7 @@ class Sandboxes:
     def _keep(self, sandbox: Sandbox) -> None:
         self._sandboxes[sandbox.id] = sandbox
         self._archive.begin(sandbox)
-        life = asyncio.create_task(sandbox.live(self._archive.end))
+        life = asyncio.create_task(sandbox.live(self._census, self._archive.end))
         self._lives.add(life)
         self._faults.watch(sandbox)
         self._meter.start()
@@ -265,8 +267,8 @@ class Sandboxes:
         if not life.cancelled() and life.exception() is not None:
             log.error("A sandbox could not be cleaned up", exc_info=life.exception())
 
-    def _running(self) -> list[Sandbox]:
-        return [sandbox for sandbox in self._sandboxes.values() if sandbox.running]
+    def _there(self) -> list[Sandbox]:
+        return [sandbox for sandbox in self._sandboxes.values() if sandbox.outcome is None]
 
     def _running_named(self, app_id: str, name: str) -> Sandbox | None:
         for sandbox in self._sandboxes.values():
@@ -277,3 +279,8 @@ class Sandboxes:
     def _output(self, definition: Definition) -> Output:
         retention = self._faults.retention or self._retention
         return Output(RecentBytes(retention) if definition.version == 2 else AllBytes(self._spool))
+
+
+def _left_behind(root: Path) -> Family:
+    """What ran in this directory when an earlier server was killed."""
+    return Family(root.name, frozenset(), root, since=0.0)
