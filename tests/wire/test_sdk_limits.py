@@ -15,6 +15,8 @@ from conftest import Local, StartLocal
 from modal_proto import api_pb2
 from raw_calls import METADATA, Stubs, converse
 
+from zenml_modal_nb.emulator.state.registry import FINISHED_KEPT
+
 
 def test_a_memory_limit_ends_the_sandbox_and_says_so(local: Local, backend: dict[str, str]) -> None:
     hungry = "import time; held = bytearray(200_000_000); print('held', flush=True); time.sleep(60)"
@@ -111,7 +113,7 @@ def test_what_was_used_is_measured_and_priced(local: Local, backend: dict[str, s
     app = modal.App.lookup(
         f"billed-{len(backend)}", create_if_missing=True, client=local.client, environment_name="local"
     )
-    work = "import time; end = time.time() + 1.5\nwhile time.time() < end: pass"
+    work = "import time\nwhile time.process_time() < 1.5: pass"  # however busy the machine is
     sandbox = modal.Sandbox.create(
         "python",
         "-c",
@@ -141,6 +143,44 @@ def test_what_was_used_is_measured_and_priced(local: Local, backend: dict[str, s
     report = workspace.billing.report(start=begin.replace(minute=0, second=0, microsecond=0), resolution="h")
     (item,) = [item for item in report if item.object_id == app.app_id]
     assert item.cost == stats.cost
+
+
+@pytest.mark.slow  # the fast subset is test_what_was_used_is_measured_and_priced and the ledger's own tests
+def test_a_bill_forgets_no_sandbox_and_no_restart(start_local: StartLocal) -> None:
+    """More sandboxes than are remembered; the sum of what each was told to cost is what the report says."""
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    first = start_local()
+    told = Decimal(0)
+    for number in range(FINISHED_KEPT + 5):
+        sandbox = first.create("true", gpu="T4" if number % 2 else None)
+        sandbox.wait()
+        told += sandbox._experimental_stats().cost
+    assert billed(first, begin) == pytest.approx(told, abs=Decimal("1e-6"))
+    first.close()
+    second = start_local(state_dir=first.state_dir)
+    assert billed(second, begin) == pytest.approx(told, abs=Decimal("1e-6"))
+
+
+def billed(local: Local, begin: datetime, **options: Any) -> Decimal:
+    """What the report says that the app of these tests has cost."""
+    workspace = modal.Workspace.from_context(client=local.client)
+    report = workspace.billing.report(start=begin, resolution="h", **options)
+    return sum((item.cost for item in report if item.object_id == local.app.app_id), Decimal(0))
+
+
+def test_a_bill_is_for_the_environments_that_are_asked_for(local: Local) -> None:
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    app = modal.App.lookup(
+        "billed-in-main", create_if_missing=True, client=local.client, environment_name="main"
+    )
+    modal.Sandbox.create("true", app=app, client=local.client, image=local.image).wait()
+    local.create("true").wait()
+    for name, other in (("main", "local"), ("local", "main")):
+        environment = modal.Environment.from_name(name, client=local.client)
+        environment.hydrate()
+        found = {item.environment_name for item in environment.billing.report(start=begin, resolution="h")}
+        assert name in found
+        assert other not in found
 
 
 def test_a_log_is_fetched_by_time_and_its_end_is_tailed(local: Local, backend: dict[str, str]) -> None:

@@ -43,6 +43,7 @@ from zenml_modal_nb.emulator.state.builds import Builder
 from zenml_modal_nb.emulator.state.credentials import Credentials
 from zenml_modal_nb.emulator.state.environments import Environments
 from zenml_modal_nb.emulator.state.images import Images
+from zenml_modal_nb.emulator.state.ledger import Ledger
 from zenml_modal_nb.emulator.state.mounts import Mounts
 from zenml_modal_nb.emulator.state.output import Reading
 from zenml_modal_nb.emulator.state.preparation import Preparation
@@ -119,9 +120,14 @@ async def serve(settings: ServerSettings) -> Server:
     blocks, blobs = Blocks(settings.state_dir / "blocks"), Blobs(settings.state_dir / "blobs")
     volumes = Volumes(Records(settings.state_dir / RECORDS / "volumes"), blocks, faults)
     preparation = Preparation(images, mounts, volumes)
-    archive = Archive(Records(settings.state_dir / RECORDS / "sandboxes"), settings.state_dir / "finished")
+    # Written so often that waiting for the disk would be felt.
+    kept = Records(settings.state_dir / RECORDS / "sandboxes-2", synced=False)
+    archive = Archive(kept, settings.state_dir / "finished")
+    ledger = Ledger(Records(settings.state_dir / RECORDS / "ledger", synced=False))
     apps = Apps(Records(settings.state_dir / RECORDS / "apps"))
-    sandboxes = Sandboxes(settings.state_dir, apps, preparation, archive, settings.log_retention, faults)
+    sandboxes = Sandboxes(
+        settings.state_dir, apps, preparation, archive, ledger, settings.log_retention, faults
+    )
     images.sweep()
     sandboxes.sweep()
     volumes.sweep()
@@ -180,7 +186,7 @@ def _services(
         AuthService(settings, credentials),
         AppService(environments, apps, sandboxes),
         JournalService(apps, sandboxes),
-        UsageService(apps, sandboxes),
+        UsageService(environments, apps, sandboxes),
         BlobService(blobs, addresses),
         ImageService(images, mounts, blobs, secrets),
         EnvironmentService(environments, apps, secrets, volumes, sandboxes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -68,15 +69,16 @@ class Ledger:
             else:
                 self._amounts[hour, app_id] = amount
 
-    def bill(self, app_id: str, end: float, seconds: float, cores: float, gib: float, gpu: Gpu | None) -> None:
+    def bill(
+        self, app_id: str, end: float, seconds: float, cores: float, gib: float, gpu: Gpu | None
+    ) -> None:
         """Book what was used in the `seconds` before `end` (seconds since 1970), hour by hour."""
         while seconds > 0:
-            hour = int(end) // HOUR
-            part = min(seconds, max(end - hour * HOUR, 1e-6))
-            entry = self._amounts.setdefault((hour, app_id), Amount())
-            entry.add(part, cores, gib, gpu)
+            hour = math.ceil(end / HOUR) - 1
+            part = min(seconds, end - hour * HOUR)
+            self._amounts.setdefault((hour, app_id), Amount()).add(part, cores, gib, gpu)
             self._unsaved.add((hour, app_id))
-            end, seconds = end - part - 1e-6, seconds - part
+            end, seconds = float(hour * HOUR), seconds - part
 
     def save(self) -> None:
         """Write down what has been booked since the last time."""

@@ -17,6 +17,7 @@ from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.state.apps import Apps
 from zenml_modal_nb.emulator.state.archive import Archive
 from zenml_modal_nb.emulator.state.commands import Commands
+from zenml_modal_nb.emulator.state.ledger import Ledger
 from zenml_modal_nb.emulator.state.metering import Meter
 from zenml_modal_nb.emulator.state.mounted import MountedVolume, reload_all
 from zenml_modal_nb.emulator.state.output import AllBytes, Output, RecentBytes
@@ -39,6 +40,7 @@ class Sandboxes:
         apps: Apps,
         preparation: Preparation,
         archive: Archive,
+        ledger: Ledger,
         retention: int,
         faults: Faults,
     ) -> None:
@@ -54,8 +56,9 @@ class Sandboxes:
         self._names: set[tuple[str, str]] = set()  # of sandboxes that are being created, with their app
         self._closed = False
         self._census = Census()
-        self._meter = Meter(self._census, self._there)
+        self._meter = Meter(self._census, self._there, self._save)
         self._archive = archive
+        self.ledger = ledger
         self.commands = Commands(self._spool, preparation)
 
     def sweep(self) -> None:
@@ -251,7 +254,8 @@ class Sandboxes:
 
     def _keep(self, sandbox: Sandbox) -> None:
         self._sandboxes[sandbox.id] = sandbox
-        self._archive.begin(sandbox)
+        sandbox.usage.bill_to(self.ledger, sandbox.definition.app_id)
+        self._archive.note(sandbox)
         life = asyncio.create_task(sandbox.live(self._census, self._archive.end))
         self._lives.add(life)
         self._faults.watch(sandbox)
@@ -264,8 +268,16 @@ class Sandboxes:
 
     def _ended(self, life: asyncio.Task[None]) -> None:
         self._lives.discard(life)
+        self.ledger.save()
         if not life.cancelled() and life.exception() is not None:
             log.error("A sandbox could not be cleaned up", exc_info=life.exception())
+
+    def _save(self) -> None:
+        """Write down what a server that starts after this one was killed must know."""
+        self.ledger.save()
+        for sandbox in self._sandboxes.values():
+            if sandbox.running:
+                self._archive.note(sandbox)
 
     def _there(self) -> list[Sandbox]:
         return [sandbox for sandbox in self._sandboxes.values() if sandbox.outcome is None]

@@ -30,7 +30,7 @@ class Secrets:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._secrets = {key: Secret(**value) for key, value in records.read()}
+        self._secrets = dict(records.restore(lambda value: Secret(**value)))
 
     def get(self, secret_id: str) -> Secret:
         """The secret, or NotFoundError."""
