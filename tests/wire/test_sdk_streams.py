@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -168,3 +170,27 @@ def test_a_file_written_through_the_api_appears_whole(local: Local, tmp_path: Pa
     sandbox.terminate(wait=True)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert target.read_text() == "new"
+
+
+def test_the_end_of_a_large_log_keeps_nobody_waiting(local: Local) -> None:
+    sandbox = local.create("sh", "-c", "yes 0123456789 | head -c 33000000; echo; echo last", gpu="T4")
+    sandbox.wait()
+    begin = datetime.now(UTC) - timedelta(hours=1)
+
+    async def longest_turn() -> None:
+        before = time.thread_time()  # of the server's loop: the machine's other work does not count
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            turns.append(now - before)
+            before = now
+
+    turns: list[float] = []
+    watching = local.loop.start(longest_turn())
+    try:
+        assert [entry.message for entry in sandbox.logs.tail(1)] == ["last\n"]
+        found = list(sandbox.logs.fetch(since=begin, search_text="ast"))
+        assert [entry.message for entry in found] == ["last\n"]
+    finally:
+        watching.cancel()
+    assert max(turns) < 0.1

@@ -222,7 +222,8 @@ async def run(arguments: tuple[str, ...], spool: Path, lead: Callable[[Path], Pa
     try:
         ((operation, options),) = json.loads(arguments[0]).items()
         path = Path(options["path"])
-    except (IndexError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        # The last: JSON that is nested too deeply.
         tool.fail("InvalidCommand", f"The tool does not understand its argument: {error!r}")
         return tool
     try:

@@ -50,6 +50,7 @@ class SandboxServiceV1:
             "SandboxGetLogs": self.read_log,
             "SandboxStdinWrite": self.write,
             "TaskGetCommandRouterAccess": self.give_access,
+            "ContainerReloadVolumes": self.reload_volumes,
         }
 
     async def create(self, request: api_pb2.SandboxCreateRequest) -> api_pb2.SandboxCreateResponse:
@@ -100,3 +101,10 @@ class SandboxServiceV1:
             raise ConflictError("The sandbox has already shut down.")
         url = await self._router.url()
         return api_pb2.TaskGetCommandRouterAccessResponse(url=url, jwt=self._credentials.issue(ROUTER))
+
+    async def reload_volumes(
+        self, request: api_pb2.ContainerReloadVolumesRequest
+    ) -> api_pb2.ContainerReloadVolumesResponse:
+        # What SDKs before the command router call; it answers for both backends.
+        await self._sandboxes.reload_volumes(self._sandboxes.of_task(request.task_id))
+        return api_pb2.ContainerReloadVolumesResponse()
