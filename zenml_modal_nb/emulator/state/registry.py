@@ -76,8 +76,8 @@ class Sandboxes:
 
     @property
     def active(self) -> int:
-        """How many have not ended completely."""
-        return len(self._lives)
+        """How many are being created or have not ended completely."""
+        return len(self._creations) + len(self._lives)
 
     async def create(self, definition: Definition) -> Sandbox:
         """Start a sandbox; raises a refusal when its app, image, GPU, name or mounts do not allow it.
