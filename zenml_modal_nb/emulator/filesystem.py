@@ -226,6 +226,9 @@ async def run(arguments: tuple[str, ...], spool: Path, lead: Callable[[Path], Pa
         # The last: JSON that is nested too deeply.
         tool.fail("InvalidCommand", f"The tool does not understand its argument: {error!r}")
         return tool
+    if not path.is_absolute():  # it would be taken from the server's own working directory
+        tool.fail("InvalidPath", f"{str(path)[:100]!r} is not an absolute path.")
+        return tool
     try:
         await _carry_out(tool, operation, path, lead(path), options)
     except OSError as error:
