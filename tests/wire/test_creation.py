@@ -18,6 +18,8 @@ from modal_proto import api_pb2
 from modal_proto import task_command_router_pb2 as router_pb2
 from raw_calls import METADATA, Stubs, converse
 
+from zenml_modal_nb.emulator.state.registry import FINISHED_KEPT
+
 LARGE = 100_000_000  # bytes of a volume; laying it out takes long enough to be met half way
 
 
@@ -136,3 +138,13 @@ def test_a_command_that_is_asked_for_several_times_runs_once(local: Local, tmp_p
     converse(local, sandbox.object_id, start)
     sandbox.terminate(wait=True)
     assert log.read_text() == "ran\n"
+
+
+@pytest.mark.slow  # needs more sandboxes than are remembered for long
+def test_of_many_that_end_at_once_each_can_be_read(start_local: StartLocal) -> None:
+    local = start_local()
+    creations = [begin(local, local.app, "sh", "-c", "exit 3") for _ in range(FINISHED_KEPT + 12)]
+    for sandbox_id in map(outcome_of, creations):
+        sandbox = modal.Sandbox.from_id(sandbox_id, client=local.client)
+        sandbox.wait()
+        assert sandbox.returncode == 3

@@ -15,8 +15,6 @@ from conftest import Local, StartLocal
 from modal_proto import api_pb2
 from raw_calls import METADATA, Stubs, converse
 
-from zenml_modal_nb.emulator.state.registry import FINISHED_KEPT
-
 
 def test_a_memory_limit_ends_the_sandbox_and_says_so(local: Local, backend: dict[str, str]) -> None:
     hungry = "import time; held = bytearray(200_000_000); print('held', flush=True); time.sleep(60)"
@@ -145,20 +143,23 @@ def test_what_was_used_is_measured_and_priced(local: Local, backend: dict[str, s
     assert item.cost == stats.cost
 
 
-@pytest.mark.slow  # the fast subset is test_what_was_used_is_measured_and_priced and the ledger's own tests
-def test_a_bill_forgets_no_sandbox_and_no_restart(start_local: StartLocal) -> None:
-    """More sandboxes than are remembered; the sum of what each was told to cost is what the report says."""
+def test_a_bill_needs_no_sandbox_and_survives_a_restart(start_local: StartLocal) -> None:
+    """The sum of what each was told to cost is what the report says, also when they are forgotten."""
     begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     first = start_local()
     told = Decimal(0)
-    for number in range(FINISHED_KEPT + 5):
-        sandbox = first.create("true", gpu="T4" if number % 2 else None)
+    for gpu in ("T4", None, "A100"):
+        sandbox = first.create("true", gpu=gpu)
         sandbox.wait()
         told += sandbox._experimental_stats().cost
-    assert billed(first, begin) == pytest.approx(told, abs=Decimal("1e-6"))
+    assert billed(first, begin) == pytest.approx(told, abs=Decimal("1e-8"))
     first.close()
+    for forgotten in (first.state_dir / "records-1").glob("sandboxes*/*"):
+        forgotten.unlink()
     second = start_local(state_dir=first.state_dir)
-    assert billed(second, begin) == pytest.approx(told, abs=Decimal("1e-6"))
+    with pytest.raises(modal.exception.NotFoundError):
+        modal.Sandbox.from_id(sandbox.object_id, client=second.client)
+    assert billed(second, begin) == pytest.approx(told, abs=Decimal("1e-8"))
 
 
 def billed(local: Local, begin: datetime, **options: Any) -> Decimal:

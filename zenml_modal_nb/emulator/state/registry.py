@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from zenml_modal_nb.emulator.state.resources import check_gpu
 from zenml_modal_nb.emulator.state.sandboxes import Definition, Sandbox
 
 FINISHED_KEPT = 128  # sandboxes whose output and outcome can still be read
+KEPT_SECONDS = 60.0  # after its end, in which a sandbox can be read in any case
 
 log = logging.getLogger(__name__)
 
@@ -261,10 +263,15 @@ class Sandboxes:
         self._faults.watch(sandbox)
         self._meter.start()
         life.add_done_callback(self._ended)
+        self._forget_surplus()
+
+    def _forget_surplus(self) -> None:
         ended = [kept for kept in self._sandboxes.values() if kept.outcome]
         for old in ended[: max(0, len(ended) - FINISHED_KEPT)]:
-            self._sandboxes.pop(old.id).forget()
-            self._archive.forget(old.id)
+            # Of many that end at once, each may have a client that has not asked yet.
+            if old.ended_at < time.time() - KEPT_SECONDS:
+                self._sandboxes.pop(old.id).forget()
+                self._archive.forget(old.id)
 
     def _ended(self, life: asyncio.Task[None]) -> None:
         self._lives.discard(life)
