@@ -31,6 +31,7 @@ from zenml_modal_nb.emulator import running
 
 AT_ONCE = 200
 IN_SEQUENCE = 1000
+MOST_GROWTH = 10.0  # megabytes between the first and the second half of them
 LOG_BYTES = 100_000_000
 FILE_BYTES = 1_000_000_000
 MEGABYTE = 1_000_000
@@ -119,28 +120,37 @@ def at_once() -> None:
 def in_sequence() -> None:
     """Sandboxes one after another: the server must not grow.
 
-    The SDK, here in a process of its own, keeps a connection to the router of each V2 sandbox for a minute.
+    The SDK, here in a process of its own, keeps a connection to the router of each V2 sandbox for a minute; so
+    the second half is compared with the first when the SDK of each is gone.
     """
     print(f"── {IN_SEQUENCE} sandboxes in sequence (V1 and V2 by turns)", flush=True)
     with running() as server:
+        process = psutil.Process(server.pid)
         program = [sys.executable, __file__, CLIENT, server.url, str(server.pid)]
-        subprocess.run(program, env=os.environ | server.environment, check=True)
-        print(f"SDK gone:    {footprint(psutil.Process(server.pid))}")
+        halves = []
+        for half in (1, 2):
+            subprocess.run(program, env=os.environ | server.environment, check=True)
+            halves.append(footprint(process))
+            print(f"{IN_SEQUENCE // 2 * half:5}, SDK gone: {halves[-1]}", flush=True)
+        first, second = halves
+        grown = second.rss - first.rss
+        print(
+            f"growth from {IN_SEQUENCE // 2} to {IN_SEQUENCE}: {grown:+.1f} MB, "
+            f"{second.descriptors - first.descriptors:+} descriptors, {second.threads - first.threads:+} threads, "
+            f"{second.children - first.children:+} processes"
+        )
+        assert grown < MOST_GROWTH, "the server's memory grows"
+        assert second.descriptors <= first.descriptors + 2, "the server keeps files open"
+        assert second.children == 0, "processes are left"
 
 
 def in_sequence_client(url: str, pid: str) -> None:
-    """The part of `in_sequence` that uses the SDK."""
+    """The part of `in_sequence` that uses the SDK: half of the sandboxes."""
     token = (os.environ["MODAL_TOKEN_ID"], os.environ["MODAL_TOKEN_SECRET"])
     with connected(url, token, int(pid)) as found:
-        print(f"at first:    {footprint(found.process)}", flush=True)
-        seconds: list[float] = []
-        for _ in range(5):
-            seconds += [one_after_another(found, gpu) for gpu in ({"gpu": "T4"}, {}) * (IN_SEQUENCE // 10)]
-            median = statistics.median(seconds[-IN_SEQUENCE // 5 :])
-            print(
-                f"after {len(seconds):5}: {footprint(found.process)}; median {median * 1e3:.0f} ms",
-                flush=True,
-            )
+        seconds = [one_after_another(found, gpu) for gpu in ({"gpu": "T4"}, {}) * (IN_SEQUENCE // 4)]
+        median = statistics.median(seconds)
+        print(f"with the SDK:    {footprint(found.process)}; median {median * 1e3:.0f} ms", flush=True)
 
 
 def one_after_another(found: Local, gpu: dict[str, str]) -> float:

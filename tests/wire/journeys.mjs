@@ -85,6 +85,43 @@ const journeys = {
     await assert.rejects(modal.secrets.fromName("absent"), NotFoundError);
   },
 
+  // This SDK mounts and reloads volumes; it has no calls of its own for their files.
+  async keepsVolumes() {
+    const volume = await modal.volumes.fromName(`volume-js-${process.pid}`, { createIfMissing: true });
+    const [writer, reader] = [
+      await create(["sleep", "60"], { volumes: { "/data": volume } }),
+      await create(["sleep", "60"], { volumes: { "/data": volume } }),
+    ];
+    const run = async (sandbox, ...command) => {
+      const process = await sandbox.exec(command);
+      return [await process.stdout.readText(), await process.wait()];
+    };
+    assert.deepEqual(await run(writer, "sh", "-c", "echo written > /data/file"), ["", 0]);
+    assert.deepEqual(await run(writer, "sync", "/data"), ["", 0]);
+    assert.deepEqual(await run(reader, "cat", "/data/file"), ["", 1]);
+    await reader.reloadVolumes();
+    assert.deepEqual(await run(reader, "cat", "/data/file"), ["written\n", 0]);
+    await writer.terminate();
+    await reader.terminate();
+  },
+
+  async endsWhenNobodyUsesIt() {
+    const sandbox = await create(["sleep", "60"], { idleTimeoutMs: 1000 });
+    assert.equal(await sandbox.wait(), 137);
+  },
+
+  async endsWhenItHoldsTooMuch() {
+    const program = "import time; held = bytearray(200_000_000); time.sleep(60)";
+    const sandbox = await create(["python", "-c", program], { memoryMiB: 64, memoryLimitMiB: 100 });
+    assert.equal(await sandbox.wait(), 137);
+  },
+
+  async isRefusedWithAnotherToken() {
+    const stranger = new ModalClient({ tokenId: "ak-wrong", tokenSecret: "as-wrong" });
+    await assert.rejects(stranger.apps.fromName("conformance-js"), /token/i);
+    stranger.close();
+  },
+
   async isToldWhatDoesNotExist() {
     const absent = await modal.sandboxes.fromId("sb-" + "0".repeat(22));
     await assert.rejects(absent.poll(), /No sandbox/); // the SDK does not make an error of its own of it

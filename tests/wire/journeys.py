@@ -15,6 +15,7 @@ import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ ENVIRONMENT = "local"
 
 @dataclass(frozen=True)
 class Session:
-    """A client of the server, and an app to create things in."""
+    """A client of the server at `url`, and an app to create things in."""
 
+    url: str
     client: modal.Client
     app: modal.App
 
@@ -185,6 +187,83 @@ def is_told_what_does_not_exist(session: Session) -> None:
         refusal_of(look_up, modal.exception.NotFoundError)
 
 
+def keeps_volumes(session: Session) -> None:
+    name = f"volume-{uuid.uuid4().hex[:8]}"
+    volume = modal.Volume.from_name(
+        name, create_if_missing=True, environment_name=ENVIRONMENT, client=session.client, version=2
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        local = Path(directory, "file")
+        content = bytes(range(256)) * 50_000  # 12.8 MB, more than one block
+        local.write_bytes(content)
+        with volume.batch_upload() as batch:
+            batch.put_file(local, "/folder/large")
+        assert b"".join(volume.read_file("/folder/large")) == content
+        assert [entry.path for entry in volume.listdir("/", recursive=True)] == ["folder", "folder/large"]
+
+        sandbox = session.create("sleep", "60", volumes={"/data": volume})
+        assert sandbox.exec("sh", "-c", "wc -c < /data/folder/large").stdout.read().strip() == str(
+            len(content)
+        )
+        local.write_text("later")
+        with volume.batch_upload() as batch:
+            batch.put_file(local, "/later")
+        assert sandbox.exec("cat", "/data/later").wait() == 1
+        sandbox.reload_volumes()
+        assert sandbox.exec("cat", "/data/later").stdout.read() == "later"
+        assert sandbox.exec("sh", "-c", "echo written > /data/written").wait() == 0
+        assert sandbox.exec("sync", "/data").wait() == 0
+        assert b"".join(volume.read_file("/written")) == b"written\n"
+        sandbox.terminate()
+    volume.remove_file("/later")
+    assert "later" not in [entry.path for entry in volume.listdir("/")]
+
+
+def ends_when_nobody_uses_it(session: Session) -> None:
+    sandbox = session.create("sleep", "60", idle_timeout=1)
+    sandbox.wait(raise_on_termination=False)
+    assert sandbox.returncode == 137
+
+
+def ends_when_it_holds_too_much(session: Session) -> None:
+    program = "import time; held = bytearray(200_000_000); time.sleep(60)"
+    sandbox = session.create("python", "-c", program, memory=(64, 100))
+    sandbox.wait(raise_on_termination=False)
+    assert sandbox.returncode == 137
+
+
+def fetches_a_log(session: Session) -> None:
+    sandbox = session.create("sh", "-c", "echo first; echo second")
+    sandbox.wait()
+    if hasattr(sandbox, "logs"):  # since 1.5.5
+        assert [entry.message for entry in sandbox.logs.tail(1)] == ["second\n"]
+        begin = datetime.now(UTC) - timedelta(hours=1)
+        assert [entry.message for entry in sandbox.logs.fetch(since=begin)] == ["first\n", "second\n"]
+
+
+def is_refused_with_another_token(session: Session) -> None:
+    from modal_proto import api_pb2
+
+    def greet() -> None:
+        with modal.Client(session.url, api_pb2.CLIENT_TYPE_CLIENT, ("ak-wrong", "as-wrong")) as stranger:
+            stranger.hello()
+
+    refusal_of(greet, modal.exception.AuthError)
+
+
+def ends_with_its_app(session: Session) -> None:
+    if not hasattr(modal.App, "stop"):  # an SDK that stops apps on its command line only
+        return
+    name = f"stopped-{uuid.uuid4().hex[:8]}"
+    options = {"client": session.client, "environment_name": ENVIRONMENT}
+    app = modal.App.lookup(name, create_if_missing=True, **options)
+    sandbox = Session(session.url, session.client, app).create("sleep", "60")
+    app.stop(client=session.client)
+    sandbox.wait(raise_on_termination=False)
+    assert sandbox.returncode == 137
+    refusal_of(lambda: modal.App.lookup(name, **options), modal.exception.NotFoundError)
+
+
 JOURNEYS: tuple[Journey, ...] = (
     follows_output,
     uses_a_gpu,
@@ -198,13 +277,19 @@ JOURNEYS: tuple[Journey, ...] = (
     refuses_another_python,
     keeps_secrets,
     is_told_what_does_not_exist,
+    keeps_volumes,
+    ends_when_nobody_uses_it,
+    ends_when_it_holds_too_much,
+    fetches_a_log,
+    is_refused_with_another_token,
+    ends_with_its_app,
 )
 
 
-def open_session(client: modal.Client) -> Session:
+def open_session(url: str, client: modal.Client) -> Session:
     """The app all journeys share."""
     app = modal.App.lookup("conformance", create_if_missing=True, client=client, environment_name=ENVIRONMENT)
-    return Session(client, app)
+    return Session(url, client, app)
 
 
 def main(url: str, token_id: str, token_secret: str) -> None:
@@ -213,7 +298,7 @@ def main(url: str, token_id: str, token_secret: str) -> None:
 
     warnings.simplefilter("error", DeprecationWarning)
     with modal.Client(url, api_pb2.CLIENT_TYPE_CLIENT, (token_id, token_secret)) as client:
-        session = open_session(client)
+        session = open_session(url, client)
         for journey in JOURNEYS:
             failure = ""
             try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -13,11 +15,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import grpclib.client
 import modal
 import psutil
 import pytest
 from modal_proto import api_pb2
+from modal_proto.api_grpc import ModalClientStub
 
 from zenml_modal_nb import emulator
 
@@ -121,6 +126,77 @@ def test_start_status_and_stop_agree(home: Home) -> None:
     assert not lives(state["pid"])
     assert not home.state_file.exists()
     assert home.run("status").returncode == 3
+
+
+def test_the_packages_own_command_leads_to_the_same(home: Home) -> None:
+    """`zenml-modal-nb emulator start|status|fault|stop`, as the user types it."""
+    program = str(Path(sys.executable).with_name("zenml-modal-nb"))
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, "emulator", *words],
+            env=home.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert run("status").returncode == 3
+    started = run("start")
+    assert started.returncode == 0, started.stderr
+    state = home.state()
+    assert state["url"] in started.stdout
+    assert json.loads(run("status", "--json").stdout)["pid"] == state["pid"]
+    assert run("fault", "add", "lost-worker").returncode == 0
+    assert "lost-worker" in run("fault", "list").stdout
+    assert run("fault", "clear", "fault-77").returncode == 1
+    assert run("nonsense").returncode == 2
+    assert run("stop").returncode == 0
+    assert not lives(state["pid"])
+    assert run("status").returncode == 3
+
+
+def test_every_port_is_on_loopback_the_one_with_tls_too(home: Home) -> None:
+    state = home.start()
+    process = psutil.Process(state["pid"])
+
+    def listening() -> list[tuple[str, int]]:
+        found = process.net_connections(kind="inet")
+        return [tuple(socket.laddr) for socket in found if socket.status == psutil.CONN_LISTEN]
+
+    before = listening()
+    assert len(before) == 2  # the API's, and the one of contents
+
+    async def ask_as_an_old_sdk() -> str:
+        address = urlsplit(state["url"])
+        metadata = {
+            "x-modal-token-id": state["token_id"],
+            "x-modal-token-secret": state["token_secret"],
+            "x-modal-client-version": "1.4.0",
+        }
+        async with grpclib.client.Channel(address.hostname, address.port) as channel:
+            calls = ModalClientStub(channel)
+            app = await calls.AppGetOrCreate(
+                api_pb2.AppGetOrCreateRequest(app_name="old", object_creation_type=1), metadata=metadata
+            )
+            image = await calls.ImageGetOrCreate(
+                api_pb2.ImageGetOrCreateRequest(
+                    app_id=app.app_id, image=api_pb2.Image(dockerfile_commands=["FROM scratch"])
+                ),
+                metadata=metadata,
+            )
+            sandbox = api_pb2.Sandbox(image_id=image.image_id, entrypoint_args=["true"], timeout_secs=9)
+            request = api_pb2.SandboxCreateV2Request(app_id=app.app_id, definition=sandbox)
+            created = await calls.SandboxCreateV2(request, metadata=metadata)
+            return str(created.command_router_access.url)
+
+    url = asyncio.run(ask_as_an_old_sdk())
+    assert url.startswith("https://127.0.0.1:")
+    after = listening()
+    assert len(after) == 3
+    assert urlsplit(url).port in [port for _, port in after]
+    assert {host for host, _ in after} == {"127.0.0.1"}
 
 
 def test_two_starts_at_once_lead_to_one_server(home: Home) -> None:
@@ -249,14 +325,19 @@ def test_a_server_with_a_sandbox_is_neither_idle_nor_replaced_and_ends_it_when_s
     state = home.start("--idle-timeout", "1.5")
     with calling(state) as client:
         app = modal.App.lookup("lifecycle", client=client, create_if_missing=True, environment_name="local")
-        sandbox = modal.Sandbox.create("sh", "-c", "echo $$; exec sleep 600", app=app, client=client)
+        command = ("sh", "-c", "echo $$; exec sleep 600")
+        sandbox = modal.Sandbox.create(*command, app=app, client=client, name="counted")
         pid = int(next(iter(sandbox.stdout)))
         started = home.start("--python", psutil.Process().exe())
         assert started["pid"] == state["pid"]
         assert "sandboxes run in it" in started["notice"]
         with pytest.raises(psutil.TimeoutExpired):
             psutil.Process(state["pid"]).wait(1.8)
-        assert "1 sandboxes active" in home.run("status").stdout
+        shown = home.run("status").stdout
+        assert "1 sandboxes active" in shown
+        assert re.search(rf"{sandbox.object_id} 'counted' of app 'lifecycle', for \d+ s", shown)
+        (listed,) = json.loads(home.run("status", "--json").stdout)["sandboxes"]
+        assert (listed["id"], listed["name"], listed["app"]) == (sandbox.object_id, "counted", "lifecycle")
     assert home.run("stop").returncode == 0
     assert not lives(pid)
 

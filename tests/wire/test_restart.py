@@ -8,8 +8,11 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import modal
 import modal.exception
@@ -44,8 +47,8 @@ class Life:
 
 
 @contextmanager
-def life(state_dir: Path) -> Iterator[Life]:
-    with running(state_dir=state_dir) as server:
+def life(state_dir: Path, **options: Any) -> Iterator[Life]:
+    with running(state_dir=state_dir, **options) as server:
         token = (server.environment["MODAL_TOKEN_ID"], server.environment["MODAL_TOKEN_SECRET"])
         client = connect(server.url, token)
         try:
@@ -153,3 +156,97 @@ def test_a_finished_run_can_still_be_read(tmp_path: Path, backend: dict[str, str
         again = modal.Sandbox.from_id(finished.object_id, client=second.client)
         assert again.poll() == 5
         assert (again.stdout.read(), again.stderr.read()) == ("result\n", "trouble\n")
+
+
+def test_a_running_sandbox_is_told_as_lost_and_billed(tmp_path: Path, backend: dict[str, str]) -> None:
+    state_dir = tmp_path / "state"
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    with life(state_dir) as first:
+        running_one = first.create("sh", "-c", "echo up; sleep 74", **backend)
+        assert next(iter(running_one.stdout)) == "up\n"
+        measured = running_one._experimental_stats().duration
+        while running_one._experimental_stats().duration == measured:
+            pass
+        first.kill()
+    with life(state_dir) as second:
+        again = modal.Sandbox.from_id(running_one.object_id, client=second.client)
+        assert again.poll() == 137
+        stats = again._experimental_stats()
+        assert stats.cost > 0
+        report = modal.Workspace.from_context(client=second.client).billing.report(
+            start=begin, resolution="h"
+        )
+        assert [item.cost for item in report] == [stats.cost]
+
+
+def _running(*command: str) -> list[psutil.Process]:
+    return [
+        process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == list(command)
+    ]
+
+
+@pytest.mark.slow  # the fast subset is test_a_server_killed_while_it_writes_starts_again
+def test_a_server_killed_during_an_upload_has_all_of_the_file_or_none(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    source = tmp_path / "source"
+    with source.open("wb") as file:
+        for _ in range(8):
+            file.write(os.urandom(8 * 1024 * 1024))
+    program = (
+        "import sys, modal\n"
+        "volume = modal.Volume.from_name('kept', create_if_missing=True, version=2)\n"
+        "with volume.batch_upload() as batch:\n"
+        "    batch.put_file(sys.argv[1], '/file')\n"
+    )
+    with life(state_dir) as first:
+        command = [sys.executable, "-c", program, str(source)]
+        with subprocess.Popen(
+            command, env=os.environ | first.server.environment, stderr=subprocess.DEVNULL
+        ) as uploading:
+            while not any(path.is_file() for path in (state_dir / "blocks").rglob("*")):
+                assert uploading.poll() is None
+            first.kill()
+            uploading.kill()
+    with life(state_dir) as second:
+        options = {"client": second.client, "environment_name": "local"}
+        volume = modal.Volume.from_name("kept", create_if_missing=True, version=2, **options)
+        assert [entry.path for entry in volume.listdir("/")] == []
+        assert not any(path.is_file() for path in (state_dir / "blocks").rglob("*")), "blocks nobody needs"
+        with volume.batch_upload() as batch:
+            batch.put_file(source, "/file")
+        assert b"".join(volume.read_file("/file")) == source.read_bytes()
+
+
+@pytest.mark.slow  # the fast subset is test_what_was_made_is_there_and_what_ran_is_gone
+def test_a_server_killed_during_a_build_builds_again(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    image = modal.Image.debian_slim().run_commands("test -e done || { touch done; sleep 75; }")
+    with life(state_dir, images="venv") as first, ThreadPoolExecutor(1) as pool:
+        building = pool.submit(image.build, first.app)
+        while not (builds := _running("sleep", "75")):
+            assert not building.done()
+        first.kill()
+        assert building.exception(60) is not None
+    with life(state_dir, images="venv") as second:
+        assert psutil.wait_procs(builds, timeout=10)[1] == []
+        plain = modal.Image.debian_slim().run_commands("true")
+        assert second.create("echo", "well", image=plain).stdout.read() == "well\n"
+        known = {path.stem for path in (state_dir / "records-1" / "images-venv").iterdir()}
+        found = {path.name.partition(".")[0] for path in (state_dir / "images" / "venv").glob("im-*")}
+        assert found <= known, "half a build is left"
+
+
+def test_damaged_records_keep_no_server_from_starting(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    with life(state_dir) as first:
+        app_id = first.app.app_id
+        first.create("true").wait()
+        kinds = [path for path in (state_dir / "records-1").iterdir() if path.is_dir()]
+    assert len(kinds) >= 4
+    for kind in kinds:
+        (kind / "damaged.json").write_text("{")
+    with life(state_dir) as second:
+        assert second.app.app_id == app_id
+        assert second.create("echo", "well").stdout.read() == "well\n"
+    for kind in kinds:
+        assert (kind / "damaged.json.damaged").read_text() == "{"

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Awaitable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from conftest import TOKEN, Local, StartLocal, connect
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
+from raw_calls import METADATA, Stubs, converse
 
 from zenml_modal_nb.emulator.places import HOME
 
@@ -154,7 +156,9 @@ def test_secrets_are_kept_for_the_user_alone(local: Local, caplog: pytest.LogCap
     with pytest.raises(modal.exception.AlreadyExistsError):
         modal.Secret.objects.create("named", {"KEY": "v4lue"}, **options)
     secret = modal.Secret.from_name("named", required_keys=["KEY"], **options)
-    assert local.create("sh", "-c", "echo $KEY", secrets=[secret]).stdout.read() == "v4lue\n"
+    sandbox = local.create("sh", "-c", "echo $KEY", secrets=[secret])
+    assert sandbox.stdout.read() == "v4lue\n"
+    sandbox.wait()
     with pytest.raises(modal.exception.InvalidError, match="OTHER"):
         modal.Secret.from_name("named", required_keys=["OTHER"], **options).hydrate()
     files = [path for path in local.state_dir.rglob("*") if path.is_file() and b"v4lue" in path.read_bytes()]
@@ -163,6 +167,81 @@ def test_secrets_are_kept_for_the_user_alone(local: Local, caplog: pytest.LogCap
     assert "v4lue" not in caplog.text
     modal.Secret.objects.delete("named", **options)
     assert modal.Secret.objects.list(**options) == []
+
+
+def test_a_secret_is_in_no_other_sandbox(local: Local, backend: dict[str, str]) -> None:
+    """Not in its variables, those of what is run inside, its home, or its description."""
+    secret = modal.Secret.from_dict({"HIDDEN": "s3cret-of-one"})
+    one = local.create("sh", "-c", "echo $HIDDEN; sleep 60", secrets=[secret], **backend)
+    assert next(iter(one.stdout)) == "s3cret-of-one\n"
+    assert (
+        one.exec("sh", "-c", "echo $OTHER", secrets=[modal.Secret.from_dict({"OTHER": "0ther"})]).wait() == 0
+    )
+    search = 'env; env | grep -c -e s3cret -e 0ther; grep -rl -e s3cret-of-one -e 0ther . "$TMPDIR"; true'
+    other = local.create("sh", "-c", search, **backend)
+    found = other.stdout.read()
+    assert "HOME=" in found
+    assert "s3cret" not in found.replace(search, "")
+    assert found.splitlines()[-1] == "0"
+    inside = one.exec("env").stdout.read()
+    assert "HIDDEN=s3cret-of-one" in inside
+    assert "OTHER" not in inside  # given to one command only
+    one.terminate()
+
+
+def test_ephemeral_secrets_are_freed_and_those_in_use_kept(local: Local) -> None:
+    first, used = (modal.Secret.from_dict({"KEY": "small"}).hydrate(local.client) for _ in range(2))
+    large = {f"K{number}": "x" * 32_000 for number in range(100)}
+
+    async def ask(stubs: Stubs) -> None:
+        def describe(secret: modal.Secret) -> Awaitable[object]:
+            request = api_pb2.SecretGetInfoRequest(secret_id=secret.object_id)
+            return stubs.control.SecretGetInfo(request, metadata=METADATA)
+
+        for _ in range(7):  # 22 million characters, more than are kept
+            last = await modal.Secret.from_dict(large).hydrate.aio(local.client)
+            await describe(used)
+        await describe(last)
+        with pytest.raises(GRPCError) as caught:
+            await describe(first)
+        assert caught.value.status is Status.NOT_FOUND
+
+    converse(local, local.create("true").object_id, ask)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"inbound_cidr_allowlist": ["10.0.0.0/8"]},
+        {"include_oidc_identity_token": True},
+        {"custom_domain": "example.com"},
+        {"_experimental_enable_snapshot": True},
+    ],
+    ids=lambda option: next(iter(option)),
+)
+def test_an_option_that_only_modal_can_honour_is_refused(local: Local, option: dict[str, Any]) -> None:
+    for gpu in (None, "T4"):
+        with pytest.raises((modal.exception.UnimplementedError, modal.exception.InvalidError)):
+            local.create("true", gpu=gpu, **option)
+
+
+@pytest.mark.parametrize("field", ["i6pn_enabled", "include_x509_svid", "outbound_policy"])
+def test_a_field_that_only_modal_can_honour_is_refused(local: Local, field: str) -> None:
+    sandbox = local.create("sleep", "60")
+    definition = api_pb2.Sandbox(image_id=local.image.object_id, entrypoint_args=["true"], timeout_secs=5)
+    if field == "outbound_policy":
+        definition.outbound_policy.SetInParent()
+    else:
+        setattr(definition, field, True)
+
+    async def ask(stubs: Stubs) -> None:
+        request = api_pb2.SandboxCreateV2Request(app_id=local.app.app_id, definition=definition)
+        with pytest.raises(GRPCError, match=field) as caught:
+            await stubs.control.SandboxCreateV2(request, metadata=METADATA)
+        assert caught.value.status is Status.UNIMPLEMENTED
+
+    converse(local, sandbox.object_id, ask)
+    sandbox.terminate()
 
 
 def test_identifiers_survive_a_restart_of_the_server(start_local: StartLocal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,8 @@ import modal
 import modal.exception
 import pytest
 from conftest import Local, StartLocal
+from modal_proto import api_pb2
+from raw_calls import METADATA, Stubs, converse
 
 
 def test_a_memory_limit_ends_the_sandbox_and_says_so(local: Local, backend: dict[str, str]) -> None:
@@ -18,10 +21,32 @@ def test_a_memory_limit_ends_the_sandbox_and_says_so(local: Local, backend: dict
     sandbox = local.create("python", "-c", hungry, memory=(64, 100), **backend)
     sandbox.wait(raise_on_termination=False)
     assert sandbox.returncode == 137
-    assert local.server._sandboxes.get(sandbox.object_id).outcome.end.name == "OUT_OF_MEMORY"
+    assert status_of(local, sandbox) == api_pb2.GenericResult.GENERIC_STATUS_KERNEL_OOM_KILL
     modest = local.create("python", "-c", "held = bytearray(200_000_000)", memory=64, **backend)
     modest.wait()
     assert modest.returncode == 0  # a request is no limit
+
+
+def test_a_memory_limit_counts_what_is_run_inside(local: Local, backend: dict[str, str]) -> None:
+    sandbox = local.create("sleep", "60", memory=(64, 150), **backend)
+    hungry = "import time; held = bytearray(300_000_000); print('held', flush=True); time.sleep(60)"
+    # Without variables, and without a parent once the command that started it has ended.
+    leave = f'mkfifo up; setsid env -i "$(command -v python)" -c "{hungry}" > up & read line < up'
+    sandbox.exec("sh", "-c", f"{leave}; echo $line")
+    sandbox.wait(raise_on_termination=False)
+    assert status_of(local, sandbox) == api_pb2.GenericResult.GENERIC_STATUS_KERNEL_OOM_KILL
+
+
+def status_of(local: Local, sandbox: modal.Sandbox) -> int:
+    """Why a sandbox ended, as the API tells it: the SDK has 137 for all of it."""
+    found: list[int] = []
+
+    async def ask(stubs: Stubs) -> None:
+        request = api_pb2.SandboxWaitRequest(sandbox_id=sandbox.object_id, timeout=0)
+        found.append((await stubs.control.SandboxWait(request, metadata=METADATA)).result.status)
+
+    converse(local, sandbox.object_id, ask)
+    return found[0]
 
 
 def test_a_sandbox_that_nobody_uses_ends(local: Local, backend: dict[str, str]) -> None:
@@ -30,7 +55,21 @@ def test_a_sandbox_that_nobody_uses_ends(local: Local, backend: dict[str, str]) 
     assert busy.stdout.read() == "done\n"
     sandbox.wait(raise_on_termination=False)
     assert sandbox.returncode == 137
-    assert local.server._sandboxes.get(sandbox.object_id).outcome.end.name == "IDLE"
+    assert status_of(local, sandbox) == api_pb2.GenericResult.GENERIC_STATUS_IDLE_TIMEOUT
+
+
+def test_input_is_use(local: Local, backend: dict[str, str]) -> None:
+    # The input of 2.4 seconds keeps it, longer than the limit; then it ends.
+    sandbox = local.create("cat", idle_timeout=1, **backend)
+    lines = iter(sandbox.stdout)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2.4:
+        sandbox.stdin.write("more\n")
+        sandbox.stdin.drain()
+        assert next(lines) == "more\n"
+    assert sandbox.poll() is None
+    sandbox.wait(raise_on_termination=False)
+    assert sandbox.returncode == 137
 
 
 @pytest.mark.parametrize(("cpu", "threads"), [(None, ""), (0.5, "1"), (3.0, "3"), ((2.0, 4.0), "2")])
@@ -72,7 +111,7 @@ def test_what_was_used_is_measured_and_priced(local: Local, backend: dict[str, s
     app = modal.App.lookup(
         f"billed-{len(backend)}", create_if_missing=True, client=local.client, environment_name="local"
     )
-    work = "import time; end = time.time() + 1.5\nwhile time.time() < end: pass"
+    work = "import time\nwhile time.process_time() < 1.5: pass"  # however busy the machine is
     sandbox = modal.Sandbox.create(
         "python",
         "-c",
@@ -102,6 +141,47 @@ def test_what_was_used_is_measured_and_priced(local: Local, backend: dict[str, s
     report = workspace.billing.report(start=begin.replace(minute=0, second=0, microsecond=0), resolution="h")
     (item,) = [item for item in report if item.object_id == app.app_id]
     assert item.cost == stats.cost
+
+
+def test_a_bill_needs_no_sandbox_and_survives_a_restart(start_local: StartLocal) -> None:
+    """The sum of what each was told to cost is what the report says, also when they are forgotten."""
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    first = start_local()
+    told = Decimal(0)
+    for gpu in ("T4", None, "A100"):
+        sandbox = first.create("true", gpu=gpu)
+        sandbox.wait()
+        told += sandbox._experimental_stats().cost
+    assert billed(first, begin) == pytest.approx(told, abs=Decimal("1e-8"))
+    first.close()
+    for forgotten in (first.state_dir / "records-1").glob("sandboxes*/*"):
+        forgotten.unlink()
+    second = start_local(state_dir=first.state_dir)
+    with pytest.raises(modal.exception.NotFoundError):
+        modal.Sandbox.from_id(sandbox.object_id, client=second.client)
+    assert billed(second, begin) == pytest.approx(told, abs=Decimal("1e-8"))
+
+
+def billed(local: Local, begin: datetime, **options: Any) -> Decimal:
+    """What the report says that the app of these tests has cost."""
+    workspace = modal.Workspace.from_context(client=local.client)
+    report = workspace.billing.report(start=begin, resolution="h", **options)
+    return sum((item.cost for item in report if item.object_id == local.app.app_id), Decimal(0))
+
+
+def test_a_bill_is_for_the_environments_that_are_asked_for(local: Local) -> None:
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    app = modal.App.lookup(
+        "billed-in-main", create_if_missing=True, client=local.client, environment_name="main"
+    )
+    modal.Sandbox.create("true", app=app, client=local.client, image=local.image).wait()
+    local.create("true").wait()
+    for name, other in (("main", "local"), ("local", "main")):
+        environment = modal.Environment.from_name(name, client=local.client)
+        environment.hydrate()
+        found = {item.environment_name for item in environment.billing.report(start=begin, resolution="h")}
+        assert name in found
+        assert other not in found
 
 
 def test_a_log_is_fetched_by_time_and_its_end_is_tailed(local: Local, backend: dict[str, str]) -> None:

@@ -113,6 +113,27 @@ def test_a_background_child_does_not_outlive_the_command(local: Local, backend: 
     assert not psutil.pid_exists(child) or not is_alive(psutil.Process(child))
 
 
+def test_what_leaves_everything_behind_does_not_outlive_the_sandbox(
+    local: Local, backend: dict[str, str]
+) -> None:
+    """Two processes without parent, session and variables; one is met at once, one has left its directory too."""
+    leave = "env -i setsid sleep 64 & echo $!"
+    sandbox = local.create("sh", "-c", leave, **backend)
+    sandbox.wait()
+    left = int(sandbox.stdout.read())
+    assert not psutil.pid_exists(left) or not is_alive(psutil.Process(left))
+    sandbox = local.create("sh", "-c", f"cd /; {leave}; read line; exit", **backend)
+    left = psutil.Process(int(next(iter(sandbox.stdout))))
+    for _ in range(2):  # the first measurement may have begun before there was anything to find
+        measured = sandbox._experimental_stats().duration
+        while sandbox._experimental_stats().duration == measured:
+            pass
+    sandbox.stdin.write("go\n")
+    sandbox.stdin.drain()
+    sandbox.wait()
+    assert not is_alive(left)
+
+
 def test_a_signal_is_told_by_the_exit_code(local: Local, backend: dict[str, str]) -> None:
     sandbox = local.create("sh", "-c", "kill -TERM $$", **backend)
     sandbox.wait()

@@ -4,47 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import grpclib.client
 import pytest
-from conftest import TOKEN, Local
+from conftest import Local
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2
 from modal_proto import task_command_router_pb2 as pb2
-from modal_proto.api_grpc import ModalClientStub
-from modal_proto.task_command_router_grpc import TaskCommandRouterStub
+from raw_calls import METADATA, Stubs, converse
 
 from zenml_modal_nb.emulator.filesystem import TOOL
-
-METADATA = {"x-modal-token-id": TOKEN[0], "x-modal-token-secret": TOKEN[1]}
-
-
-@dataclass(frozen=True)
-class Stubs:
-    """Both services as the SDK's own channel reaches them, with the router's token for one sandbox."""
-
-    control: ModalClientStub
-    router: TaskCommandRouterStub
-    task_id: str
-    bearer: dict[str, str]
-
-
-def converse(local: Local, sandbox_id: str, talk: Callable[[Stubs], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with grpclib.client.Channel("127.0.0.1", local.server.port) as channel:
-            control = ModalClientStub(channel)
-            asked = api_pb2.SandboxGetTaskIdRequest(sandbox_id=sandbox_id)
-            task = await control.SandboxGetTaskIdV2(asked, metadata=METADATA)
-            access = await control.SandboxGetCommandRouterAccess(
-                api_pb2.SandboxGetCommandRouterAccessRequest(sandbox_id=sandbox_id), metadata=METADATA
-            )
-            bearer = {"authorization": f"Bearer {access.jwt}"}
-            await talk(Stubs(control, TaskCommandRouterStub(channel), task.task_id, bearer))
-
-    asyncio.run(run())
 
 
 def test_a_v1_log_goes_on_after_the_last_entry_read(local: Local) -> None:
@@ -76,6 +47,40 @@ def test_a_v1_log_goes_on_after_the_last_entry_read(local: Local) -> None:
         assert caught.value.status is Status.FAILED_PRECONDITION
 
     converse(local, sandbox.object_id, talk)
+
+
+def test_a_v1_message_that_its_client_gave_up_waiting_for_is_taken_once(local: Local) -> None:
+    sizes = (
+        16_000_000,
+        2_000_000,
+    )  # together more than is buffered: the second waits for the command to read
+    program = "import sys; sys.stdin.buffer.readline(); print(len(sys.stdin.buffer.read()))"
+    command = f"mkfifo gate; echo ready; read line < gate; exec python -c '{program}'"
+    sandbox = local.create("sh", "-c", command, gpu="T4")
+    lines = iter(sandbox.stdout)
+    assert next(lines) == "ready\n"
+
+    def message(index: int, data: bytes, eof: bool = False) -> api_pb2.SandboxStdinWriteRequest:
+        return api_pb2.SandboxStdinWriteRequest(
+            sandbox_id=sandbox.object_id, index=index, input=data, eof=eof
+        )
+
+    async def talk(stubs: Stubs) -> None:
+        write = stubs.control.SandboxStdinWrite
+        await write(message(1, b"begin\n"), metadata=METADATA)
+        await write(message(2, b"x" * sizes[0]), metadata=METADATA)
+        with pytest.raises(TimeoutError):
+            await write(message(3, b"x" * sizes[1]), metadata=METADATA, timeout=1)
+        repeated = asyncio.create_task(write(message(3, b"x" * sizes[1]), metadata=METADATA))
+        done, _ = await asyncio.wait([repeated], timeout=0.3)
+        assert not done  # a repetition waits as well
+        process = await sandbox.exec.aio("sh", "-c", "echo go > gate")
+        await process.wait.aio()
+        await repeated
+        await write(message(4, b"", eof=True), metadata=METADATA)
+
+    converse(local, sandbox.object_id, talk)
+    assert list(lines) == [f"{sum(sizes)}\n"]
 
 
 def test_v2_output_and_input_go_on_at_a_byte(local: Local) -> None:
@@ -165,3 +170,27 @@ def test_a_file_written_through_the_api_appears_whole(local: Local, tmp_path: Pa
     sandbox.terminate(wait=True)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert target.read_text() == "new"
+
+
+def test_the_end_of_a_large_log_keeps_nobody_waiting(local: Local) -> None:
+    sandbox = local.create("sh", "-c", "yes 0123456789 | head -c 33000000; echo; echo last", gpu="T4")
+    sandbox.wait()
+    begin = datetime.now(UTC) - timedelta(hours=1)
+
+    async def longest_turn() -> None:
+        before = time.thread_time()  # of the server's loop: the machine's other work does not count
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            turns.append(now - before)
+            before = now
+
+    turns: list[float] = []
+    watching = local.loop.start(longest_turn())
+    try:
+        assert [entry.message for entry in sandbox.logs.tail(1)] == ["last\n"]
+        found = list(sandbox.logs.fetch(since=begin, search_text="ast"))
+        assert [entry.message for entry in found] == ["last\n"]
+    finally:
+        watching.cancel()
+    assert max(turns) < 0.1

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from zenml_modal_nb.emulator import lifecycle
@@ -58,15 +59,23 @@ def _start(options: ServeOptions, *, as_json: bool) -> int:
 
 
 def _status(directory: StateDirectory, *, as_json: bool) -> int:
+    from zenml_modal_nb.emulator import overview
+
     found = directory.find()
+    sandboxes = overview.running_sandboxes(found) if found else []
     if as_json:
-        public = ("url", "pid", "started", "version", "python", "active")
+        public = ("url", "pid", "started", "version", "python")
         facts = {name: getattr(found, name) for name in public} if found else {}
-        print(json.dumps({"running": found is not None, "state_file": str(directory.record_path), **facts}))
+        listed = [asdict(sandbox) for sandbox in sandboxes]
+        answer = {"running": found is not None, "state_file": str(directory.record_path), **facts}
+        print(json.dumps({**answer, "active": len(listed), "sandboxes": listed}))
     elif found:
         print(f"The local Modal API runs at {found.url} (process {found.pid}, version {found.version}).")
-        print(f"Started {found.started}, {found.active} sandboxes active, interpreter {found.python}.")
+        print(f"Started {found.started}, {len(sandboxes)} sandboxes active, interpreter {found.python}.")
         print(f"Its state is in {directory.path}.")
+        for sandbox in sandboxes:
+            name = f" {sandbox.name!r}" if sandbox.name else ""
+            print(f"  {sandbox.id}{name} of app {sandbox.app!r}, for {sandbox.age()}")
     else:
         print(f"No local Modal API runs for {directory.path}.")
     return 0 if found else NOT_RUNNING

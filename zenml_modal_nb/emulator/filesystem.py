@@ -227,8 +227,12 @@ async def run(arguments: tuple[str, ...], spool: Path, lead: Callable[[Path], Pa
     try:
         ((operation, options),) = json.loads(arguments[0]).items()
         path = Path(options["path"])
-    except (IndexError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        # The last: JSON that is nested too deeply.
         tool.fail("InvalidCommand", f"The tool does not understand its argument: {error!r}")
+        return tool
+    if not path.is_absolute():  # it would be taken from the server's own working directory
+        tool.fail("InvalidPath", f"{str(path)[:100]!r} is not an absolute path.")
         return tool
     try:
         await _carry_out(tool, operation, path, lead(path), options, spool)

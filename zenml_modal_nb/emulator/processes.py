@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -60,10 +60,19 @@ class Stdin(asyncio.BaseProtocol):
         self._transport = transport
 
     async def write(self, offset: int, data: bytes, end: bool) -> None:
+        """`put`, and return once the buffer has room."""
+        self.put(offset, data, end)
+        await self.room()
+
+    async def room(self) -> None:
+        """Return once the buffer has room for more."""
+        await self._room.wait()
+
+    def put(self, offset: int, data: bytes, end: bool) -> None:
         """Pass `data` on; what lies before the position reached is a repetition and is skipped.
 
-        Returns once the buffer has room. Raises ConflictError when the input is closed or `offset` leaves a
-        gap, UnavailableError before the process has started.
+        Raises ConflictError when the input is closed or `offset` leaves a gap, UnavailableError before the
+        process has started.
         """
         if self._transport is None and not self.ended:
             raise UnavailableError("The sandbox has not started yet.")
@@ -79,7 +88,6 @@ class Stdin(asyncio.BaseProtocol):
             self.written += len(fresh)
         if end:
             self.end()
-        await self._room.wait()
 
     def end(self) -> None:
         """Close after what is buffered; the process reads the end of its input. Repeating it is harmless."""
@@ -114,6 +122,7 @@ class Process(asyncio.SubprocessProtocol):
         self.stdout = stdout
         self.stderr = stderr
         self.pid = 0
+        self.made_at = time.time()
         self._outputs = {1: stdout, 2: stderr}
         self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._drained = asyncio.Event()
@@ -273,32 +282,6 @@ def kill_group(pid: int) -> None:
     except (ProcessLookupError, PermissionError):
         # Gone already; on macOS a group of zombies answers with a permission error.
         return
-
-
-def used_below(pids: Collection[int]) -> dict[int, tuple[float, int]]:
-    """CPU seconds and resident bytes of these processes, each with all that descend from it."""
-    found = dict.fromkeys(pids, (0.0, 0))
-    parents: dict[int, int] = {}
-    alive = []
-    for process in psutil.process_iter():
-        try:
-            parents[process.pid] = process.ppid()
-            alive.append(process)
-        except psutil.Error:  # it has just ended
-            continue
-    for process in alive:
-        root: int | None = process.pid
-        while root and root not in found:
-            root = parents.get(root)
-        if not root:
-            continue
-        try:
-            times, held = process.cpu_times(), process.memory_info().rss
-        except psutil.Error:  # ended, or not ours to look into
-            continue
-        seconds, memory = found[root]
-        found[root] = (seconds + times.user + times.system, memory + held)
-    return found
 
 
 def open_below(identifier: str, directories: Sequence[Path]) -> list[str]:

@@ -44,6 +44,7 @@ from zenml_modal_nb.emulator.state.builds import Builder
 from zenml_modal_nb.emulator.state.credentials import Credentials
 from zenml_modal_nb.emulator.state.environments import Environments
 from zenml_modal_nb.emulator.state.images import Images
+from zenml_modal_nb.emulator.state.ledger import Ledger
 from zenml_modal_nb.emulator.state.mounts import Mounts
 from zenml_modal_nb.emulator.state.output import Reading
 from zenml_modal_nb.emulator.state.preparation import Preparation
@@ -90,8 +91,10 @@ class Server:
 
     async def close(self) -> None:
         """End every sandbox with all its processes, then stop listening; nothing of them is left after."""
-        await self._sandboxes.close()
+        # What waits for an image is told that its build has ended, so no creation waits any longer.
+        self._sandboxes.refuse_more()
         await self._images.close()
+        await self._sandboxes.close()
         await self._interpreters.settle()
         await asyncio.to_thread(self._transfers.close)
         self._listener.close()
@@ -119,8 +122,14 @@ async def serve(settings: ServerSettings) -> Server:
     assembled = Assembled(settings.state_dir / "assembled", blocks)
     volumes = Volumes(Records(settings.state_dir / RECORDS / "volumes"), blocks, assembled, faults)
     preparation = Preparation(images, mounts, volumes)
-    archive = Archive(Records(settings.state_dir / RECORDS / "sandboxes"), settings.state_dir / "finished")
-    sandboxes = Sandboxes(settings.state_dir, preparation, archive, settings.log_retention, faults)
+    # Written so often that waiting for the disk would be felt.
+    kept = Records(settings.state_dir / RECORDS / "sandboxes-2", synced=False)
+    archive = Archive(kept, settings.state_dir / "finished")
+    ledger = Ledger(Records(settings.state_dir / RECORDS / "ledger", synced=False))
+    apps = Apps(Records(settings.state_dir / RECORDS / "apps"))
+    sandboxes = Sandboxes(
+        settings.state_dir, apps, preparation, archive, ledger, settings.log_retention, faults
+    )
     images.sweep()
     sandboxes.sweep()
     volumes.sweep()
@@ -133,7 +142,9 @@ async def serve(settings: ServerSettings) -> Server:
         return f"https://{host}:{await listener.listen_with_tls(settings.host, settings.state_dir / 'tls')}"
 
     router = RouterAddress(url, secure)
-    services = _services(settings, router, credentials, images, mounts, volumes, blobs, addresses, sandboxes)
+    services = _services(
+        settings, router, credentials, images, mounts, volumes, blobs, addresses, apps, sandboxes
+    )
     listener = Listener([*services, control.service(faults)])
     grpclib.events.listen(listener, grpclib.events.RecvRequest, Guard(credentials).check)
     grpclib.events.listen(listener, grpclib.events.RecvRequest, callers.note)
@@ -165,9 +176,9 @@ def _services(
     volumes: Volumes,
     blobs: Blobs,
     addresses: Addresses,
+    apps: Apps,
     sandboxes: Sandboxes,
 ) -> list[Servable]:
-    apps = Apps(Records(settings.state_dir / RECORDS / "apps"))
     secrets = Secrets(Records(settings.state_dir / RECORDS / "secrets"))
     reading = Reading(settings.read_size, settings.read_delay)
     environments = Environments(Records(settings.state_dir / RECORDS / "environments"), settings.environment)
@@ -177,7 +188,7 @@ def _services(
         AuthService(settings, credentials),
         AppService(environments, apps, sandboxes),
         JournalService(apps, sandboxes),
-        UsageService(apps, sandboxes),
+        UsageService(environments, apps, sandboxes),
         BlobService(blobs, addresses),
         ImageService(images, mounts, blobs, secrets),
         EnvironmentService(environments, apps, secrets, volumes, sandboxes),

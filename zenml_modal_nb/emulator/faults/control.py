@@ -115,5 +115,5 @@ def _answer(faults: Faults, question: str) -> dict[str, object]:
                 }
             case other:
                 raise ValueError(f"A fault cannot be asked to {other!r}.")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidArgumentError(f"This cannot be planned: {error}") from error

@@ -40,6 +40,14 @@ _UNSUPPORTED = (
     "pty_info",
     "readiness_probe",
     "proxy_id",
+    "enable_snapshot",
+    "i6pn_enabled",
+    "custom_domain",
+    "include_oidc_identity_token",
+    "include_x509_svid",
+    "inbound_cidr_allowlist",
+    "outbound_policy",
+    "experimental_outbound_policy",
 )
 
 

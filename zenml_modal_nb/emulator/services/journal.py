@@ -11,7 +11,7 @@ from zenml_modal_nb.emulator.services.calls import Method
 from zenml_modal_nb.emulator.services.moments import SECOND, nanoseconds_of, timestamp_of
 from zenml_modal_nb.emulator.state import journal
 from zenml_modal_nb.emulator.state.apps import Apps
-from zenml_modal_nb.emulator.state.journal import STDERR, STDOUT, Line
+from zenml_modal_nb.emulator.state.journal import STDERR, STDOUT, Line, Search
 from zenml_modal_nb.emulator.state.registry import Sandboxes
 from zenml_modal_nb.emulator.state.sandboxes import Sandbox
 
@@ -35,8 +35,11 @@ class JournalService:
         return {"AppFetchLogs": self.fetch, "AppCountLogs": self.count}
 
     async def fetch(self, request: api_pb2.AppFetchLogsRequest) -> api_pb2.AppFetchLogsResponse:
-        found = self._found(request)
-        latest = sorted(found, key=lambda pair: pair[1].at)[-min(request.limit or MOST, MOST) :]
+        most = min(request.limit or MOST, MOST)
+        found: list[tuple[Sandbox, Line]] = []
+        for sandbox in self._wanted(request):
+            found += [(sandbox, line) for line in await journal.latest(sandbox, _search(request), most)]
+            found = sorted(found, key=lambda pair: pair[1].at)[-most:]
         batches = [
             api_pb2.TaskLogsBatch(
                 task_id=sandbox.task_id,
@@ -49,7 +52,7 @@ class JournalService:
                     )
                 ],
             )
-            for sandbox, line in latest
+            for sandbox, line in found
         ]
         return api_pb2.AppFetchLogsResponse(batches=batches)
 
@@ -58,8 +61,9 @@ class JournalService:
         begin = nanoseconds_of(request.since)
         out: Counter[int] = Counter()
         err: Counter[int] = Counter()
-        for _, line in self._found(request):
-            (out if line.stream == STDOUT else err)[(line.at - begin) // width] += 1
+        for sandbox in self._wanted(request):
+            async for line in journal.matching(sandbox, _search(request)):
+                (out if line.stream == STDOUT else err)[(line.at - begin) // width] += 1
         buckets = []
         for number in sorted(out.keys() | err.keys()):
             buckets.append(
@@ -71,15 +75,14 @@ class JournalService:
             )
         return api_pb2.AppCountLogsResponse(app_id=request.app_id, buckets=buckets)
 
-    def _found(
-        self, request: api_pb2.AppFetchLogsRequest | api_pb2.AppCountLogsRequest
-    ) -> list[tuple[Sandbox, Line]]:
-        app = self._apps.get(request.app_id)
-        streams = _STREAMS.get(request.source, ())
-        since, until = nanoseconds_of(request.since), nanoseconds_of(request.until)
+    def _wanted(self, request: api_pb2.AppFetchLogsRequest | api_pb2.AppCountLogsRequest) -> list[Sandbox]:
         return [
-            (sandbox, line)
-            for sandbox in self._sandboxes.of_app(app.id)
+            sandbox
+            for sandbox in self._sandboxes.of_app(self._apps.get(request.app_id).id)
             if request.task_id in ("", sandbox.task_id) and request.sandbox_id in ("", sandbox.id)
-            for line in journal.lines(sandbox, streams, since, until, request.search_text)
         ]
+
+
+def _search(request: api_pb2.AppFetchLogsRequest | api_pb2.AppCountLogsRequest) -> Search:
+    since, until = nanoseconds_of(request.since), nanoseconds_of(request.until)
+    return Search(_STREAMS.get(request.source, ()), since, until, request.search_text)

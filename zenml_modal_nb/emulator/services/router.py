@@ -8,6 +8,7 @@ from modal_proto import task_command_router_pb2 as pb2
 
 from zenml_modal_nb.emulator.services.calls import Method
 from zenml_modal_nb.emulator.services.definitions import variables_of
+from zenml_modal_nb.emulator.state.commands import Order
 from zenml_modal_nb.emulator.state.output import Reading
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, UnsupportedError
 from zenml_modal_nb.emulator.state.registry import Sandboxes
@@ -47,8 +48,8 @@ class RouterService:
             yield pb2.SandboxStdioReadV2Response(data=data, starting_offset=position)
 
     async def write_sandbox(self, request: pb2.SandboxStdinWriteV2Request) -> pb2.SandboxStdinWriteV2Response:
-        process = self._sandboxes.of_task(request.task_id).process
-        await process.stdin.write(request.offset, request.data, request.eof)
+        sandbox = self._sandboxes.of_task(request.task_id)
+        await sandbox.write_stdin(request.offset, request.data, request.eof)
         return pb2.SandboxStdinWriteV2Response()
 
     async def start(self, request: pb2.TaskExecStartRequest) -> pb2.TaskExecStartResponse:
@@ -57,9 +58,7 @@ class RouterService:
             raise UnsupportedError("The local Modal API has no pseudo-terminals. Run this on Modal.")
         if request.container_id:
             raise UnsupportedError("The local Modal API has no sidecar containers. Run this on Modal.")
-        await self._sandboxes.run(
-            self._sandboxes.of_task(request.task_id),
-            request.exec_id,
+        order = Order(
             tuple(request.command_args),
             variables_of(request.secret_sources, self._secrets),
             request.workdir,
@@ -68,6 +67,8 @@ class RouterService:
             discard_stderr=request.stderr_config == pb2.TASK_EXEC_STDERR_CONFIG_DEVNULL,
             merge_stderr=request.stderr_config == pb2.TASK_EXEC_STDERR_CONFIG_STDOUT,
         )
+        sandbox = self._sandboxes.of_task(request.task_id)
+        await self._sandboxes.commands.run(sandbox, request.exec_id, order)
         return pb2.TaskExecStartResponse()
 
     async def read(

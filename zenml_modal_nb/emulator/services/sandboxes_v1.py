@@ -50,6 +50,7 @@ class SandboxServiceV1:
             "SandboxGetLogs": self.read_log,
             "SandboxStdinWrite": self.write,
             "TaskGetCommandRouterAccess": self.give_access,
+            "ContainerReloadVolumes": self.reload_volumes,
         }
 
     async def create(self, request: api_pb2.SandboxCreateRequest) -> api_pb2.SandboxCreateResponse:
@@ -91,7 +92,7 @@ class SandboxServiceV1:
 
     async def write(self, request: api_pb2.SandboxStdinWriteRequest) -> api_pb2.SandboxStdinWriteResponse:
         sandbox = self._sandboxes.get(request.sandbox_id)
-        await sandbox.write_stdin(request.index, request.input, request.eof)
+        await sandbox.write_message(request.index, request.input, request.eof)
         return api_pb2.SandboxStdinWriteResponse()
 
     async def give_access(
@@ -101,3 +102,10 @@ class SandboxServiceV1:
             raise ConflictError("The sandbox has already shut down.")
         url = await self._router.url()
         return api_pb2.TaskGetCommandRouterAccessResponse(url=url, jwt=self._credentials.issue(ROUTER))
+
+    async def reload_volumes(
+        self, request: api_pb2.ContainerReloadVolumesRequest
+    ) -> api_pb2.ContainerReloadVolumesResponse:
+        # What SDKs before the command router call; it answers for both backends.
+        await self._sandboxes.reload_volumes(self._sandboxes.of_task(request.task_id))
+        return api_pb2.ContainerReloadVolumesResponse()

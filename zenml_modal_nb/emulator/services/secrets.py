@@ -34,6 +34,7 @@ class SecretService:
     async def get_or_create(
         self, request: api_pb2.SecretGetOrCreateRequest
     ) -> api_pb2.SecretGetOrCreateResponse:
+        """Differs: of ephemeral secrets, those used last are kept, 16 million characters in all."""
         creation = creation_of(request.object_creation_type)
         environment = self._environments.existing(request.environment_name)
         secret = self._secrets.get_or_create(

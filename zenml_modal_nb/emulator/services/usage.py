@@ -11,6 +11,8 @@ from modal_proto import api_pb2
 from zenml_modal_nb.emulator.services.calls import Method
 from zenml_modal_nb.emulator.services.moments import SECOND, nanoseconds_of, timestamp_of
 from zenml_modal_nb.emulator.state.apps import Apps
+from zenml_modal_nb.emulator.state.environments import Environments
+from zenml_modal_nb.emulator.state.ledger import HOUR
 from zenml_modal_nb.emulator.state.registry import Sandboxes
 
 _POINTS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
@@ -19,7 +21,8 @@ _POINTS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 class UsageService:
     """Statistics of one sandbox, and a report of all."""
 
-    def __init__(self, apps: Apps, sandboxes: Sandboxes) -> None:
+    def __init__(self, environments: Environments, apps: Apps, sandboxes: Sandboxes) -> None:
+        self._environments = environments
         self._apps = apps
         self._sandboxes = sandboxes
 
@@ -52,21 +55,21 @@ class UsageService:
     async def report(
         self, request: api_pb2.WorkspaceBillingReportRequest
     ) -> AsyncIterator[api_pb2.WorkspaceBillingReportItem]:
-        """Differs: a sandbox counts for the interval in which it was created."""
-        width = 3600 if request.resolution == "h" else 86400
+        """Differs: up to date at once."""
+        width = HOUR if request.resolution == "h" else 24 * HOUR
         begin = nanoseconds_of(request.start_timestamp) / SECOND
         end = nanoseconds_of(request.end_timestamp) / SECOND or time.time()
         costs: dict[tuple[int, str], dict[str, Decimal]] = {}
-        for sandbox in self._sandboxes.of_app(""):
-            if not begin <= sandbox.created_at < end:
-                continue
-            interval = int(sandbox.created_at // width) * width
-            sums = costs.setdefault((interval, sandbox.definition.app_id), {})
-            for name, value in sandbox.usage.cost().by_resource.items():
+        for hour, app_id, amount in self._sandboxes.ledger.between(begin, end):
+            sums = costs.setdefault((hour // width * width, app_id), {})
+            for name, value in amount.cost().by_resource.items():
                 sums[name] = sums.get(name, Decimal(0)) + value
+        environments = {self._environments.by_id(wanted).name for wanted in request.environment_ids}
         for (interval, app_id), sums in sorted(costs.items()):
             app = self._apps.get(app_id)
             if request.app_ids and app_id not in request.app_ids:
+                continue
+            if environments and app.environment not in environments:
                 continue
             yield api_pb2.WorkspaceBillingReportItem(
                 object_id=app_id,

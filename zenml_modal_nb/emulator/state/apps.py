@@ -28,7 +28,7 @@ class Apps:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._apps = {key: App(**value) for key, value in records.read()}
+        self._apps = dict(records.restore(lambda value: App(**value)))
 
     def get(self, app_id: str) -> App:
         """The app, or NotFoundError."""

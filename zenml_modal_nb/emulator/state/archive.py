@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Archive:
         self._records = records
         self._directory = directory
 
-    def begin(self, sandbox: Sandbox) -> None:
+    def note(self, sandbox: Sandbox) -> None:
         """Note that it runs: a server that starts after this one was killed tells that it was lost."""
         self._records.write(sandbox.id, _facts(sandbox, None, {}))
 
@@ -52,11 +53,11 @@ class Archive:
 
     def restored(self) -> Iterator[Sandbox]:
         """Every sandbox of earlier servers, the oldest first; one that ran when its server ended was lost."""
-        known = sorted(self._records.read(), key=lambda pair: pair[1]["created_at"])
-        for sandbox_id, facts in known:
-            yield self._sandbox(sandbox_id, facts)
+        known = [sandbox for _, sandbox in self._records.restore(self._sandbox)]
+        yield from sorted(known, key=lambda sandbox: sandbox.created_at)
 
-    def _sandbox(self, sandbox_id: str, facts: dict[str, Any]) -> Sandbox:
+    def _sandbox(self, facts: dict[str, Any]) -> Sandbox:
+        sandbox_id = facts["id"]
         told = facts["outcome"]
         outcome = Outcome(End[told["end"]], told["code"]) if told else Outcome(End.LOST, KILLED)
         process = processes.ended(
@@ -76,7 +77,7 @@ class Archive:
         place = Place(self._directory / sandbox_id / "gone")
         prepared = Prepared(processes.Command((), {}, place.root), (), MountPaths({}), {})
         sandbox = Sandbox(sandbox_id, facts["task_id"], definition, place, process, prepared)
-        sandbox.restore(facts["created_at"], facts["ended_at"] or facts["created_at"], outcome)
+        sandbox.restore(facts["created_at"], facts["ended_at"] or facts["noted_at"], outcome)
         sandbox.usage.restore(facts["usage"])
         return sandbox
 
@@ -90,6 +91,8 @@ class Archive:
 def _facts(sandbox: Sandbox, outcome: Outcome | None, outputs: Mapping[str, Any]) -> dict[str, Any]:
     asked = sandbox.definition
     return {
+        "id": sandbox.id,
+        "noted_at": time.time(),
         "task_id": sandbox.task_id,
         "definition": {name: getattr(asked, name) for name in _DEFINITION},
         "name": sandbox.name,

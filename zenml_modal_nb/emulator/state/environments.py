@@ -29,7 +29,7 @@ class Environments:
     def __init__(self, records: Records, default: str) -> None:
         self._records = records
         self.default = default
-        self._environments = {key: Environment(**value) for key, value in records.read()}
+        self._environments = dict(records.restore(lambda value: Environment(**value)))
         for name in dict.fromkeys((default, *ALWAYS)):
             # The same ID in every server: handles outlive a state directory.
             self._environments.setdefault(_id(name), Environment(_id(name), name, time.time()))
@@ -41,6 +41,13 @@ class Environments:
             if environment.name == wanted:
                 return environment
         raise NotFoundError(f"Environment {wanted!r} not found. There are: {', '.join(self.names())}.")
+
+    def by_id(self, environment_id: str) -> Environment:
+        """The environment with this ID, or NotFoundError."""
+        try:
+            return self._environments[environment_id]
+        except KeyError:
+            raise NotFoundError(f"No environment has the ID {environment_id!r}.") from None
 
     def existing(self, name: str) -> str:
         """The name of the environment that a request means, or NotFoundError."""

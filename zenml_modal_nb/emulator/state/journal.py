@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from zenml_modal_nb.emulator.state.output import Output
@@ -21,14 +20,42 @@ class Line:
     text: str
 
 
-def lines(sandbox: Sandbox, streams: tuple[int, ...], since: int, until: int, search: str) -> list[Line]:
-    """The lines of these streams from `since` to `until` (nanoseconds) that contain `search`, by time."""
+@dataclass(frozen=True)
+class Search:
+    """Which lines are wanted: of these streams, from `since` to `until` (nanoseconds), that contain `text`."""
+
+    streams: tuple[int, ...]
+    since: int
+    until: int
+    text: str
+
+
+async def matching(sandbox: Sandbox, search: Search) -> AsyncIterator[Line]:
+    """The lines that are wanted, of each stream the last first; reads no further back than it is asked."""
     outputs = {STDOUT: sandbox.process.stdout, STDERR: sandbox.process.stderr}
-    found = heapq.merge(*(_of(outputs[stream], stream) for stream in streams), key=lambda line: line.at)
-    return [line for line in found if since <= line.at < until and search in line.text]
+    for stream in search.streams:
+        async for line in _of(outputs[stream], stream, search):
+            yield line
 
 
-def _of(output: Output, stream: int) -> Iterator[Line]:
-    for at, piece in output.dated():
-        for text in piece.splitlines(keepends=True):
-            yield Line(at, stream, text)
+async def latest(sandbox: Sandbox, search: Search, most: int) -> list[Line]:
+    """The last `most` lines that are wanted, by time."""
+    outputs = {STDOUT: sandbox.process.stdout, STDERR: sandbox.process.stderr}
+    found: list[Line] = []
+    for stream in search.streams:
+        lines: list[Line] = []
+        async for line in _of(outputs[stream], stream, search):
+            lines.append(line)
+            if len(lines) == most:
+                break
+        found += reversed(lines)
+    return sorted(found, key=lambda line: line.at)[-most:]
+
+
+async def _of(output: Output, stream: int, search: Search) -> AsyncIterator[Line]:
+    async for at, text in output.backwards(search.until):
+        if at < search.since:
+            return
+        for part in reversed(text.splitlines(keepends=True)):
+            if search.text in part:
+                yield Line(at, stream, part)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
-from zenml_modal_nb.emulator import processes
+from zenml_modal_nb.emulator.families import Census
 from zenml_modal_nb.emulator.state.sandboxes import End, Sandbox
 
 INTERVAL = 0.5  # seconds between two looks at all processes, which takes some 10 ms
+SAVE_INTERVAL = 5.0  # seconds: the most that the bill lacks when the server is killed
 KILLED = 137  # 128 + SIGKILL, as Modal's own exit code
 MEBIBYTE = 1024 * 1024
 
 
 class Meter:
-    """Looks as long as there are sandboxes; made by `Sandboxes`, which says which ones run."""
+    """Looks as long as there are sandboxes; made by `Sandboxes`, which says which have not ended completely.
 
-    def __init__(self, running: Callable[[], Sequence[Sandbox]]) -> None:
-        self._running = running
+    `save` is called every few seconds to write down what was found.
+    """
+
+    def __init__(
+        self, census: Census, there: Callable[[], Sequence[Sandbox]], save: Callable[[], None]
+    ) -> None:
+        self._census = census
+        self._there = there
+        self._save = save
+        self._saved_at = 0.0
         self._looking: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -32,14 +42,18 @@ class Meter:
             await asyncio.wait([self._looking])
 
     async def _look(self) -> None:
-        while sandboxes := self._running():
+        while sandboxes := self._there():
             await asyncio.sleep(INTERVAL)
-            pids = {sandbox.process.pid for sandbox in sandboxes if sandbox.process.pid}
-            used = await asyncio.to_thread(processes.used_below, pids)
+            families = [sandbox.family for sandbox in sandboxes]
+            used = await asyncio.to_thread(self._census.measure, families)
             for sandbox in sandboxes:
-                if sandbox.running and (measured := used.get(sandbox.process.pid)):
-                    sandbox.usage.note(*measured)
-                    self._judge(sandbox, measured[1])
+                if sandbox.running and sandbox.process.begun:
+                    measured = used[sandbox.id]
+                    sandbox.usage.note(measured.cpu_seconds, measured.memory)
+                    self._judge(sandbox, measured.memory)
+            if time.monotonic() - self._saved_at >= SAVE_INTERVAL:
+                self._save()
+                self._saved_at = time.monotonic()
 
     def _judge(self, sandbox: Sandbox, memory: int) -> None:
         asked = sandbox.definition

@@ -44,7 +44,7 @@ class Mounts:
     def __init__(self, records: Records, directory: Path) -> None:
         self._records = records
         self._directory = directory
-        self._mounts = {key: _restored(value) for key, value in records.read()}
+        self._mounts = dict(records.restore(_restored))
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those of `digests` whose content has not been put here yet."""

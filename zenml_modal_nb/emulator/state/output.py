@@ -6,7 +6,8 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from zenml_modal_nb.emulator.state.refusals import NotFoundError, UnavailableErr
 DATE_GRAIN = 2_000_000  # nanoseconds within which pieces of output have one time
 MOST_DATES = 20_000  # times remembered of one stream
 LONGEST_CHARACTER = 4  # bytes of UTF-8
+BLOCK = 256 * 1024  # bytes of a log read at once
 IN_MEMORY = 1024 * 1024  # bytes of a complete stream before it moves to a file
 
 
@@ -152,19 +154,38 @@ class Output:
             raise NotFoundError("This output is no longer kept.")
         return self._kept.read(offset, size) if offset < self._kept.end else b""
 
-    def dated(self) -> Iterator[tuple[int, str]]:
-        """What is kept, in pieces that end with a line, each with the time it came (nanoseconds since 1970)."""
-        position, pending = self._kept.start, b""
-        for end, at in self._dates:
-            if end > position and not self._discarded:
-                pending += self._kept.read(position, end - position)
-                position = end
-                whole = pending.rfind(b"\n") + 1
-                if whole:
-                    yield at, pending[:whole].decode("utf-8", "replace")
-                    pending = pending[whole:]
-        if pending:
-            yield self._dates[-1][1], pending.decode("utf-8", "replace")
+    async def backwards(self, until: int) -> AsyncIterator[tuple[int, str]]:
+        """Lines with their times (nanoseconds since 1970), the last first, of what came before `until`.
+
+        A line's time is that of its end. What follows the last end of a line has its own. Others get their turn
+        between two pieces of `BLOCK` bytes, so a large log keeps nobody waiting.
+        """
+        ends, times = [end for end, _ in self._dates], [at for _, at in self._dates]
+        known = bisect_left(times, until)
+        if not known:
+            return
+        position = ends[known - 1]
+        # A line that ended later does not count, with the part of it that came before.
+        late = known < len(times)
+        rest: list[bytes] = []  # pieces of the line that is being read, the last piece first
+        end = position
+        while position > self._kept.start and not self._discarded:
+            begin = max(self._kept.start, position - BLOCK)
+            *lines, first = reversed(self._kept.read(begin, position - begin).split(b"\n"))
+            position = begin
+            for line in lines:
+                rest.append(line)
+                whole = b"".join(reversed(rest))
+                if whole and not late:
+                    yield times[bisect_left(ends, end)], whole.decode("utf-8", "replace")
+                end -= len(whole)
+                late = False
+                rest = [b"\n"]
+            rest.append(first)
+            await asyncio.sleep(0)
+        whole = b"".join(reversed(rest))
+        if whole and not late and not self._discarded:
+            yield times[bisect_left(ends, end)], whole.decode("utf-8", "replace")
 
     @property
     def dates(self) -> list[tuple[int, int]]:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from zenml_modal_nb.emulator import filesystem, identifiers, processes
+from zenml_modal_nb.emulator import identifiers, processes
+from zenml_modal_nb.emulator.families import Census, Family
 from zenml_modal_nb.emulator.faults.plan import Faults
 from zenml_modal_nb.emulator.places import Place
-from zenml_modal_nb.emulator.processes import MARKER, Command
+from zenml_modal_nb.emulator.state.apps import Apps
 from zenml_modal_nb.emulator.state.archive import Archive
+from zenml_modal_nb.emulator.state.commands import Commands
+from zenml_modal_nb.emulator.state.ledger import Ledger
 from zenml_modal_nb.emulator.state.metering import Meter
-from zenml_modal_nb.emulator.state.mounted import MountedVolume, commit_all, reload_all
+from zenml_modal_nb.emulator.state.mounted import MountedVolume, reload_all
 from zenml_modal_nb.emulator.state.output import AllBytes, Output, RecentBytes
 from zenml_modal_nb.emulator.state.preparation import Preparation
 from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from zenml_modal_nb.emulator.state.resources import check_gpu
-from zenml_modal_nb.emulator.state.sandboxes import Definition, Job, Sandbox
+from zenml_modal_nb.emulator.state.sandboxes import Definition, Sandbox
 
 FINISHED_KEPT = 128  # sandboxes whose output and outcome can still be read
+KEPT_SECONDS = 60.0  # after its end, in which a sandbox can be read in any case
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +37,16 @@ class Sandboxes:
     """Every sandbox this server has made and still remembers."""
 
     def __init__(
-        self, directory: Path, preparation: Preparation, archive: Archive, retention: int, faults: Faults
+        self,
+        directory: Path,
+        apps: Apps,
+        preparation: Preparation,
+        archive: Archive,
+        ledger: Ledger,
+        retention: int,
+        faults: Faults,
     ) -> None:
+        self._apps = apps
         self._places = directory / "sandboxes"
         self._spool = directory / "spool"
         self._preparation = preparation
@@ -39,15 +54,20 @@ class Sandboxes:
         self._faults = faults
         self._sandboxes: dict[str, Sandbox] = {}
         self._lives: set[asyncio.Task[None]] = set()
+        self._creations: set[asyncio.Task[Any]] = set()
+        self._names: set[tuple[str, str]] = set()  # of sandboxes that are being created, with their app
         self._closed = False
-        self._meter = Meter(self._running)
+        self._census = Census()
+        self._meter = Meter(self._census, self._there, self._save)
         self._archive = archive
+        self.ledger = ledger
+        self.commands = Commands(self._spool, preparation)
 
     def sweep(self) -> None:
         """End what an earlier server of this directory left behind when it was killed."""
         leftovers = [path.name for path in self._places.iterdir()] if self._places.is_dir() else []
         if leftovers:
-            processes.kill_marked(leftovers)
+            self._census.end([_left_behind(self._places / name) for name in leftovers])
             for name in leftovers:
                 Place(self._places / name).remove()
         for sandbox in self._archive.restored():
@@ -58,18 +78,28 @@ class Sandboxes:
 
     @property
     def active(self) -> int:
-        """How many have not ended completely."""
-        return len(self._lives)
+        """How many are being created or have not ended completely."""
+        return len(self._creations) + len(self._lives)
 
     async def create(self, definition: Definition) -> Sandbox:
-        """Start a sandbox; raises a refusal when its image, GPU, name or mounts do not allow it."""
-        if self._closed:
-            raise InvalidArgumentError("This local Modal API is shutting down.")
+        """Start a sandbox; raises a refusal when its app, image, GPU, name or mounts do not allow it.
+
+        Run it as a task of its own: `close` waits for it.
+        """
+        self._require_open(definition)
+        creation = asyncio.current_task()
+        assert creation is not None
+        self._creations.add(creation)
+        try:
+            with self._reserved(definition.app_id, definition.name):
+                return await self._create(definition)
+        finally:
+            self._creations.discard(creation)
+
+    async def _create(self, definition: Definition) -> Sandbox:
         await self._preparation.check(definition)
         if definition.gpu:
             check_gpu(definition.gpu)
-        if definition.name and self._running_named(definition.app_id, definition.name):
-            raise AlreadyExistsError(f"A sandbox named {definition.name!r} is already running in this app.")
         gpu = definition.gpu.type if definition.gpu else ""
         self._faults.admit(gpu)
         sandbox_id = identifiers.sandbox_id(definition.version)
@@ -77,6 +107,8 @@ class Sandboxes:
         place.create()
         try:
             prepared = await self._preparation.prepare(definition, sandbox_id, place)
+            # Preparation takes as long as volumes are large: much may have ended meanwhile.
+            self._require_open(definition)
             process = await processes.start(
                 prepared.command, self._output(definition), self._output(definition), self._faults.room(gpu)
             )
@@ -86,51 +118,35 @@ class Sandboxes:
         task_id = identifiers.task_id(definition.version)
         sandbox = Sandbox(sandbox_id, task_id, definition, place, process, prepared)
         self._keep(sandbox)
+        if not self._is_open(definition):
+            # It was not yet there when the others were told to end.
+            sandbox.terminate()
         return sandbox
 
-    async def run(
-        self,
-        sandbox: Sandbox,
-        job_id: str,
-        command: tuple[str, ...],
-        variables: Mapping[str, str],
-        workdir: str,
-        timeout: float | None,
-        *,
-        discard_stdout: bool = False,
-        discard_stderr: bool = False,
-        merge_stderr: bool = False,
-    ) -> None:
-        """Start a command in a running sandbox; the same `job_id` again is a repetition and does nothing."""
-        sandbox.require_running()
-        sandbox.touch()
-        if not command:
-            raise InvalidArgumentError("There is no command to run.")
-        if sandbox.has_job(job_id):
+    def _is_open(self, definition: Definition) -> bool:
+        return not self._closed and self._apps.get(definition.app_id).stopped_at is None
+
+    def _require_open(self, definition: Definition) -> None:
+        if self._closed:
+            raise InvalidArgumentError("This local Modal API is shutting down.")
+        self._apps.deployed(definition.app_id)
+
+    @contextmanager
+    def _reserved(self, app_id: str, name: str) -> Iterator[None]:
+        """Keep a name from others until a sandbox has it; raises AlreadyExistsError."""
+        if not name:
+            yield
             return
-        job: Job
-        if command[0] == filesystem.TOOL:
-            job = await filesystem.run(command[1:], self._spool, sandbox.paths.path)
-        else:
-            if command[0] == "sync":
-                # As at Modal, it commits the volumes.
-                await commit_all(sandbox.volumes)
-            job = await processes.start(
-                Command(
-                    tuple(sandbox.paths.text(word) for word in command),
-                    {**sandbox.environment, **variables, MARKER: sandbox.id},
-                    sandbox.place.directory(workdir or self._preparation.workdir(sandbox.definition)),
-                    discard_stdout=discard_stdout,
-                    discard_stderr=discard_stderr,
-                    merge_stderr=merge_stderr,
-                ),
-                Output(AllBytes(self._spool)),
-                Output(AllBytes(self._spool)),
-            )
-        sandbox.keep_job(job_id, job, timeout)
-        if not sandbox.running:
-            # It ended while the command was starting, so its own ending did not see the command.
-            job.kill()
+        self._require_free(app_id, name, None)
+        self._names.add((app_id, name))
+        try:
+            yield
+        finally:
+            self._names.discard((app_id, name))
+
+    def _require_free(self, app_id: str, name: str, holder: Sandbox | None) -> None:
+        if (app_id, name) in self._names or self._running_named(app_id, name) not in (None, holder):
+            raise AlreadyExistsError(f"A sandbox named {name!r} is already running in this app.")
 
     def get(self, sandbox_id: str) -> Sandbox:
         """The sandbox, or NotFoundError."""
@@ -146,9 +162,7 @@ class Sandboxes:
     def rename(self, sandbox_id: str, name: str) -> None:
         """Name a sandbox that has no name; raises NotFoundError, AlreadyExistsError or ConflictError."""
         sandbox = self.get(sandbox_id)
-        other = self._running_named(sandbox.definition.app_id, name)
-        if other not in (None, sandbox):
-            raise AlreadyExistsError(f"A sandbox named {name!r} is already running in this app.")
+        self._require_free(sandbox.definition.app_id, name, sandbox)
         sandbox.rename(name)
 
     def of_task(self, task_id: str) -> Sandbox:
@@ -223,11 +237,18 @@ class Sandboxes:
         for sandbox in self.listed(app_id, {}, 0, (1, 2)):
             sandbox.terminate()
 
-    async def close(self) -> None:
-        """End everything and wait until nothing of it is left."""
+    def refuse_more(self) -> None:
+        """Create nothing from now on."""
         self._closed = True
+
+    async def close(self) -> None:
+        """End everything, also what is just being created, and wait until nothing of it is left."""
+        self.refuse_more()
         for sandbox in self._sandboxes.values():
             sandbox.terminate()
+        # A thread that lays out a sandbox cannot be cancelled: its creation is refused when that is done.
+        await asyncio.gather(*self._creations, return_exceptions=True)
+        await self.commands.settle()
         await asyncio.gather(*self._lives)
         await self._meter.stop()
         for sandbox in self._sandboxes.values():
@@ -235,24 +256,38 @@ class Sandboxes:
 
     def _keep(self, sandbox: Sandbox) -> None:
         self._sandboxes[sandbox.id] = sandbox
-        self._archive.begin(sandbox)
-        life = asyncio.create_task(sandbox.live(self._archive.end))
+        sandbox.usage.bill_to(self.ledger, sandbox.definition.app_id)
+        self._archive.note(sandbox)
+        life = asyncio.create_task(sandbox.live(self._census, self._archive.end))
         self._lives.add(life)
         self._faults.watch(sandbox)
         self._meter.start()
         life.add_done_callback(self._ended)
+        self._forget_surplus()
+
+    def _forget_surplus(self) -> None:
         ended = [kept for kept in self._sandboxes.values() if kept.outcome]
         for old in ended[: max(0, len(ended) - FINISHED_KEPT)]:
-            self._sandboxes.pop(old.id).forget()
-            self._archive.forget(old.id)
+            # Of many that end at once, each may have a client that has not asked yet.
+            if old.ended_at < time.time() - KEPT_SECONDS:
+                self._sandboxes.pop(old.id).forget()
+                self._archive.forget(old.id)
 
     def _ended(self, life: asyncio.Task[None]) -> None:
         self._lives.discard(life)
+        self.ledger.save()
         if not life.cancelled() and life.exception() is not None:
             log.error("A sandbox could not be cleaned up", exc_info=life.exception())
 
-    def _running(self) -> list[Sandbox]:
-        return [sandbox for sandbox in self._sandboxes.values() if sandbox.running]
+    def _save(self) -> None:
+        """Write down what a server that starts after this one was killed must know."""
+        self.ledger.save()
+        for sandbox in self._sandboxes.values():
+            if sandbox.running:
+                self._archive.note(sandbox)
+
+    def _there(self) -> list[Sandbox]:
+        return [sandbox for sandbox in self._sandboxes.values() if sandbox.outcome is None]
 
     def _running_named(self, app_id: str, name: str) -> Sandbox | None:
         for sandbox in self._sandboxes.values():
@@ -263,3 +298,8 @@ class Sandboxes:
     def _output(self, definition: Definition) -> Output:
         retention = self._faults.retention or self._retention
         return Output(RecentBytes(retention) if definition.version == 2 else AllBytes(self._spool))
+
+
+def _left_behind(root: Path) -> Family:
+    """What ran in this directory when an earlier server was killed."""
+    return Family(root.name, frozenset(), root, since=0.0)

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from zenml_modal_nb.emulator.families import Census, Family
 from zenml_modal_nb.emulator.places import Place
-from zenml_modal_nb.emulator.processes import Process, kill_group, kill_marked
+from zenml_modal_nb.emulator.processes import Process, kill_group
 from zenml_modal_nb.emulator.state.mounted import VolumeMount, commit_all
 from zenml_modal_nb.emulator.state.output import Output, Reading
 from zenml_modal_nb.emulator.state.refusals import ConflictError, NotFoundError, UnavailableError
@@ -142,12 +143,19 @@ class Sandbox:
         """Whether it has not ended, nor been told to."""
         return self.outcome is None and self._verdict is None
 
+    @property
+    def family(self) -> Family:
+        """By what its processes are known; while it has not ended completely."""
+        running = [job for job in self._jobs.values() if isinstance(job, Process) and job.returncode is None]
+        leaders = frozenset(process.pid for process in (self.process, *running) if process.pid)
+        return Family(self.id, leaders, self.place.root, self.process.made_at)
+
     def restore(self, created_at: float, ended_at: float, outcome: Outcome) -> None:
         """Be a sandbox that has ended."""
         self.created_at, self.ended_at, self.outcome = created_at, ended_at, outcome
         self._done.set()
 
-    async def live(self, keep: Callable[[Sandbox, Outcome], Awaitable[None]]) -> None:
+    async def live(self, census: Census, keep: Callable[[Sandbox, Outcome], Awaitable[None]]) -> None:
         """Wait for the end, whatever brings it, and leave nothing behind: run once, as a task of its own.
 
         `keep` is told the outcome before anybody else.
@@ -165,7 +173,7 @@ class Sandbox:
             await asyncio.wait([committing])
         self._verdict = self._verdict or End.EXITED
         try:
-            await self._clean_up()
+            await self._clean_up(census)
         finally:
             # Told in any case: whoever waits must not wait forever because a directory could not be removed.
             self.ended_at = time.time()
@@ -178,13 +186,13 @@ class Sandbox:
                 self.outcome = outcome
                 self._done.set()
 
-    async def _clean_up(self) -> None:
+    async def _clean_up(self, census: Census) -> None:
         for job in self._jobs.values():
             job.kill()
         # What the command left running ends with it, as in a container.
         if self.process.pid:
             kill_group(self.process.pid)
-            await asyncio.to_thread(kill_marked, [self.id])
+            await asyncio.to_thread(census.end, [self.family])
         await self.process.drain()
         await asyncio.gather(*self._watchers)
         if self._verdict is not End.LOST:  # with its worker goes what was not committed
@@ -260,13 +268,21 @@ class Sandbox:
             raise ConflictError(f"Sandbox {self.id} has another name, or has ended.")
         self.name = name
 
-    async def write_stdin(self, index: int, data: bytes, end: bool) -> None:
+    async def write_stdin(self, offset: int, data: bytes, end: bool) -> None:
+        """V2: pass on `data`, which begins at byte `offset` of the whole input."""
+        self.touch()
+        await self.process.stdin.write(offset, data, end)
+
+    async def write_message(self, index: int, data: bytes, end: bool) -> None:
         """V1: take the message with this number; one that was taken before is skipped, a gap is refused."""
+        self.touch()
         if index > self._stdin_index + 1:
             raise ConflictError(f"Standard input is at message {self._stdin_index}; {index} leaves a gap.")
         if index == self._stdin_index + 1:
-            await self.process.stdin.write(self.process.stdin.written, data, end)
+            self.process.stdin.put(self.process.stdin.written, data, end)
+            # Before waiting: a client that gives up then sends the message again, and it has been taken.
             self._stdin_index = index
+        await self.process.stdin.room()
 
     def require_running(self) -> None:
         """Raise NotFoundError if it has ended, UnavailableError if it has not started."""

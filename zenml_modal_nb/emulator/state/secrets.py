@@ -12,6 +12,7 @@ from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
 
 LONGEST_VALUE = 32_768  # characters, Modal's limit
+MOST_EPHEMERAL = 16_000_000  # characters of all ephemeral secrets; nobody says when one is no longer needed
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,18 @@ class Secrets:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._secrets = {key: Secret(**value) for key, value in records.read()}
+        self._ephemeral: dict[str, int] = {}  # their sizes in characters, the least recently used first
+        self._secrets = dict(records.restore(lambda value: Secret(**value)))
 
     def get(self, secret_id: str) -> Secret:
         """The secret, or NotFoundError."""
         try:
-            return self._secrets[secret_id]
+            secret = self._secrets[secret_id]
         except KeyError:
             raise NotFoundError(f"No secret has the ID {secret_id!r}.") from None
+        if secret_id in self._ephemeral:
+            self._ephemeral[secret_id] = self._ephemeral.pop(secret_id)  # now the last
+        return secret
 
     def values(self, secret_ids: Iterable[str]) -> dict[str, str]:
         """The variables of all these secrets, later ones winning."""
@@ -63,23 +68,21 @@ class Secrets:
                 return found
         secret_id = existing.id if existing else identifiers.random_id("st")
         secret = Secret(secret_id, name, environment, time.time(), dict(values))
-        self._secrets[secret.id] = secret
-        if name:
-            self._write(secret)
+        self._put(secret)
         return secret
 
     def update(self, secret_id: str, values: Mapping[str, str]) -> None:
         """Add these variables, replacing those that exist."""
         old = self.get(secret_id)
         secret = Secret(old.id, old.name, old.environment, old.created_at, {**old.values, **values})
-        self._secrets[secret_id] = secret
-        if secret.name:
-            self._write(secret)
+        self._put(secret)
 
     def delete(self, secret_id: str) -> None:
         """Forget the secret; raises NotFoundError."""
-        self.get(secret_id)
+        if secret_id not in self._secrets:
+            raise NotFoundError(f"No secret has the ID {secret_id!r}.")
         del self._secrets[secret_id]
+        self._ephemeral.pop(secret_id, None)
         self._records.remove(secret_id)
 
     def delete_all(self, environment: str) -> None:
@@ -98,6 +101,16 @@ class Secrets:
             if (secret.name, secret.environment) == (name, environment):
                 return secret
         return None
+
+    def _put(self, secret: Secret) -> None:
+        self._secrets[secret.id] = secret
+        if secret.name:
+            self._write(secret)
+            return
+        self._ephemeral.pop(secret.id, None)
+        self._ephemeral[secret.id] = sum(len(key) + len(value) for key, value in secret.values.items())
+        while sum(self._ephemeral.values()) > MOST_EPHEMERAL and len(self._ephemeral) > 1:
+            self.delete(next(iter(self._ephemeral)))
 
     def _write(self, secret: Secret) -> None:
         self._records.write(

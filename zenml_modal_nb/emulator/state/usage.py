@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import asdict
 from typing import Any
 
-from zenml_modal_nb.emulator.state.resources import RATES, Gpu, Request, rate_key
+from zenml_modal_nb.emulator.state.ledger import Amount, Cost, Ledger
+from zenml_modal_nb.emulator.state.resources import Gpu, Request
 
 GIBIBYTE = 1024**3
 MOST_SAMPLES = 4096  # kept for the percentiles
-
-
-@dataclass(frozen=True)
-class Cost:
-    """USD by what is billed: `CPU`, `Memory`, and the GPU type if there is one."""
-
-    by_resource: dict[str, Decimal] = field(default_factory=dict)
-
-    @property
-    def total(self) -> Decimal:
-        """All of it."""
-        return sum(self.by_resource.values(), Decimal(0))
 
 
 class Usage:
@@ -37,10 +25,25 @@ class Usage:
         self._last = time.monotonic()
         self._cpu_time = 0.0
         self.seconds = 0.0
-        self.cpu_core_seconds = 0.0
-        self.memory_gib_seconds = 0.0
+        self._amount = Amount()
+        self._ledger: Ledger | None = None
+        self._app_id = ""
         self.cpu_samples: list[float] = []
         self.memory_samples: list[float] = []
+
+    def bill_to(self, ledger: Ledger, app_id: str) -> None:
+        """Book all that is used from now on in this app's account."""
+        self._ledger, self._app_id = ledger, app_id
+
+    @property
+    def cpu_core_seconds(self) -> float:
+        """The larger of request and use, summed up."""
+        return self._amount.cpu_core_seconds
+
+    @property
+    def memory_gib_seconds(self) -> float:
+        """The larger of request and use, summed up."""
+        return self._amount.memory_gib_seconds
 
     def note(self, cpu_time: float, memory: int) -> None:
         """Take a measurement: CPU seconds of all processes since their start, and bytes they hold now."""
@@ -48,8 +51,7 @@ class Usage:
         passed = now - self._last
         if passed <= 0:
             return
-        # Less than before: a child has ended and took its time with it.
-        cores = max(0.0, cpu_time - self._cpu_time) / passed
+        cores = (cpu_time - self._cpu_time) / passed
         held = memory / GIBIBYTE
         self._cpu_time, self._last = cpu_time, now
         self._bill(passed, cores, held)
@@ -65,31 +67,20 @@ class Usage:
 
     def cost(self) -> Cost:
         """What this much costs at the prices the API tells."""
-        hour = Decimal(3600)
-        found = {
-            "CPU": Decimal(self.cpu_core_seconds) / hour * Decimal(RATES["cpu_hour_cost_sandbox"]),
-            "Memory": Decimal(self.memory_gib_seconds) / hour * Decimal(RATES["mem_gib_hour_cost_sandbox"]),
-        }
-        if self._gpu:
-            price = Decimal(RATES[rate_key(self._gpu.type)])
-            found[self._gpu.type] = Decimal(self.seconds) * self._gpu.count / hour * price
-        return Cost({name: value.quantize(Decimal("1e-9")) for name, value in found.items()})
+        return self._amount.cost()
 
     def facts(self) -> dict[str, Any]:
         """The totals in a form for a record."""
-        return {
-            "seconds": self.seconds,
-            "cpu_core_seconds": self.cpu_core_seconds,
-            "memory_gib_seconds": self.memory_gib_seconds,
-        }
+        return {"seconds": self.seconds, **asdict(self._amount)}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Take the totals of a record."""
-        self.seconds = facts["seconds"]
-        self.cpu_core_seconds = facts["cpu_core_seconds"]
-        self.memory_gib_seconds = facts["memory_gib_seconds"]
+        amounts = {name: value for name, value in facts.items() if name != "seconds"}
+        self.seconds, self._amount = facts["seconds"], Amount(**amounts)
 
     def _bill(self, seconds: float, cores: float, gib: float) -> None:
+        cores, gib = max(cores, self._request.cores), max(gib, self._request.memory_mib / 1024)
         self.seconds += seconds
-        self.cpu_core_seconds += seconds * max(cores, self._request.cores)
-        self.memory_gib_seconds += seconds * max(gib, self._request.memory_mib / 1024)
+        self._amount.add(seconds, cores, gib, self._gpu)
+        if self._ledger:
+            self._ledger.bill(self._app_id, time.time(), seconds, cores, gib, self._gpu)
