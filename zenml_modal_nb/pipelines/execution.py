@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,9 @@ class Execution:
         self._clock = clock
         self._began = clock()
         self._follower: Follower | None = None
+        self.begun = False  # a sandbox has been asked for
         self._stop: Reason | None = None
+        self.stopped: Future[None] = Future()  # done when the run is to end
         self._lock = threading.Lock()
 
     @property
@@ -133,18 +136,29 @@ class Execution:
         """End the run at whatever stage it is; from any thread."""
         with self._lock:
             self._stop = self._stop or reason
+            if not self.stopped.done():
+                self.stopped.set_result(None)
             if self._follower is not None:
                 self._follower.stop(reason)
 
     def follow(self, follower: Follower) -> None:
         """Begin the sandbox, unless the run has been stopped before it got this far."""
         with self._lock:
-            if self._stop is not None:
-                raise RunEndedError(
-                    self._stop, f"The run was ended before its sandbox was created: {self._stop}."
-                )
+            self._refuse_stopped()
             self._follower = follower
+            self.begun = True
             follower.begin()
+
+    def refuse_stopped(self) -> None:
+        """Raise RunEndedError if the run is to end before there is anything to end."""
+        with self._lock:
+            self._refuse_stopped()
+
+    def _refuse_stopped(self) -> None:
+        if self._stop is not None:
+            told = f"The run was ended before its sandbox was created: {self._stop}."
+            self.ended = RunEndedError(self._stop, told)
+            raise self.ended
 
     def settle(self, timeout: float) -> None:
         """Wait, at most `timeout` seconds, until nothing of this run is left at Modal; `gone` says whether it is so."""

@@ -20,7 +20,8 @@ def record(running: Execution) -> None:
 
     Never call it on the main thread: there ZenML replaces the process's signal handlers.
     """
-    warmup.wait()
+    warmup.wait(running.stopped)
+    running.refuse_stopped()
     warmup.hush()
     execution.enter(running)
     try:

@@ -86,10 +86,14 @@ def _settle(done: Future[None]) -> None:
     futures.wait([done])
 
 
-def wait() -> None:
-    """Return when zenml is imported and its store is open; raises what went wrong."""
+def wait(given_up: Future[None] | None = None) -> None:
+    """Return when zenml is imported and its store is open, or `given_up` is done; raises what went wrong."""
     begin()
     assert _warm is not None
+    if given_up is not None:
+        futures.wait([_warm, given_up], return_when=futures.FIRST_COMPLETED)
+        if given_up.done():
+            return
     _warm.result()
 
 

@@ -121,7 +121,9 @@ class CellRun:
                 self._renderer.show(
                     Stopped(Reason.STOPPED, self._execution.elapsed(), self.cost, self._execution.recorded)
                 )
-                raise self._tracebacks.abandoned()
+                raise (
+                    self._tracebacks.abandoned() if self._execution.begun else self._tracebacks.never_begun()
+                )
             self._write_back()
             self._restore_session()
             if not self._execution.gone:
@@ -235,6 +237,8 @@ class CellRun:
     def _conclusion(self) -> object:
         execution = self._execution
         if isinstance(execution.ended, RunEndedError) and execution.ended.reason is Reason.STOPPED:
+            if not execution.begun:
+                raise self._tracebacks.never_begun()
             raise self._tracebacks.stopped(execution.gone, execution.sandbox_id)
         if execution.cell_error is not None and execution.raised is not None:
             raise self._tracebacks.of_cell(execution.raised, execution.cell_error)

@@ -320,6 +320,7 @@ def test_a_payload_that_cannot_be_restored_is_an_error_that_says_so():
     run = ran("x = 1", values={"v": Refuses()}, outputs=["x"])
     assert run.error["ename"] == "ValueError"
     assert run.error["notes"] == ["while the notebook's values were restored in the sandbox"]
+    assert run.error["frames"] == []  # none of ours, which the user could do nothing about
 
 
 def test_a_large_result_is_a_file():
