@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from zenml_modal_nb.events import Reason
+from zenml_modal_nb.events import Log, Reason
 from zenml_modal_nb.pipelines import execution, scope, stack, warmup
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.inputs import save_inputs
@@ -25,7 +25,7 @@ def record(running: Execution) -> None:
     warmup.hush()
     execution.enter(running)
     try:
-        with scope.using(stack.own_stack()):
+        with scope.using(stack.own_stack(lambda told: running.observe(Log(f"{told}\n", "stderr")))):
             _run_pipeline(running.job)
     except BaseException:
         running.stop(Reason.LOST_CONTACT)  # nobody waits for it any more, e.g. since ZenML's database failed

@@ -7,7 +7,7 @@ import sys
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandboxed import CELL, NONCE, Sandboxed, ran
 
@@ -216,7 +216,7 @@ def test_a_flood_without_line_ends_is_complete():
     assert run.stdout.text.shown == "€" * 2_000_000
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(
     st.lists(
         st.one_of(
