@@ -78,7 +78,7 @@ def test_the_extension_can_be_reloaded_and_unloaded(new_kernel: Kernel) -> None:
     new_kernel.run("%config ModalStep.timeout = '7m'")
     new_kernel.run("%reload_ext zenml_modal_nb")
     reply = new_kernel.run("%%modal_step\nreloaded = 1")
-    assert "timeout 7 min" in reply.panel
+    assert "timeout 7 min · ends 7 min after the notebook is gone" in reply.panel
     new_kernel.run("%unload_ext zenml_modal_nb")
     gone = new_kernel.attempt("%%modal_step\nprint('x')")
     assert "modal_step" in gone.stderr

@@ -24,6 +24,7 @@ from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.follow import Follower, Outcome
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
+from zenml_modal_nb.sandboxes.usage import Usage
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -167,6 +168,10 @@ class Execution:
     def running(self) -> float:
         """Seconds in the sandbox, or since the cell started as long as there is none."""
         return self.meter.elapsed() or self.elapsed()
+
+    def usage(self) -> Usage:
+        """The most that the sandbox was seen to use; zeros without one."""
+        return Usage() if self._follower is None else self._follower.usage
 
     def release(self) -> None:
         """Forget what only a run in progress needs: its handle must not keep large values alive."""

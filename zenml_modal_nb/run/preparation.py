@@ -149,6 +149,7 @@ def _target(
         region=request.region,
         cloud=request.cloud,
         timeout=request.timeout,
+        grace=int(min(_GRACE, request.timeout)),
         hourly_rate=None if meter.hourly is None else float(meter.hourly),
         rate_source=prices.source,
     )

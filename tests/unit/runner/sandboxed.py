@@ -95,7 +95,9 @@ class Reading:
 
     def kinds(self):
         return [
-            frame.kind for frame in self.frames if frame.kind not in ("mark", "partial", "progress", "gpu")
+            frame.kind
+            for frame in self.frames
+            if frame.kind not in ("mark", "partial", "progress", "gpu", "resources")
         ]
 
     def first(self, kind):
