@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 from frontend import STRICT, Gate, Home, Kernel
+
+# How long an example takes says how busy the machine is, nothing about the code: no clock decides a test.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 _numbers = count(1)
 

@@ -45,6 +45,7 @@ class Target:
     region: str | None = None
     cloud: str | None = None
     timeout: int = 3600  # seconds
+    grace: int = 0  # seconds that the sandbox goes on without its notebook, 0 where nobody has said
     hourly_rate: float | None = None  # USD per hour, None when the GPU has no known price
     rate_source: str = ""  # where the rate comes from, e.g. "snapshot of November 2026"
     packages: bool = False  # whether the user asks for packages, which not every place installs

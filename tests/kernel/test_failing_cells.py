@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from frontend import Gate, Kernel
 
 
@@ -59,7 +60,7 @@ def test_chained_errors_and_notes_are_told(kernel: Kernel) -> None:
     )
     assert reply.ename == "RuntimeError"
     assert "ValueError: invalid literal" in reply.traceback
-    assert "a hint" in reply.traceback
+    assert "RuntimeError: outer\na hint" in reply.traceback
     assert "direct cause" in reply.traceback
 
 
@@ -101,3 +102,22 @@ def test_a_cell_that_takes_longer_than_its_timeout_is_ended_and_says_so(kernel: 
     assert "timeout" in reply.evalue
     assert "timed out" in reply.panel
     assert kernel.ask("_modal_run.status") == "timed out"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "RuntimeError('Found no NVIDIA driver on your system.')",
+        "AssertionError('Torch not compiled with CUDA enabled')",
+        "RuntimeError('no kernel') from ImportError('libcudart.so.12: cannot open shared object file')",
+    ],
+)
+def test_a_cuda_error_where_no_gpu_is_provided_advises_modal(kernel: Kernel, error: str) -> None:
+    advised = kernel.attempt(f"%%modal_step --gpu T4 --on local\nraise {error}")
+    assert "Write --on modal" in advised.traceback
+    assert "T4" in advised.traceback
+
+
+def test_other_errors_and_cells_that_asked_for_no_gpu_get_no_such_advice(kernel: Kernel) -> None:
+    for cell in ("%%modal_step --gpu T4\nraise KeyError('x')", "%%modal_step\nraise KeyError('cuda')"):
+        assert "--on modal" not in kernel.attempt(cell).traceback

@@ -11,6 +11,24 @@ from zenml.client import Client
 run = Client().get_pipeline_run(_modal_run.id)
 """
 
+# The import of zenml stands at a gate: in its loader, for while a finder works nothing else can be imported.
+SLOW_IMPORT = """
+import importlib.util, sys
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name != "zenml":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def wait_and_load(module):
+            GATE
+            load(module)
+        spec.loader.exec_module = wait_and_load
+        return spec
+sys.meta_path.insert(0, Slow())
+"""
+
 
 @pytest.fixture
 def modal_api(home: Home) -> LocalModal:
@@ -82,3 +100,20 @@ def test_an_impatient_user_gets_the_notebook_back_at_once_and_the_sandbox_ends_a
     reply = own_kernel.finish(cell)
     own_kernel.run("_modal_run.wait()")
     assert_stopped(own_kernel, reply, modal_api)
+
+
+def test_a_cell_that_still_waits_for_zenml_is_stopped_at_once_and_claims_no_sandbox(
+    new_kernel: Kernel, gate: Gate
+) -> None:
+    new_kernel.run(SLOW_IMPORT.replace("GATE", gate.wait))
+    new_kernel.run("%load_ext zenml_modal_nb")
+    cell = new_kernel.send("%%modal_step\nnever = 1")
+    new_kernel.wait_for_state(cell, "packaging")
+    new_kernel.interrupt()
+    reply = new_kernel.finish(cell)  # while the import of zenml still stands at the gate
+    assert (reply.content["status"], reply.ename) == ("error", "KeyboardInterrupt")
+    assert reply.evalue == "the run was stopped before a sandbox was created"
+    assert "stopped by the user" in reply.panel
+    assert new_kernel.ask("[_modal_run.status, _modal_run.id]") == ["stopped by the user", None]
+    gate.open()
+    assert new_kernel.run("%%modal_step\nafter_warm_up = 6 * 7\nafter_warm_up").results == ["42"]

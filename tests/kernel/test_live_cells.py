@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from frontend import Gate, Kernel, parent
 
 
@@ -65,3 +67,26 @@ def test_hostile_text_never_becomes_markup(kernel: Kernel) -> None:
     for panel in reply.panels:
         assert "<script>" not in panel["data"]["text/html"]
     assert "&lt;script&gt;alert(2)" in reply.panels[-1]["data"]["text/html"]
+
+
+def test_the_cost_ticks_while_the_cell_runs(kernel: Kernel, gate: Gate) -> None:
+    cell = kernel.send(f"%%modal_step --gpu B200 --gpu-count 8\nprint('running')\n{gate.wait}")
+    kernel.wait_for_text(cell, "running")
+
+    def costs() -> list[str]:
+        panels = [
+            each["content"].get("data", {}).get("text/plain", "")
+            for each in kernel.seen
+            if parent(each) == cell
+        ]
+        return list(dict.fromkeys(found for each in panels for found in re.findall(r"≈ \$[0-9.]+ on", each)))
+
+    earlier = len(costs())
+    # The job stands at the gate: whatever the panel says now, it says while the cell runs.
+    kernel.wait_for(cell, lambda _: len(costs()) >= earlier + 2)
+    assert not kernel.is_idle(cell)
+    gate.open()
+    assert kernel.finish(cell).ok
+    amounts = [float(each.split("$")[1].split()[0]) for each in costs()[earlier:]]
+    assert amounts == sorted(amounts)
+    assert amounts[0] > 0

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from frontend import Kernel
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from frontend import Home, Kernel
 
 # Notes, before anything else looks for a module, which thread looks for it.
 WATCH_IMPORTS = """
@@ -71,10 +78,52 @@ def test_the_extension_can_be_reloaded_and_unloaded(new_kernel: Kernel) -> None:
     new_kernel.run("%config ModalStep.timeout = '7m'")
     new_kernel.run("%reload_ext zenml_modal_nb")
     reply = new_kernel.run("%%modal_step\nreloaded = 1")
-    assert "timeout 7 min" in reply.panel
+    assert "timeout 7 min · ends 7 min after the notebook is gone" in reply.panel
     new_kernel.run("%unload_ext zenml_modal_nb")
     gone = new_kernel.attempt("%%modal_step\nprint('x')")
     assert "modal_step" in gone.stderr
     new_kernel.run("import zenml")  # what watched for imports is gone too
     new_kernel.run("%load_ext zenml_modal_nb")
     assert new_kernel.run("%%modal_step\nreloaded += 1\nreloaded").results == ["2"]
+
+
+@dataclass(frozen=True)
+class HomeOfATeam(Home):
+    """A user whose ZenML client is connected to a server; `asked` is what that has been asked for."""
+
+    server: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"ZENML_STORE_URL": self.server, "ZENML_STORE_API_KEY": "ZENKEY_x"}
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[HomeOfATeam]:
+    asked: list[str] = []
+
+    class Notes(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.requestline)
+            self.send_error(503)
+
+        do_POST = do_PUT = do_GET  # noqa: N815 - the base class's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Notes) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield HomeOfATeam(tmp_path, f"http://127.0.0.1:{server.server_port}", asked)
+        server.shutdown()
+
+
+def test_loading_asks_a_teams_server_for_nothing_and_writes_nothing_there(team: HomeOfATeam) -> None:
+    kernel = Kernel(team, "team")
+    try:
+        kernel.run("%load_ext zenml_modal_nb")
+        kernel.run("from zenml_modal_nb.pipelines import warmup; warmup.wait()")
+    finally:
+        kernel.close()
+    assert team.asked == []

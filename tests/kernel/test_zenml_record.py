@@ -43,6 +43,8 @@ def test_what_is_bound_on_some_paths_is_an_artifact_when_it_was_bound(kernel: Ke
     kernel.run("flag = True")
     kernel.run("%%modal_step\nsure = 1\nif flag:\n    perhaps = 2\nelse:\n    rather_not = 3")
     assert kernel.ask("outputs", given=RECORD) == {"sure": [1], "perhaps": [2]}
+    # What a later look-up of the results needs.
+    assert kernel.ask("step_run.run_metadata['outputs']") == ["sure", "perhaps", "rather_not"]
 
 
 def test_the_metadata_tells_sandbox_resources_duration_and_cost(kernel: Kernel) -> None:
@@ -59,11 +61,18 @@ def test_the_metadata_tells_sandbox_resources_duration_and_cost(kernel: Kernel) 
 
 def test_the_steps_log_is_the_cells_log(kernel: Kernel) -> None:
     kernel.run(
-        "%%modal_step\nimport sys\nfor n in range(300):\n    print('line', n)\nprint('bad', file=sys.stderr)"
+        "%%modal_step\nprint()\nfor n in range(300):\n    print('line', n)\nprint('  \\n')\nprint('end\\n\\n')"
     )
     entries = kernel.ask("entries", given=LOG)
-    assert [each for each in entries if each.startswith("line")] == [f"line {n}" for n in range(300)]
-    assert "bad" in entries
+    logged = [
+        line.rstrip() for line in kernel.ask("_modal_run.logs()").split("\n")
+    ]  # ZenML keeps no spaces at ends
+    assert [*entries, ""] == logged
+
+
+def test_both_streams_are_in_the_steps_log(kernel: Kernel) -> None:
+    kernel.run("%%modal_step\nimport sys\nprint('good')\nprint('\\nbad', file=sys.stderr)")
+    assert sorted(kernel.ask("'\\n'.join(entries)", given=LOG).split("\n")) == ["", "bad", "good"]
 
 
 def test_a_failed_cell_is_a_failed_run_with_its_error(kernel: Kernel) -> None:

@@ -91,12 +91,13 @@ class Followed:
         grace: float = 600.0,
         python: str = PYTHON,
         large_results: bool = False,
+        meter: Meter | None = None,
         **arguments: Any,
     ) -> None:
         self.place = place
         self.namespace: dict[str, Any] = {"__name__": "__main__"}
         self.events: list[Event] = []
-        self.meter = Meter("T4", 2.0, 4096, None, snapshot({}))
+        self.meter = meter or Meter("T4", 2.0, 4096, None, snapshot({}))
         self._changed = threading.Condition()
         packed = pack(values or {}, self.namespace)
         self._known = packed.known

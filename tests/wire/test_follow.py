@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from followed import BACKENDS, PYTHON, Modal, strict_modal
+from followed import BACKENDS, PATIENCE, PYTHON, Modal, strict_modal
 
 from zenml_modal_nb.events import Display, Log, Progress, Reason, Started, Waiting
+from zenml_modal_nb.pricing.meter import Meter
+from zenml_modal_nb.pricing.rates import snapshot
 from zenml_modal_nb.runner import frames
 from zenml_modal_nb.sandboxes.channel import INCOMPLETE
 
@@ -206,3 +213,40 @@ def test_the_meter_runs_while_the_sandbox_exists(strict: Modal) -> None:
     total = run.meter.elapsed()
     assert total > 0
     assert run.meter.elapsed() == total
+
+
+class HeardMeter(Meter):
+    """A meter that a test can wait for."""
+
+    def __init__(self) -> None:
+        super().__init__(None, 0.125, 128, None, snapshot({}))
+        self.over = threading.Event()
+
+    def observe(self, cpu: float, memory_mib: float) -> None:
+        super().observe(cpu, memory_mib)
+        if memory_mib > 400:
+            self.over.set()
+
+    def per_hour(self) -> Decimal:
+        now = time.monotonic()
+        before, after = self.usd(now), self.usd(now + 3600)
+        assert before is not None
+        assert after is not None
+        return after - before
+
+
+def test_use_above_the_request_is_seen_and_counted_while_the_cell_runs(
+    strict: Modal, backend: dict[str, str], tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    source = f"held = b'x' * 450_000_000\nopen({str(gate)!r}).close()"
+    meter = HeardMeter()
+    run = strict.follow(source, meter=meter, **backend).begin()
+    assert meter.over.wait(PATIENCE)
+    assert meter.hourly is not None
+    assert meter.per_hour() > meter.hourly
+    gate.open("w").close()
+    run.outcome()
+    assert run.gone()
+    assert 400 < run.follower.usage.memory_mib < 2000

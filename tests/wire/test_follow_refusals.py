@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
+import cloudpickle
 import modal
 import pytest
 from followed import Modal, strict_modal
@@ -70,6 +73,22 @@ def test_an_image_without_python_is_told_when_it_runs(strict: Modal) -> None:
     run = strict.follow("pass", image=image).begin()
     assert run.ended().reason is Reason.NOT_STARTED
     assert "The image has no Python" in str(run.ended())
+
+
+def test_an_image_whose_python_starts_with_another_cloudpickle_is_refused(
+    strict: Modal, tmp_path: Path
+) -> None:
+    package = tmp_path / "cloudpickle"
+    shutil.copytree(Path(cloudpickle.__file__).parent, package)
+    with (package / "__init__.py").open("a") as file:
+        file.write("\n__version__ = '1.2.3'\n")
+    (tmp_path / "sitecustomize.py").write_text("import cloudpickle")
+    image = modal.Image.debian_slim().env({"PYTHONPATH": str(tmp_path)})
+    run = strict.follow("never = 1", image=image).begin()
+    assert run.ended().reason is Reason.NOT_STARTED
+    for told in ("cloudpickle 1.2.3", cloudpickle.__version__, "Choose an image"):
+        assert told in str(run.ended())
+    assert run.gone()
 
 
 def test_a_cell_that_exits_with_127_has_had_its_python(strict: Modal) -> None:

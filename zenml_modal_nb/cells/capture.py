@@ -172,6 +172,8 @@ class _Search:
 
     def visit(self, obj: object) -> None:
         """Queue what one object needs."""
+        if obj is sys.stdout or obj is sys.stderr:
+            return  # the kernel's here, the sandbox's own there
         if isinstance(obj, ModuleType):
             self.imported.add(obj.__name__)
         elif isinstance(obj, FunctionType):

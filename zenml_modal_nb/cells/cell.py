@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import keyword
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from zenml_modal_nb.cells.capture import Captured, capture
@@ -74,12 +74,11 @@ def analyze(
         bound = tuple(n for n in outputs if n in names.bound)
         maybe_bound = tuple(n for n in outputs if n not in names.bound)
         imported = {name: entry for name, entry in imported.items() if name not in outputs}
-    modules = {entry.module for entry in (*names.imports, *names.inner_imports)}
     return AnalyzedCell(
         source=source,
         names=names,
         captured=captured,
-        requirements=find_requirements(modules | captured.imported, gpu=gpu, attributes=captured.attributes),
+        requirements=_requirements(names, captured, gpu=gpu),
         outputs=bound,
         optional_outputs=maybe_bound,
         imported_names=(*imported.values(), *(e for e in names.imports if e.attribute == "*")),
@@ -87,6 +86,16 @@ def analyze(
         has_last_expression=_has_last_expression(tree, source.text),
         default_name=_default_name(tree, bound, captured.definitions),
     )
+
+
+def requiring(cell: AnalyzedCell, modules: Iterable[str], *, gpu: bool) -> AnalyzedCell:
+    """Add modules that the values themselves turned out to need, e.g. pyarrow for a pandas column of strings."""
+    return replace(cell, requirements=_requirements(cell.names, cell.captured, modules, gpu=gpu))
+
+
+def _requirements(names: Names, captured: Captured, more: Iterable[str] = (), *, gpu: bool) -> Requirements:
+    modules = {entry.module for entry in (*names.imports, *names.inner_imports)}
+    return find_requirements({*modules, *captured.imported, *more}, gpu=gpu, attributes=captured.attributes)
 
 
 def _captured(

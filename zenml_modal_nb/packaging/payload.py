@@ -5,19 +5,45 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from zenml_modal_nb.errors import PackagingError
 from zenml_modal_nb.runner import devices, pickling, session
+from zenml_modal_nb.runner.graph import Note
 from zenml_modal_nb.runner.survey import Survey
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """What a cell needs, pickled; `known` are the objects that its result may refer to, in the payload's order."""
+    """What a cell needs, pickled.
+
+    `known` are the objects that its result may refer to, in the payload's order; `modules` what must be importable
+    where it is restored.
+    """
 
     values: pickling.Values
     known: list[object]
+    modules: frozenset[str] = frozenset()
+
+
+class _Globals:
+    """Notes the modules of what a pickler writes by name, e.g. pyarrow's for a pandas column of strings."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self.modules: set[str] = set()
+
+    def note(self, obj: Any, reduced: Any) -> Any:
+        """Take notice of an object on its way into the pickle, and pass it on."""
+        if isinstance(obj, ModuleType):
+            self.modules.add(obj.__name__)
+        # Functions and classes have it, of C extensions too; their instances do not.
+        elif reduced is NotImplemented and hasattr(obj, "__qualname__"):
+            module = getattr(obj, "__module__", None)
+            if isinstance(module, str):
+                self.modules.add(module)
+        return self._note(obj, reduced)
 
 
 def pack(
@@ -35,7 +61,8 @@ def pack(
         PackagingError: names every variable that cannot travel, and why.
     """
     survey = Survey()
-    writer = pickling.Writer(namespace, definitions=True, note=survey.note, announced=values.values())
+    by_name = _Globals(survey.note)
+    writer = pickling.Writer(namespace, definitions=True, note=by_name.note, announced=values.values())
     try:
         # A module is pickled by its name: to unpickle it is to import it.
         modules = [importlib.import_module(name) for name in submodules]
@@ -45,7 +72,7 @@ def pack(
         on_devices = _on_devices(values, survey) if any(map(devices.device_of, known)) else {}
         writer.add(on_devices)
         writer.add(known)
-        return Packed(writer.finish(), known)
+        return Packed(writer.finish(), known, frozenset(by_name.modules))
     except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
         raise _blame(values, namespace, error) from None
 

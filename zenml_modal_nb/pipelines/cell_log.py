@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _LEVELS = {"stdout": logging.INFO, "stderr": logging.ERROR}  # as ZenML's own capture of the streams has it
 
+# ZenML's context leaves out messages of nothing but spaces; its store removes colours, and what is left is blank.
+_BLANK = "\x1b[0m"
+
 
 class CellLog:
     """ZenML's log of one step; the step operator opens and closes it, the follower's events fill it."""
@@ -51,5 +54,5 @@ class CellLog:
         self._context.end()
 
     def _entry(self, line: str, stream: str) -> None:
-        record = logging.LogRecord(stream, _LEVELS[stream], "", 0, line, (), None)
+        record = logging.LogRecord(stream, _LEVELS[stream], "", 0, line if line.strip() else _BLANK, (), None)
         self._context.emit(record)

@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.follow import Follower, Outcome
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
+from zenml_modal_nb.sandboxes.usage import Usage
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -105,7 +107,9 @@ class Execution:
         self._clock = clock
         self._began = clock()
         self._follower: Follower | None = None
+        self.begun = False  # a sandbox has been asked for
         self._stop: Reason | None = None
+        self.stopped: Future[None] = Future()  # done when the run is to end
         self._lock = threading.Lock()
 
     @property
@@ -133,18 +137,29 @@ class Execution:
         """End the run at whatever stage it is; from any thread."""
         with self._lock:
             self._stop = self._stop or reason
+            if not self.stopped.done():
+                self.stopped.set_result(None)
             if self._follower is not None:
                 self._follower.stop(reason)
 
     def follow(self, follower: Follower) -> None:
         """Begin the sandbox, unless the run has been stopped before it got this far."""
         with self._lock:
-            if self._stop is not None:
-                raise RunEndedError(
-                    self._stop, f"The run was ended before its sandbox was created: {self._stop}."
-                )
+            self._refuse_stopped()
             self._follower = follower
+            self.begun = True
             follower.begin()
+
+    def refuse_stopped(self) -> None:
+        """Raise RunEndedError if the run is to end before there is anything to end."""
+        with self._lock:
+            self._refuse_stopped()
+
+    def _refuse_stopped(self) -> None:
+        if self._stop is not None:
+            told = f"The run was ended before its sandbox was created: {self._stop}."
+            self.ended = RunEndedError(self._stop, told)
+            raise self.ended
 
     def settle(self, timeout: float) -> None:
         """Wait, at most `timeout` seconds, until nothing of this run is left at Modal; `gone` says whether it is so."""
@@ -153,6 +168,10 @@ class Execution:
     def running(self) -> float:
         """Seconds in the sandbox, or since the cell started as long as there is none."""
         return self.meter.elapsed() or self.elapsed()
+
+    def usage(self) -> Usage:
+        """The most that the sandbox was seen to use; zeros without one."""
+        return Usage() if self._follower is None else self._follower.usage
 
     def release(self) -> None:
         """Forget what only a run in progress needs: its handle must not keep large values alive."""

@@ -221,7 +221,7 @@ def _plan(job: CellJob, info: StepRunInfo) -> dict[str, MetadataType]:
         "memory_mib": target.memory_mib or 0,
         "region": target.region or "any",
         "timeout_seconds": target.timeout,
-        "outputs": list(job.module.outputs),
+        "outputs": list(job.run["outputs"]),  # those that are bound on some paths only, too
         "modal_environment": job.connection.environment or "default",
         # An unknown price is no price of 0.
         **({} if target.hourly_rate is None else {"hourly_rate_usd": target.hourly_rate}),
@@ -229,10 +229,19 @@ def _plan(job: CellJob, info: StepRunInfo) -> dict[str, MetadataType]:
 
 
 def _bill(execution: Execution) -> dict[str, MetadataType]:
-    cost = execution.cost()
+    cost, usage = execution.cost(), execution.usage()
+    used: dict[str, MetadataType] = {
+        "peak_cpu_cores": usage.cpu,
+        "peak_memory_mib": round(usage.memory_mib, 1),
+        "peak_gpu_percent": usage.gpu_percent,
+        "peak_gpu_memory_mib": usage.gpu_memory_mib,
+    }
     return {
         "duration_seconds": round(execution.elapsed(), 3),
         "cell_seconds": round(execution.seconds, 3),
         "billed": execution.job.target.billed,
+        **{
+            name: amount for name, amount in used.items() if amount
+        },  # a short cell ends before the first sample
         **({} if cost is None else {"estimated_cost_usd": round(cost, 6)}),
     }

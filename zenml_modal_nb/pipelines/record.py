@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from zenml_modal_nb.events import Reason
+from zenml_modal_nb.events import Log, Reason
 from zenml_modal_nb.pipelines import execution, scope, stack, warmup
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.inputs import save_inputs
@@ -20,11 +20,12 @@ def record(running: Execution) -> None:
 
     Never call it on the main thread: there ZenML replaces the process's signal handlers.
     """
-    warmup.wait()
+    warmup.wait(running.stopped)
+    running.refuse_stopped()
     warmup.hush()
     execution.enter(running)
     try:
-        with scope.using(stack.own_stack()):
+        with scope.using(stack.own_stack(lambda told: running.observe(Log(f"{told}\n", "stderr")))):
             _run_pipeline(running.job)
     except BaseException:
         running.stop(Reason.LOST_CONTACT)  # nobody waits for it any more, e.g. since ZenML's database failed

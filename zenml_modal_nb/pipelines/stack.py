@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,20 @@ NAME = "modal_notebook"  # of the flavor, of our operator and of our stack
 _FLAVOR_SOURCE = "zenml_modal_nb.pipelines.flavor.ModalNotebookFlavor"
 
 
-def own_stack() -> StackResponse:
-    """Return our stack, registering flavor, operator and stack where they are missing."""
+def store_is_local() -> bool:
+    """Whether ZenML's store is a database file of the user's own, rather than a server that others use too."""
+    from zenml.config.global_config import GlobalConfiguration
+    from zenml.enums import StoreType
+
+    store = GlobalConfiguration().store_configuration
+    return store.type == StoreType.SQL and store.url.startswith("sqlite:")
+
+
+def own_stack(tell: Callable[[str], None] = lambda told: None) -> StackResponse:
+    """Return our stack, registering flavor, operator and stack where they are missing.
+
+    `tell` hears of it, in a sentence, where others see them too.
+    """
     from filelock import FileLock
     from zenml.client import Client
     from zenml.config.global_config import GlobalConfiguration
@@ -27,7 +40,14 @@ def own_stack() -> StackResponse:
     with FileLock(Path(GlobalConfiguration().config_directory) / f"{NAME}.lock"):
         with suppress(KeyError):
             return client.get_stack(NAME, allow_name_prefix_match=False)
-        return _register(client)
+        stack = _register(client)
+    if not store_is_local():
+        where = GlobalConfiguration().store_configuration.url
+        tell(
+            f"Registered the flavor, step operator and stack '{NAME}' in the ZenML server {where}, which records "
+            "this cell. The active stack stays as it is."
+        )
+    return stack
 
 
 def _register(client: Client) -> StackResponse:

@@ -15,7 +15,6 @@ import threading
 import warnings
 from concurrent import futures
 from concurrent.futures import Future
-from typing import Any
 
 from zenml_modal_nb.pipelines.import_gate import ImportGate
 
@@ -86,10 +85,14 @@ def _settle(done: Future[None]) -> None:
     futures.wait([done])
 
 
-def wait() -> None:
-    """Return when zenml is imported and its store is open; raises what went wrong."""
+def wait(given_up: Future[None] | None = None) -> None:
+    """Return when zenml is imported and its local store is open, or `given_up` is done; raises what went wrong."""
     begin()
     assert _warm is not None
+    if given_up is not None:
+        futures.wait([_warm, given_up], return_when=futures.FIRST_COMPLETED)
+        if given_up.done():
+            return
     _warm.result()
 
 
@@ -135,7 +138,7 @@ def import_quietly() -> None:
             handler.addFilter(_Chatter(imported_by_us))
 
 
-def _open_store() -> Any:
+def _open_store() -> None:
     from zenml.client import Client
 
     from zenml_modal_nb.pipelines import scope, stack
@@ -143,6 +146,6 @@ def _open_store() -> Any:
     scope.root_here()
     scope.remember_packages()
     scope.remember_integrations()
-    client = Client()
-    client.active_stack_model  # noqa: B018 - the first look-up creates the default stack
-    return stack.own_stack()
+    if stack.store_is_local():  # to load the extension must write nothing where others see it
+        Client().active_stack_model  # noqa: B018 - the first look-up creates the default stack
+        stack.own_stack()

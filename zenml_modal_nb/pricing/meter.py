@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -61,6 +62,7 @@ class Meter:
         self._rates = rates
         self._clock = clock
         self._current = self.hourly
+        self._lock = threading.Lock()  # one thread observes, others ask
         self._settled = Decimal(0)  # USD up to `_since`
         self._since: float | None = None
         self._started: float | None = None
@@ -76,12 +78,11 @@ class Meter:
         if self._since is None or self._stopped is not None:
             return
         gpu, requested_cpu, requested_memory, region = self._request
-        now = self._clock()
-        self._settled += self._running(now)
-        self._since = now
-        self._current = hourly(
-            gpu, max(cpu, requested_cpu), max(memory_mib, requested_memory), region, self._rates
-        )
+        current = hourly(gpu, max(cpu, requested_cpu), max(memory_mib, requested_memory), region, self._rates)
+        with self._lock:
+            now = self._clock()
+            self._settled += self._running(now)
+            self._since, self._current = now, current
 
     def stop(self) -> None:
         """Stop counting: the sandbox is gone. A second call changes nothing."""
@@ -96,7 +97,8 @@ class Meter:
         """Return the estimate in USD so far, or None when the GPU has no known price."""
         if self.hourly is None:
             return None
-        return self._settled + self._running(self._end(now))
+        with self._lock:
+            return self._settled + self._running(self._end(now))
 
     def _end(self, now: float | None) -> float:
         moment = self._clock() if now is None else now

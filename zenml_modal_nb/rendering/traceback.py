@@ -18,6 +18,7 @@ LONGEST_VALUE = 10_000
 # IPython's "Context" traceback with its "Linux" style (IPython 9, `IPython.core.ultratb`).
 _RED, _CYAN, _GREEN, _BLUE, _BRIGHT, _END = (f"\x1b[{code}m" for code in (31, 36, 32, 34, "30;43", 0))
 _RULE = "-" * 75
+_MOST_NOTES = 10
 _OTHER_CELL = "Cell In["  # what the frames of the notebook's other cells have for a file, in IPython's words
 _CAUSE = "The above exception was the direct cause of the following exception:"
 _CONTEXT = "During handling of the above exception, another exception occurred:"
@@ -42,6 +43,7 @@ class ErrorRecord:
     frames: tuple[FrameRecord, ...] = ()
     cause: ErrorRecord | None = None
     context: ErrorRecord | None = None
+    notes: tuple[str, ...] = ()  # of `add_note`, and ours
 
 
 def read(report: Mapping[str, object], *, depth: int = 0) -> ErrorRecord:
@@ -56,6 +58,8 @@ def read(report: Mapping[str, object], *, depth: int = 0) -> ErrorRecord:
     if len(frames) > MOST_FRAMES:
         frames = frames[: MOST_FRAMES // 2] + frames[-MOST_FRAMES // 2 :]
 
+    notes = report.get("notes")
+
     def chained(key: str) -> ErrorRecord | None:
         other = report.get(key)
         return read(other, depth=depth + 1) if isinstance(other, Mapping) and depth < DEEPEST else None
@@ -66,6 +70,9 @@ def read(report: Mapping[str, object], *, depth: int = 0) -> ErrorRecord:
         frames=tuple(frames),
         cause=chained("cause"),
         context=chained("context"),
+        notes=tuple(_text(each, LONGEST_VALUE) for each in notes[-_MOST_NOTES:])
+        if isinstance(notes, list)
+        else (),
     )
 
 
@@ -115,6 +122,7 @@ def _one(error: ErrorRecord, cell_file: str, cell_lines: Sequence[str], cell_lab
         if error.evalue
         else f"{_RED}{ename}{_END}"
     )
+    yield from (clean(note) for note in error.notes)
 
 
 def _in_library(frame: FrameRecord, cell_file: str) -> bool:

@@ -73,8 +73,9 @@ def rate(target: Target) -> str:
 
 
 def limit(target: Target) -> str:
-    """Return the time limit."""
-    return f"timeout {span(target.timeout)}"
+    """Return the time limit, and how much of it the run may go on alone."""
+    alone = f"{SEPARATOR}ends {span(target.grace)} after the notebook is gone" if target.grace else ""
+    return f"timeout {span(target.timeout)}{alone}"
 
 
 def note(target: Target) -> str:

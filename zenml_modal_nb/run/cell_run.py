@@ -20,6 +20,7 @@ from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.pipelines.execution import Execution, Values
 from zenml_modal_nb.pipelines.record import record
 from zenml_modal_nb.run.failure import Tracebacks
+from zenml_modal_nb.run.gpu_advice import with_gpu_advice
 from zenml_modal_nb.run.interrupts import interrupts_to
 from zenml_modal_nb.run.preparation import Prepared
 from zenml_modal_nb.runner import session
@@ -121,7 +122,9 @@ class CellRun:
                 self._renderer.show(
                     Stopped(Reason.STOPPED, self._execution.elapsed(), self.cost, self._execution.recorded)
                 )
-                raise self._tracebacks.abandoned()
+                raise (
+                    self._tracebacks.abandoned() if self._execution.begun else self._tracebacks.never_begun()
+                )
             self._write_back()
             self._restore_session()
             if not self._execution.gone:
@@ -235,9 +238,12 @@ class CellRun:
     def _conclusion(self) -> object:
         execution = self._execution
         if isinstance(execution.ended, RunEndedError) and execution.ended.reason is Reason.STOPPED:
+            if not execution.begun:
+                raise self._tracebacks.never_begun()
             raise self._tracebacks.stopped(execution.gone, execution.sandbox_id)
         if execution.cell_error is not None and execution.raised is not None:
-            raise self._tracebacks.of_cell(execution.raised, execution.cell_error)
+            fields = with_gpu_advice(execution.cell_error, self._prepared.job.target)
+            raise self._tracebacks.of_cell(execution.raised, fields)
         if self._raised is None:
             values = execution.values
             return None if values is None else values.last

@@ -35,22 +35,22 @@ class Tracebacks:
 
     def stopped(self, confirmed: bool = True, sandbox_id: str | None = None) -> KeyboardInterrupt:
         """Return what an interrupted cell raises; `confirmed` says that nothing of the run is left at Modal."""
-        error = KeyboardInterrupt(
+        return _interrupt(
             "the run was stopped and its sandbox is terminated"
             if confirmed
             else f"the run was stopped, but it is not confirmed that {_sandbox(sandbox_id)} has ended; "
             f"{advice(sandbox_id)}"
         )
-        error._render_traceback_ = lambda: [f"KeyboardInterrupt: {error}"]  # type: ignore[attr-defined]
-        return error
+
+    def never_begun(self) -> KeyboardInterrupt:
+        """Return what a cell raises that was stopped before it had asked for a sandbox."""
+        return _interrupt("the run was stopped before a sandbox was created")
 
     def abandoned(self) -> KeyboardInterrupt:
         """Return what a cell raises whose end the user did not wait for."""
-        error = KeyboardInterrupt(
+        return _interrupt(
             "the run is being stopped, but its sandbox's end is not confirmed; at the latest it ends at its timeout"
         )
-        error._render_traceback_ = lambda: [f"KeyboardInterrupt: {error}"]  # type: ignore[attr-defined]
-        return error
 
     def _with_sources(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Add the lines of other cells, which the sandbox has run without having seen their text."""
@@ -70,3 +70,10 @@ class Tracebacks:
 
 def _sandbox(sandbox_id: str | None) -> str:
     return "its sandbox" if sandbox_id is None else f"its sandbox {sandbox_id}"
+
+
+def _interrupt(told: str) -> KeyboardInterrupt:
+    error = KeyboardInterrupt(told)
+    lines = [f"KeyboardInterrupt: {told}"]
+    error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython asks for it
+    return error

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zenml_modal_nb.cells.cell import AnalyzedCell, analyze
+from zenml_modal_nb.cells.cell import AnalyzedCell, analyze, requiring
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.events import Target
@@ -79,6 +79,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     packed = pack(needed, namespace, captured.submodules, state)
     values = packed.values
     seen = digests.Seen()
+    analyzed = requiring(analyzed, packed.modules, gpu=request.gpu is not None)
     environment, ephemeral = _environment(request)
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
     name = request.name or analyzed.default_name
@@ -152,6 +153,7 @@ def _target(
         region=request.region,
         cloud=request.cloud,
         timeout=request.timeout,
+        grace=int(min(_GRACE, request.timeout)),
         hourly_rate=None if meter.hourly is None else float(meter.hourly),
         rate_source=prices.source,
     )

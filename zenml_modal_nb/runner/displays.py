@@ -6,6 +6,7 @@ import base64
 import io
 import itertools
 import json
+import os
 import sys
 import traceback
 import uuid
@@ -77,7 +78,7 @@ class Displays:
         content = json.dumps(fields).encode("ascii")
         if len(content) > _INLINE_LIMIT:
             name = f"out/display-{next(self._numbers):06d}.json"
-            (self._directory / name).write_bytes(content)
+            _write(self._directory / name, content)
             fields = {"file": name, "size": len(content), "sha256": digests.of_content([content])}
         self._output.emit("display", fields)
 
@@ -125,6 +126,13 @@ class Displays:
             "clear_output": clear_output,
             "DisplayHandle": DisplayHandle,
         }
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # whoever is told of the file may read it from another machine
 
 
 class DisplayHandle:

@@ -12,11 +12,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from cloudpickle import cloudpickle as reducers
+
 from zenml_modal_nb.runner import pickling
 from zenml_modal_nb.runner.functions import Namespace
 
 _PICKLE_LIMIT = 4096  # bytes
-_OURS = os.path.dirname(os.path.abspath(__file__))
+# Where the code itself says it is: a zip's compiled modules do not say the zip's path.
+_OURS = (
+    os.path.dirname(pickling.dump.__code__.co_filename),
+    os.path.dirname(reducers.subimport.__code__.co_filename),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,12 @@ def _is_seconds(value: object) -> bool:
     return type(value) in (int, float) and value >= 0  # type: ignore[operator]  # checked just before
 
 
+def _is_uses(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(use, list) and len(use) == 2 and all(map(_is_count, use)) for use in value
+    )
+
+
 def _is_optional_text(value: object) -> bool:
     return value is None or isinstance(value, str)
 
@@ -225,6 +231,7 @@ KINDS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "hello": _shape({"python": _is_text, "directory": _is_text, "pid": _is_count}),
     "begin": _shape({"cloudpickle": _is_text}, {"gpu": _is_optional_text}),
     "gpu": _shape({"name": _is_text}),
+    "resources": _shape({"cpu": _is_seconds, "memory": _is_count}, {"gpu": _is_uses}),
     "mark": _shape({}),
     "partial": _shape({"text": _is_text}),
     "progress": _shape({"text": _is_text}),

@@ -110,6 +110,12 @@ class Output:
             channel.drain()
             channel.stream.frame(kind, fields, time.monotonic(), last=last)
 
+    def emit_beside(self, kind: str, fields: dict[str, Any]) -> None:
+        """Send a frame on standard output from beside the cell; nothing is flushed, which a fork could not bear."""
+        stream = self._channels["stdout"].stream
+        with stream.lock:
+            stream.frame(kind, fields, time.monotonic())
+
     def position(self, name: StreamName) -> int:
         """Return how many bytes the stream has had so far."""
         stream = self._channels[name].stream

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import cloudpickle
 
-from zenml_modal_nb.runner import cell, devices, displays, errors, frames, pickling, results
+from zenml_modal_nb.runner import cell, devices, displays, errors, frames, pickling, resources, results
 from zenml_modal_nb.runner.children import hand_on_definitions
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.imports import AfterImport
@@ -71,6 +71,7 @@ def _serve(
     output.emit("begin", {"gpu": None, "cloudpickle": cloudpickle.__version__})
     output.emit("begin", {"cloudpickle": cloudpickle.__version__}, "stderr")
     threading.Thread(target=_report_gpu, args=(output,), name="zenml_modal_nb gpu", daemon=True).start()
+    resources.report(output)
     liveness = Liveness(place, run.grace, lambda: output.emit_within(2.0, "abandoned", {}))
     shown = displays.Displays(output, place)
     imports = AfterImport()

@@ -14,6 +14,8 @@ from functools import partial
 from threading import Event as Flag
 from typing import Any
 
+import cloudpickle
+
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started, Stream
 from zenml_modal_nb.pricing.meter import Meter
@@ -28,6 +30,7 @@ from zenml_modal_nb.sandboxes.losses import Losses, unsaid
 from zenml_modal_nb.sandboxes.reading import StreamReading, lost_contact
 from zenml_modal_nb.sandboxes.termination import terminate
 from zenml_modal_nb.sandboxes.transfer import read_display, read_values
+from zenml_modal_nb.sandboxes.usage import Usage
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Follower:
         self._launch = launch
         self._emit = emit
         self._meter = meter  # runs while the sandbox exists
+        self.usage = Usage()
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
         self._creation = Creation(launch, emit)
@@ -112,7 +116,7 @@ class Follower:
         self._meter.start()
         self._created.set_result(self._sandbox.object_id)
         losses = Losses(self._sandbox.object_id)
-        run = _Run(self._launch, self._sandbox, self._emit, losses)
+        run = _Run(self._launch, self._sandbox, self._emit, losses, self._use)
         with losses.heard():
             try:
                 self._outcome.set_result(await run.outcome())
@@ -127,6 +131,9 @@ class Follower:
             await self._launch.depot.ship(self._launch.shipped, self._emit)
         except lost_contact() as error:
             raise why_not_shipped(error) from error
+
+    def _use(self, fields: Mapping[str, Any]) -> None:
+        self._meter.observe(*self.usage.take(fields))
 
     def _fail(self, error: Exception) -> None:
         for waited_for in (self._created, self._outcome):
@@ -146,10 +153,18 @@ class Follower:
 class _Run:
     """What lasts from the sandbox's existence to its result; lives on the background loop only."""
 
-    def __init__(self, launch: Launch, sandbox: Any, emit: Callable[[Event], None], losses: Losses) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        sandbox: Any,
+        emit: Callable[[Event], None],
+        losses: Losses,
+        use: Callable[[Mapping[str, Any]], None],
+    ) -> None:
         self._launch = launch
         self._sandbox = sandbox
         self._emit = emit
+        self._use = use
         self._result: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._stderr_end = asyncio.Event()
         self._error: Frame | None = None
@@ -211,6 +226,10 @@ class _Run:
         match item.kind:
             case "hello":
                 self._aside(self._greet(fields))
+            case "begin" if fields["cloudpickle"] != cloudpickle.__version__:
+                raise RunEndedError(Reason.NOT_STARTED, _other_cloudpickle(fields["cloudpickle"]))
+            case "resources":
+                self._use(fields)
             case "gpu":
                 self._emit(Started(self._sandbox.object_id, self._python, fields["name"]))
             case "partial":
@@ -262,3 +281,11 @@ class _Run:
             self._emit(Log(f"[a display of the cell could not be read: {error}]\n", "stderr"))
         else:
             self._emit(display)
+
+
+def _other_cloudpickle(theirs: str) -> str:
+    return (
+        f"The image's Python loads cloudpickle {theirs} when it starts, before the {cloudpickle.__version__} that "
+        "comes with the cell: values cannot travel between them. Choose an image that does not load it, or one with "
+        "the same version."
+    )

@@ -102,6 +102,7 @@ def test_an_error_from_a_sandbox_cannot_reach_the_terminal() -> None:
             {
                 "ename": nasty,
                 "evalue": nasty,
+                "notes": [nasty],
                 "frames": [frame(nasty, 1, nasty, nasty), frame("<cell>", 99, nasty, nasty)],
             }
         ),
@@ -111,6 +112,11 @@ def test_an_error_from_a_sandbox_cannot_reach_the_terminal() -> None:
     )
     assert "\x1b]" not in "".join(lines)
     assert "\x1b[2J" not in "".join(lines)
+
+
+def test_notes_stand_below_the_message() -> None:
+    drawn = text({"ename": "E", "evalue": "what", "frames": [], "notes": ["and why", "and how"]})
+    assert drawn.endswith("\nE: what\nand why\nand how")
 
 
 def test_a_thousand_frames_and_a_megabyte_of_message_stay_readable() -> None:
@@ -133,7 +139,7 @@ ANYTHING = st.recursive(
         st.lists(inner, max_size=4)
         | st.dictionaries(
             st.sampled_from(
-                ["ename", "evalue", "frames", "file", "line", "name", "text", "cause", "context"]
+                ["ename", "evalue", "notes", "frames", "file", "line", "name", "text", "cause", "context"]
             ),
             inner,
         )
@@ -142,6 +148,6 @@ ANYTHING = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["ename", "evalue", "frames", "cause", "context"]), ANYTHING))
+@given(st.dictionaries(st.sampled_from(["ename", "evalue", "notes", "frames", "cause", "context"]), ANYTHING))
 def test_a_report_of_any_shape_is_drawn(report: dict[str, Any]) -> None:
     assert text(report)

@@ -8,7 +8,7 @@ import sys
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandboxed import CELL, NONCE, Sandboxed, ran
 
@@ -224,7 +224,7 @@ def test_a_flood_without_line_ends_is_complete():
     assert run.stdout.text.shown == "€" * 2_000_000
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(
     st.lists(
         st.one_of(
@@ -328,6 +328,7 @@ def test_a_payload_that_cannot_be_restored_is_an_error_that_says_so():
     run = ran("x = 1", values={"v": Refuses()}, outputs=["x"])
     assert run.error["ename"] == "ValueError"
     assert run.error["notes"] == ["while the notebook's values were restored in the sandbox"]
+    assert run.error["frames"] == []  # none of ours, which the user could do nothing about
 
 
 def test_a_large_result_is_a_file():
@@ -436,3 +437,29 @@ def test_a_traceback_printed_in_the_sandbox_shows_source_of_every_cell():
     )
     assert "raise KeyError('k')  # in another cell" in run.stderr.text.shown
     assert "    g()\n" in run.stderr.text.shown
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="what a process uses is read from /proc")
+def test_what_the_cell_and_its_children_use_is_said_while_it_runs(tmp_path):
+    gate = str(tmp_path / "gate")
+    os.mkfifo(gate)
+    source = (
+        "import subprocess, sys\n"
+        "mine = b'x' * 100_000_000\n"
+        "hold = \"import sys; held = b'x' * 150_000_000; open(sys.argv[1]).close()\"\n"
+        f"child = subprocess.Popen([sys.executable, '-c', hold, {gate!r}])\n"
+        "while child.poll() is None:\n"
+        "    pass"
+    )
+    with Sandboxed(source) as run:
+        run.send()
+
+        def used():
+            return [frame.fields for frame in run.stdout.frames if frame.kind == "resources"]
+
+        run.expect(lambda: any(each["memory"] > 250_000_000 and each["cpu"] > 0.05 for each in used()))
+        open(gate, "w").close()
+        run.wait()
+        assert run.acknowledge() == 0
+        assert run.result["ok"]
+        assert all(each["cpu"] <= (os.cpu_count() or 1) * 1.2 for each in used())

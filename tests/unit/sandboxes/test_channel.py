@@ -346,7 +346,7 @@ def cut(draw: st.DrawFn, data: bytes) -> bytes:
     return kept + data[position:]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data())
 def test_whatever_is_lost_and_however_often_the_stream_breaks_everything_is_told_once(
     source: st.DataObject,
