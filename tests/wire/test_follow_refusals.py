@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Iterator
 
 import modal
@@ -11,7 +12,7 @@ import pytest
 from followed import Modal, strict_modal
 
 from zenml_modal_nb.emulator import faults
-from zenml_modal_nb.events import Building, Reason, Waiting
+from zenml_modal_nb.events import Building, Reason, Started, Waiting
 from zenml_modal_nb.sandboxes.loop import start
 
 
@@ -70,6 +71,16 @@ def test_an_image_without_python_is_told_when_it_runs(strict: Modal) -> None:
     run = strict.follow("pass", image=image).begin()
     assert run.ended().reason is Reason.NOT_STARTED
     assert "The image has no Python" in str(run.ended())
+
+
+def test_an_image_with_another_python_is_told_before_anything_is_sent(strict: Modal) -> None:
+    run = strict.follow("pass", python="3.9").begin()
+    assert run.ended().reason is Reason.NOT_STARTED
+    here = sys.version.split()[0]
+    assert str(run.ended()).startswith(f"The image has Python {here}, the notebook 3.9: values cannot travel")
+    assert "Choose an image with the notebook's Python, or leave out --image." in str(run.ended())
+    assert not any(isinstance(event, Started) for event in run.events)
+    assert run.gone()
 
 
 def test_a_cell_that_exits_with_127_has_had_its_python(strict: Modal) -> None:

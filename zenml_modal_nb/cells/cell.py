@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import keyword
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from zenml_modal_nb.cells.asked import asked
 from zenml_modal_nb.cells.capture import Captured, capture
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.cells.names import Names, is_ipythons, names_in
@@ -38,6 +39,7 @@ class AnalyzedCell:
     deleted: tuple[str, ...]
     has_last_expression: bool
     default_name: str
+    lines: Callable[[Iterable[str]], Mapping[str, int]]  # the first line that uses each name
 
 
 def analyze(
@@ -49,11 +51,14 @@ def analyze(
     gpu: bool = False,
     first_line: int = 1,
     futures: tuple[str, ...] = (),
+    pip: tuple[str, ...] = (),
+    own_image: bool = False,
 ) -> AnalyzedCell:
     """Analyze a cell's text in a notebook's namespace; `inputs` and `outputs` replace what would be found.
 
     `first_line` is the number that the body's first line has for the user, e.g. 2 below a magic line; `futures`
-    are the `__future__` features that earlier cells have turned on.
+    are the `__future__` features that earlier cells have turned on. `pip` is asked for on top of the cell's own
+    `%pip install`; `own_image` is one of the user's, in which anything may be installed.
     Errors: CellError.
     """
     source = read_source(body, first_line=first_line)
@@ -75,17 +80,24 @@ def analyze(
         maybe_bound = tuple(n for n in outputs if n not in names.bound)
         imported = {name: entry for name, entry in imported.items() if name not in outputs}
     modules = {entry.module for entry in (*names.imports, *names.inner_imports)}
+    wanted = [asked(text) for text in (*source.pip, *pip)]
+    requirements = find_requirements(
+        modules | captured.imported, gpu=gpu, attributes=captured.attributes, wanted=wanted
+    )
+    if requirements.not_installed and not own_image:
+        refusals.refuse_not_installed(requirements, wanted)
     return AnalyzedCell(
         source=source,
         names=names,
         captured=captured,
-        requirements=find_requirements(modules | captured.imported, gpu=gpu, attributes=captured.attributes),
+        requirements=requirements,
         outputs=bound,
         optional_outputs=maybe_bound,
         imported_names=(*imported.values(), *(e for e in names.imports if e.attribute == "*")),
         deleted=tuple(dict.fromkeys((*names.deleted, *captured.deletes))),
         has_last_expression=_has_last_expression(tree, source.text),
         default_name=_default_name(tree, bound, captured.definitions),
+        lines=refusals.lines_of,
     )
 
 
@@ -96,6 +108,7 @@ def _captured(
     found = capture(names.required, names.optional | own_builtins, namespace, names.attributes)
     # e.g. after `def make(): global fresh; fresh = 1` of another cell: `make()` and then `fresh`
     refusals.refuse_undefined(name for name in found.missing if name not in found.rebinds)
+    refusals.refuse_helpers(found)
     if inputs is None:
         return found
     refusals.refuse_absent(inputs)

@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from zenml_modal_nb.cells.asked import Asked
+
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
@@ -88,6 +90,19 @@ def _source(found: metadata.Distribution) -> str | None:
         return f"{name} @ {url}"
     # conda's packages name the directory they were built in, which is not here: those are ordinary releases
     return None if Path(unquote(urlparse(url).path)).exists() else pin
+
+
+def may_bring_modules(wanted: Asked) -> bool:
+    """Tell whether a requirement may bring modules that are not here: it is not here itself, or with other extras."""
+    if not wanted.holds:
+        return False
+    if wanted.name is None or wanted.extras:
+        return True
+    try:
+        found = metadata.version(wanted.name)
+    except metadata.PackageNotFoundError:
+        return True
+    return wanted.versioned and f"=={found.partition('+')[0]}" not in wanted.text.replace(" ", "")
 
 
 def local_module(name: str) -> Path | None:

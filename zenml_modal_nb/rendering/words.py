@@ -30,6 +30,16 @@ def span(seconds: int) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"
 
 
+def size(count: int) -> str:
+    """Return bytes as e.g. "44.3 KiB" or "1.2 GiB"."""
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.4g} {unit}"
+        amount /= 1024
+    return f"{amount:.4g} GiB"
+
+
 def money(usd: float) -> str:
     """Return dollars with as many decimals as a short run needs, e.g. "$0.0123", "$3.15" or "< $0.0001"."""
     if 0 < usd < _LEAST:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any
+
+from zenml_modal_nb.errors import InvalidRequestError
+
+# e.g. python:3.9-slim, docker.io/library/python:3.13, mirror.gcr.io/library/python:3.10.4-bookworm
+_PYTHON_IMAGE = re.compile(r"(?:[\w.:-]+/)*python:(\d+\.\d+)(?![\d]).*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +21,20 @@ class ImageSpec:
     apt: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def refuse_other_python(reference: str) -> None:
+    """Refuse an image of the official Python repository, or of a mirror of it, with another Python than the notebook's.
+
+    Errors: InvalidRequestError. What other images hold is known when they have started.
+    """
+    version = _PYTHON_IMAGE.fullmatch(reference)
+    own = ImageSpec().python
+    if version is not None and version[1] != own:
+        raise InvalidRequestError(
+            f"--image {reference} has Python {version[1]}, the notebook has {own}: values cannot travel between them. "
+            f"Write --image python:{own}-slim, or another image with Python {own}; nothing was created."
+        )
 
 
 def define(spec: ImageSpec) -> Any:
