@@ -49,6 +49,7 @@ class Requirements:
     """
 
     pinned: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()  # those of `pinned` that the user has written
     by_value_modules: tuple[str, ...] = ()
     not_installed: tuple[str, ...] = ()
 
@@ -96,7 +97,9 @@ def find_requirements(
             by_value.add(root)
             todo.extend(_imports_below(place))
     pins = instead(pinned, wanted) if wanted else pinned
-    return Requirements(tuple(sorted(pins, key=str.lower)), tuple(sorted(by_value)), tuple(sorted(unknown)))
+    ordered = tuple(sorted(pins, key=str.lower))
+    asked = tuple(pin for pin in ordered if pin not in pinned)
+    return Requirements(ordered, asked, tuple(sorted(by_value)), tuple(sorted(unknown)))
 
 
 def _is_named(name: str, named: Container[str | None]) -> bool:

@@ -115,7 +115,7 @@ def state(panel: Panel) -> str:
             return str(Phase.PACKAGING)
         case Phase.BUILDING:
             line = shortened(panel.detail, 100)
-            return f"{Phase.BUILDING}: {line}" if line else str(Phase.BUILDING)
+            return f"{building(panel)}: {line}" if line else building(panel)
         case Phase.WAITING:
             since = f" {clock(panel.elapsed)}" if panel.elapsed >= 1 else ""
             return f"{Phase.WAITING} {shortened(panel.detail, 80)}{since}"
@@ -131,6 +131,12 @@ def state(panel: Panel) -> str:
             why = str(panel.reason or Reason.STOPPED)
             why = why if why.startswith("stopped") else f"stopped: {why}"
             return f"{why} after {clock(panel.elapsed)}"
+
+
+def building(panel: Panel) -> str:
+    """Return e.g. "building image (pandas added)"."""
+    why = shortened(panel.why, 200)
+    return f"{Phase.BUILDING} ({why})" if why else str(Phase.BUILDING)
 
 
 def sandbox(started: Started) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zenml_modal_nb.cells.cell import AnalyzedCell, analyze
+from zenml_modal_nb.cells.distributions import local_module
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.errors import InvalidRequestError, PackagingError
 from zenml_modal_nb.events import Target
@@ -56,7 +57,8 @@ class Prepared:
     cell: Cell
     deleted: tuple[str, ...]
     imported: tuple[Import, ...]
-    code: tuple[str, ...]  # functions, classes and modules of the user's that travel
+    code: tuple[str, ...]  # functions and classes of the notebook that travel
+    modules: tuple[str, ...]  # files of the user's that travel, as `helpers.py` or `package/`
     futures: tuple[str, ...]  # features of `__future__` that the cell turns on
     sizes: Mapping[str, int]  # bytes of each input by itself; what two of them share is sent once
 
@@ -106,7 +108,9 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         nonce=secrets.token_hex(16),
         target=target,
         connection=connection,
-        image=ImageSpec(request.image, request.apt, analyzed.requirements.pinned),
+        image=ImageSpec(
+            request.image, request.apt, analyzed.requirements.pinned, analyzed.requirements.asked
+        ),
         module=write_module(
             analyzed.source.text.removeprefix(_MAGIC_LINE),
             name=name,
@@ -133,7 +137,15 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     names = analyzed.names
     turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)
     return Prepared(
-        job, meter, cell, analyzed.deleted, analyzed.imported_names, _code(analyzed), turned_on, sizes
+        job,
+        meter,
+        cell,
+        analyzed.deleted,
+        analyzed.imported_names,
+        code=tuple(sorted(captured.definitions)),
+        modules=_modules(analyzed),
+        futures=turned_on,
+        sizes=sizes,
     )
 
 
@@ -202,8 +214,9 @@ def _parts(analyzed: AnalyzedCell, values: pickling.Values) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _code(analyzed: AnalyzedCell) -> tuple[str, ...]:
-    return (*sorted(analyzed.captured.definitions), *sorted(analyzed.requirements.by_value_modules))
+def _modules(analyzed: AnalyzedCell) -> tuple[str, ...]:
+    places = map(local_module, sorted(analyzed.requirements.by_value_modules))
+    return tuple(f"{place.name}/" if place.is_dir() else place.name for place in places if place is not None)
 
 
 def _environment(request: StepRequest) -> tuple[dict[str, str], dict[str, str]]:

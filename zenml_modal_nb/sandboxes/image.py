@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from zenml_modal_nb.sandboxes.layers import Layer
 
 # e.g. python:3.9-slim, docker.io/library/python:3.13, mirror.gcr.io/library/python:3.10.4-bookworm
 _PYTHON_IMAGE = re.compile(r"(?:[\w.:-]+/)*python:(\d+\.\d+)(?![\d]).*")
@@ -15,11 +19,12 @@ _PYTHON_IMAGE = re.compile(r"(?:[\w.:-]+/)*python:(\d+\.\d+)(?![\d]).*")
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """What goes into an image, in the order of its layers; made by the packaging of a cell."""
+    """What goes into an image; made by the packaging of a cell."""
 
     base: str | None = None  # a registry reference; None: Modal's own Debian with Python
     apt: tuple[str, ...] = ()
-    pip: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()  # inferred and asked for
+    asked: tuple[str, ...] = ()  # those of `pip` that the user has written
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -37,8 +42,8 @@ def refuse_other_python(reference: str) -> None:
         )
 
 
-def define(spec: ImageSpec) -> Any:
-    """Return the `modal.Image`; layers that change rarely come first, so that a new package builds one layer."""
+def define(spec: ImageSpec, layers: Sequence[Layer]) -> Any:
+    """Return the `modal.Image`, with the layers that `sandboxes.layers` has chosen."""
     import modal
 
     if spec.base is None:
@@ -46,8 +51,7 @@ def define(spec: ImageSpec) -> Any:
     else:
         # The image's own entrypoint would swallow our command.
         image = modal.Image.from_registry(spec.base).entrypoint([])
-    if spec.apt:
-        image = image.apt_install(*sorted(spec.apt))
-    if spec.pip:
-        image = image.pip_install(*sorted(spec.pip))
+    for layer in layers:
+        install = image.apt_install if layer.kind == "apt" else image.pip_install
+        image = install(*layer.packages)
     return image

@@ -52,6 +52,7 @@ class Launch:
     grace: float  # seconds that the runner goes on without a client
     arguments: Mapping[str, Any] = field(repr=False)  # of modal.Sandbox.create; holds secrets
     server: str = "Modal"  # who is asked for it, in the words of a sentence
+    why_built: str = ""  # the reason for its image, if that has to be built
 
     @property
     def header(self) -> bytes:
