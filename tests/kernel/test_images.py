@@ -126,9 +126,11 @@ def test_why_an_image_is_built_is_said(notebook: Notebook) -> None:
     why = f"tqdm changed from {TQDM} to 4.66.2; idna added"
     assert any(f"building image ({why})" in state for state in states), states
     assert any(f"building image ({why})" in panel["data"]["text/html"] for panel in reply.panels)
+    assert notebook.built() == [["idna", "tqdm"]]
 
 
 def test_an_image_that_could_not_be_built_is_not_built_upon(notebook: Notebook) -> None:
     reply = notebook.kernel.attempt("%%modal_step --pip tqdm==0.0.0.1\nimport tqdm\nx = 1")
     assert not reply.ok
+    notebook.built()  # whatever it left
     assert notebook.run("import tqdm\ny = 1") == []

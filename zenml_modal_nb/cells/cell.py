@@ -6,6 +6,7 @@ import ast
 import keyword
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from zenml_modal_nb.cells.asked import asked
 from zenml_modal_nb.cells.capture import Captured, capture
@@ -147,8 +148,8 @@ def _default_name(tree: ast.Module, bound: tuple[str, ...], defined: Container[s
     calls = (
         node.func for statement in tree.body for node in ast.walk(statement) if isinstance(node, ast.Call)
     )
-    called = [function.id for function in calls if isinstance(function, ast.Name) and function.id in defined]
-    for name in (*(name for name in bound if not name.startswith("_")), *called):
+    called = (function.id for function in calls if isinstance(function, ast.Name) and function.id in defined)
+    for name in chain((name for name in bound if not name.startswith("_")), called):
         name = name.strip("_")[:MAX_NAME_LENGTH]
         if name.isascii() and name.isidentifier() and not keyword.iskeyword(name):
             return name

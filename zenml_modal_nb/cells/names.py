@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from zenml_modal_nb.cells.flow import Flow
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.cells.paths import BOUND, DELETED, UNTOUCHED
+from zenml_modal_nb.cells.syntax import nodes_in
 
 __all__ = ["Import", "Names", "find_names", "is_ipythons", "names_in"]
 
@@ -68,7 +69,7 @@ def names_in(tree: ast.Module, postponed: bool = False) -> Names:
     flow = Flow(tree, postponed)
     end = flow.now
     marks = {name: end.mark(name) for name in flow.first_bound}
-    inside = _deleted_inside(tree)
+    inside = _deleted_inside(tree, flow.declared) if flow.declared else []
     deleted = tuple(dict.fromkeys([*(name for name, mark in end.marks.items() if mark & DELETED), *inside]))
     # Whether such a name is gone afterwards depends on the path, so the notebook's own value has to be there.
     undecided = {name for name in deleted if end.mark(name) & UNTOUCHED} | {*inside}
@@ -94,10 +95,10 @@ def names_in(tree: ast.Module, postponed: bool = False) -> Names:
     )
 
 
-def _deleted_inside(tree: ast.Module) -> list[str]:
+def _deleted_inside(tree: ast.Module, declared: set[str]) -> list[str]:
     """Return the module's names that functions of the cell delete, e.g. `def drop(): global x; del x`."""
-    nodes = list(ast.walk(tree))
-    declared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
     return [
-        n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Del) and n.id in declared
+        node.id
+        for node in nodes_in(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del) and node.id in declared
     ]

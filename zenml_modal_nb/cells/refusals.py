@@ -16,6 +16,7 @@ from zenml_modal_nb.cells.capture import Captured
 from zenml_modal_nb.cells.distributions import may_bring_modules
 from zenml_modal_nb.cells.names import Names
 from zenml_modal_nb.cells.requirements import Requirements
+from zenml_modal_nb.cells.syntax import nodes_in
 from zenml_modal_nb.errors import CellError
 
 # What people call these modules, so that a forgotten import is named as such.
@@ -50,7 +51,10 @@ class Refusals:
     def refuse_input(self) -> None:
         """Refuse `input()`, unless the notebook has its own, and `getpass()`, wherever in the cell they stand."""
         own = {entry.name: entry for entry in self.names.imports if entry.module == "getpass"}
-        for node in ast.walk(self.tree):
+        read = map(self.namespace.get, self.names.required | self.names.optional)
+        if "input" not in self.names.builtins and not own and not any(map(_is_getpass, read)):
+            return
+        for node in nodes_in(self.tree):
             if not isinstance(node, ast.Call):
                 continue
             match node.func:
@@ -80,10 +84,7 @@ class Refusals:
             *self.names.maybe_bound,
         }
         absent = {name for name in unknown if not hasattr(builtins, name) and name not in _MODULES}
-        asking = (getpass, getpass.getpass)
-        asks = "input" in captured.reads or any(
-            each is one for one in asking for each in map(self.namespace.get, captured.reads)
-        )
+        asks = "input" in captured.reads or any(map(_is_getpass, map(self.namespace.get, captured.reads)))
         if not absent and not asks:
             return
         binds_unseen = self.names.star or not certainty.UNSEEN.isdisjoint(captured.reads)
@@ -183,6 +184,10 @@ class Refusals:
     def line(self, node: ast.expr) -> int:
         """Return the number that a node's line has for the user."""
         return node.lineno - 1 + self.first_line
+
+
+def _is_getpass(value: object) -> bool:
+    return value is getpass or value is getpass.getpass
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
