@@ -102,12 +102,14 @@ def plan(spec: ImageSpec, notebook: str, place: str) -> Plan:
         if needs <= each.holds and asked <= each.asked:
             return Plan(each, "the image that this notebook had is not there any more", True, file)
     below = max(
-        (each for each in similar if len(each.layers) < MOST_LAYERS - 1),
+        similar,
         key=lambda each: (len(each.holds & needs) + len(each.asked), -len(each.layers)),
         default=None,
     )
     if below is not None and not (below.holds & needs or below.asked):
         below = None
+    full = below is not None and len(below.layers) >= MOST_LAYERS - 1  # it may get two more
+    before, below = below, None if full else below
     base = below or Image(spec.base, spec.python, (), frozenset(), frozenset())
     layers = list(base.layers)
     if apt := sorted(package for package in spec.apt if f"apt {package}" not in base.asked):
@@ -117,7 +119,7 @@ def plan(spec: ImageSpec, notebook: str, place: str) -> Plan:
         layers.append(Layer("pip", tuple(sorted(needs))))
     image = Image(spec.base, spec.python, tuple(layers), _holds(base, needs, spec.asked), asked)
     latest = max(images, key=lambda each: each.used, default=None)
-    return Plan(image, _why(spec, image, below, latest), False, file)
+    return Plan(image, _why(spec, image, before, latest, full), False, file)
 
 
 def _holds(below: Image, needs: frozenset[str], asked: Iterable[str]) -> frozenset[str]:
@@ -128,7 +130,7 @@ def _holds(below: Image, needs: frozenset[str], asked: Iterable[str]) -> frozens
     return needs | {each for each in below.holds if _name(each) not in new}
 
 
-def _why(spec: ImageSpec, image: Image, below: Image | None, latest: Image | None) -> str:
+def _why(spec: ImageSpec, image: Image, similar: Image | None, latest: Image | None, full: bool) -> str:
     """Say why there is no such image yet."""
     if latest is None:
         return "the first image of this notebook"
@@ -136,7 +138,7 @@ def _why(spec: ImageSpec, image: Image, below: Image | None, latest: Image | Non
         return f"Python {spec.python} instead of {latest.python}"
     if latest.base != spec.base:
         return f"--image {spec.base}" if spec.base else f"without --image {latest.base}"
-    before = below or latest
+    before = similar or latest
     apt = sorted(each for each in image.asked - before.asked if each.startswith("apt "))
     parts = [f"--{each}" for each in apt[:_NAMED]]
     had = {_name(each): each for each in before.holds}
@@ -151,8 +153,8 @@ def _why(spec: ImageSpec, image: Image, below: Image | None, latest: Image | Non
         parts.append(f"{', '.join(added[:_NAMED])}{rest} added")
     if not parts:
         parts = ["fewer packages than the notebook's other images"]
-    if below is None and len(latest.layers) >= MOST_LAYERS - 1:
-        parts.append(f"begun anew after {len(latest.layers)} layers")
+    if full:
+        parts.append(f"begun anew after {len(before.layers)} layers")
     return "; ".join(parts)
 
 

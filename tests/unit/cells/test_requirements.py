@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from zenml_modal_nb.cells.asked import asked
+from zenml_modal_nb.cells.distributions import installed
 from zenml_modal_nb.cells.requirements import find_requirements
 
 
@@ -102,6 +103,14 @@ def test_a_distribution_installed_meanwhile_is_found(site: Path) -> None:
     assert find_requirements(["newcomer_"], gpu=False).not_installed == ("newcomer_",)
     install(site, "newcomer", "3.1", "newcomer_")
     assert find_requirements(["newcomer_"], gpu=False).pinned == ("newcomer==3.1",)
+
+
+def test_a_file_saved_beside_the_notebook_does_not_have_everything_read_again(site: Path) -> None:
+    before = installed()
+    (site / "notebook.ipynb").write_text("{}")
+    assert installed() is before
+    install(site, "newcomer", "3.2", "newcomer2_")
+    assert installed() is not before
 
 
 def test_a_gpu_image_gets_the_cuda_build(site: Path) -> None:
