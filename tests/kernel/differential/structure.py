@@ -82,7 +82,9 @@ class _Walk:
             return ["class", f"{thing.__module__}.{thing.__qualname__}"]
         if isinstance(thing, enum.Enum):
             return ["member", self.describe(type(thing), f"type({path})"), thing.name]
-        if isinstance(thing, _VALUES):
+        if (
+            isinstance(thing, _VALUES) or type(thing).__qualname__ == "Period"
+        ):  # pandas' own value, with a cache
             return ["value", type(thing).__name__, repr(thing)]
         if type(thing) is tuple and _is_plain(thing):
             return ["tuple", self._all(thing, path)]
