@@ -12,7 +12,7 @@ from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.cells.paths import BOUND, DELETED, UNTOUCHED
 from zenml_modal_nb.cells.syntax import nodes_in
 
-__all__ = ["Import", "Names", "find_names", "is_ipythons", "names_in"]
+__all__ = ["PROVIDED", "Import", "Names", "find_names", "is_ipythons", "names_in"]
 
 # The runner provides the first two; the others are there in a notebook, and in Python by `site`.
 _RUNNERS = frozenset({"display", "get_ipython", "exit", "quit"})
@@ -22,6 +22,7 @@ _MODULES = frozenset({
     "__name__", "__file__", "__doc__", "__builtins__", "__spec__", "__loader__", "__package__",
     "__annotations__",
 })  # fmt: skip
+PROVIDED = _BUILTINS | _MODULES  # names that need no definition of the user's
 
 # e.g. `_`, `___`, `_3`, `_i`, `_ii`, `_i12`, `_oh`; kept by IPython itself in the notebook's namespace
 _IPYTHONS = re.compile(r"_{1,3}|_\d+|_i{1,3}|_i\d+|_[iod]h|In|Out|exit|quit|get_ipython")
@@ -74,7 +75,7 @@ def names_in(tree: ast.Module, postponed: bool = False) -> Names:
     # Whether such a name is gone afterwards depends on the path, so the notebook's own value has to be there.
     undecided = {name for name in deleted if end.mark(name) & UNTOUCHED} | {*inside}
     read = flow.required | flow.optional
-    provided = read & (_BUILTINS | _MODULES)
+    provided = read & PROVIDED
     ipythons = {name for name in read - provided if is_ipythons(name)}
     required = flow.required - provided - ipythons
     optional = ((flow.optional | undecided) - provided - required) | ipythons

@@ -14,7 +14,7 @@ from zenml_modal_nb.cells import certainty
 from zenml_modal_nb.cells.asked import Asked
 from zenml_modal_nb.cells.capture import Captured
 from zenml_modal_nb.cells.distributions import may_bring_modules
-from zenml_modal_nb.cells.names import Names
+from zenml_modal_nb.cells.names import PROVIDED, Names
 from zenml_modal_nb.cells.requirements import Requirements
 from zenml_modal_nb.cells.syntax import nodes_in
 from zenml_modal_nb.errors import CellError
@@ -34,9 +34,6 @@ _PACKAGES = {
     "dateutil": "python-dateutil", "umap": "umap-learn", "Crypto": "pycryptodome", "attr": "attrs",
     "serial": "pyserial", "faiss": "faiss-cpu",
 }  # fmt: skip
-_MODULES = frozenset(
-    {"__name__", "__file__", "__doc__", "__builtins__", "__spec__", "display", "get_ipython"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +74,8 @@ class Refusals:
 
     def refuse_helpers(self, captured: Captured) -> None:
         """Refuse what a function of another cell surely does when the cell calls it and cannot do: see `certainty`."""
-        unknown = captured.reads - {
-            *self.namespace,
-            *captured.rebinds,
-            *self.names.bound,
-            *self.names.maybe_bound,
-        }
-        absent = {name for name in unknown if not hasattr(builtins, name) and name not in _MODULES}
+        defined = {*self.namespace, *captured.rebinds, *self.names.bound, *self.names.maybe_bound}
+        absent = captured.reads - defined - PROVIDED
         asks = "input" in captured.reads or any(map(_is_getpass, map(self.namespace.get, captured.reads)))
         if not absent and not asks:
             return
