@@ -63,6 +63,7 @@ class Building:
     """An image is being made ready; `line` is one line of its build log, empty at the start."""
 
     line: str = ""
+    why: str = ""  # e.g. "pandas added"; empty: as before
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ Place = Literal["local", "modal"]
 DEFAULT_TIMEOUT = 3600  # one hour, not Modal's 24: a forgotten run must end
 DEFAULT_CPU = 2.0  # cores; Modal's own 0.125 starves `import torch`
 DEFAULT_MEMORY_MIB = 4096
+# Without --memory a sandbox asks for three times its inputs, and machines with more than 300 GiB are not offered
+# reliably (Modal's documentation, November 2026, states a maximum without its number). Its disk holds 512 GiB.
+DEFAULT_MAX_INPUTS_MIB = 100 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class StepRequest:
     name: str | None = None  # step name; None: from the cell
     inputs: tuple[str, ...] | None = None  # None: what the analysis finds
     outputs: tuple[str, ...] | None = None
+    max_inputs_mib: int = DEFAULT_MAX_INPUTS_MIB  # of all that is sent, together
     pip: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()
     image: str | None = None

@@ -27,6 +27,24 @@ REFUSALS = {
         ["modle", "never binds", "Did you mean 'model'"],
     ),
     "a value that cannot travel": ("%%modal_step\nwith lock:\n    print(known)", ["lock", "cannot be sent"]),
+    "what cannot travel inside a value": (
+        "%%modal_step\nx = 1\nprint(state)",
+        ["line 3: state (dict)", 'state["inner"][0].lock: TypeError', "cannot be sent"],
+    ),
+    "a name that a helper lacks": ("%%modal_step\nx = 1\ny = scaled(x)", ["line 3: scaled() reads 'FACTOR'"]),
+    "input() in a helper": ("%%modal_step\ny = answer()", ["line 2: answer() calls input()"]),
+    "an import that nothing provides": (
+        "%%modal_step\nimport no_such_module_",
+        ["line 2", "'no_such_module_' is not installed here", "--pip no-such-module-"],
+    ),
+    "another Python by the image's tag": (
+        "%%modal_step --image python:3.9-slim\n1",
+        ["--image python:3.9-slim has Python 3.9", "the notebook has 3."],
+    ),
+    "more than may be sent": (
+        "%config ModalStep.max_inputs = '2MiB'\nget_ipython().run_cell_magic('modal_step', '', 'len(large + small)')",
+        ["more than the limit of 2 MiB: large (3", "small (", "%config ModalStep.max_inputs"],
+    ),
     "--env that is not set": ("%%modal_step --env NO_SUCH_VARIABLE\n1", ["NO_SUCH_VARIABLE", "not set"]),
 }
 
@@ -48,10 +66,15 @@ CREATIONS = ("AppGetOrCreate", "ImageGetOrCreate", "SandboxCreate", "VolumeGetOr
 @pytest.fixture
 def counted(kernel: Kernel) -> Iterator[Kernel]:
     """A kernel in which the test must create nothing, at Modal or in ZenML."""
-    kernel.run("import threading\nlock = threading.Lock()\nknown, other = 1, 2")
+    kernel.run(
+        "import threading, types\nlock = threading.Lock()\nknown, other = 1, 2\n"
+        "state = {'inner': [types.SimpleNamespace(lock=lock)]}\nlarge, small = b'x' * 3_200_000, b'y'\n"
+        "def scaled(x): return x * FACTOR\ndef answer(): return input()"
+    )
     runs = "__import__('zenml.client').client.Client().list_pipeline_runs().total"
     before = kernel.ask(runs, given=LISTEN)
     yield kernel
+    kernel.run("%config ModalStep.max_inputs = None")
     assert kernel.ask(runs) == before
     sent = kernel.ask("[type(each).__name__ for each in sent]")
     assert not [name for name in sent if name.startswith(CREATIONS)]

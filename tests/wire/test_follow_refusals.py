@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from followed import Modal, strict_modal
 
 from zenml_modal_nb.emulator import faults
-from zenml_modal_nb.events import Building, Reason, Waiting
+from zenml_modal_nb.events import Building, Reason, Started, Waiting
 from zenml_modal_nb.sandboxes.loop import start
 
 
@@ -88,6 +89,15 @@ def test_an_image_whose_python_starts_with_another_cloudpickle_is_refused(
     assert run.ended().reason is Reason.NOT_STARTED
     for told in ("cloudpickle 1.2.3", cloudpickle.__version__, "Choose an image"):
         assert told in str(run.ended())
+
+
+def test_an_image_with_another_python_is_told_before_anything_is_sent(strict: Modal) -> None:
+    run = strict.follow("pass", python="3.9").begin()
+    assert run.ended().reason is Reason.NOT_STARTED
+    here = sys.version.split()[0]
+    assert str(run.ended()).startswith(f"The image has Python {here}, the notebook 3.9: values cannot travel")
+    assert "Choose an image with the notebook's Python, or leave out --image." in str(run.ended())
+    assert not any(isinstance(event, Started) for event in run.events)
     assert run.gone()
 
 

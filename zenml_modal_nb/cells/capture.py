@@ -43,7 +43,8 @@ class Captured:
     classes of importable modules, `modules` maps a name to the module it stands for; `submodules` have to be
     imported besides, e.g. `sklearn.svm` for a cell that says `sklearn.svm.SVC` after `import sklearn`.
     `rebinds` are globals that captured functions assign, `deletes` those they delete. `imported` are the
-    modules all this comes from, `attributes` the names behind a dot, the cell's own included.
+    modules all this comes from, `attributes` the names behind a dot, the cell's own included. `reads` are the
+    globals that captured code reads, whether they exist or not.
     """
 
     values: Mapping[str, object]
@@ -56,6 +57,7 @@ class Captured:
     deletes: tuple[str, ...] = ()
     imported: frozenset[str] = frozenset()
     attributes: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
 
 
 def capture(
@@ -90,6 +92,7 @@ def capture(
         deletes=tuple(sorted(search.deletes)),
         imported=frozenset(search.imported),
         attributes=frozenset(search.attributes),
+        reads=frozenset(search.reads),
     )
 
 
@@ -119,6 +122,7 @@ class _Search:
         self.rebinds: set[str] = set()
         self.deletes: set[str] = set()
         self.imported: set[str] = set()
+        self.reads: set[str] = set()
         self.seen: set[int] = set()
         self.code: deque[object] = deque()  # definitions and modules: followed to the end
         self.data: deque[tuple[int, object]] = deque()  # values, and how deep inside others: within bounds
@@ -228,6 +232,7 @@ class _Search:
         self.imported |= used.imports
         self.rebinds |= used.writes
         self.deletes |= used.deletes
+        self.reads |= used.reads
         for name in used.reads | used.deletes:
             self.want(name)
 

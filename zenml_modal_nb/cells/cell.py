@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import keyword
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
+from zenml_modal_nb.cells.asked import asked
 from zenml_modal_nb.cells.capture import Captured, capture
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.cells.names import Names, is_ipythons, names_in
@@ -38,6 +40,7 @@ class AnalyzedCell:
     deleted: tuple[str, ...]
     has_last_expression: bool
     default_name: str
+    lines: Callable[[Iterable[str]], Mapping[str, int]]  # the first line that uses each name
 
 
 def analyze(
@@ -49,11 +52,14 @@ def analyze(
     gpu: bool = False,
     first_line: int = 1,
     futures: tuple[str, ...] = (),
+    pip: tuple[str, ...] = (),
+    own_image: bool = False,
 ) -> AnalyzedCell:
     """Analyze a cell's text in a notebook's namespace; `inputs` and `outputs` replace what would be found.
 
     `first_line` is the number that the body's first line has for the user, e.g. 2 below a magic line; `futures`
-    are the `__future__` features that earlier cells have turned on.
+    are the `__future__` features that earlier cells have turned on. `pip` is asked for on top of the cell's own
+    `%pip install`; `own_image` is one of the user's, in which anything may be installed.
     Errors: CellError.
     """
     source = read_source(body, first_line=first_line)
@@ -74,28 +80,42 @@ def analyze(
         bound = tuple(n for n in outputs if n in names.bound)
         maybe_bound = tuple(n for n in outputs if n not in names.bound)
         imported = {name: entry for name, entry in imported.items() if name not in outputs}
+    requirements = _requirements(names, captured, (*source.pip, *pip), gpu=gpu)
+    if requirements.not_installed and not own_image:
+        refusals.refuse_not_installed(requirements, [asked(text) for text in (*source.pip, *pip)])
     return AnalyzedCell(
         source=source,
         names=names,
         captured=captured,
-        requirements=_requirements(names, captured, gpu=gpu),
+        requirements=requirements,
         outputs=bound,
         optional_outputs=maybe_bound,
         imported_names=(*imported.values(), *(e for e in names.imports if e.attribute == "*")),
         deleted=tuple(dict.fromkeys((*names.deleted, *captured.deletes))),
         has_last_expression=_has_last_expression(tree, source.text),
         default_name=_default_name(tree, bound, captured.definitions),
+        lines=refusals.lines_of,
     )
 
 
-def requiring(cell: AnalyzedCell, modules: Iterable[str], *, gpu: bool) -> AnalyzedCell:
+def requiring(
+    cell: AnalyzedCell, modules: Iterable[str], *, gpu: bool, pip: tuple[str, ...] = ()
+) -> AnalyzedCell:
     """Add modules that the values themselves turned out to need, e.g. pyarrow for a pandas column of strings."""
-    return replace(cell, requirements=_requirements(cell.names, cell.captured, modules, gpu=gpu))
+    wanted = (*cell.source.pip, *pip)
+    return replace(cell, requirements=_requirements(cell.names, cell.captured, wanted, modules, gpu=gpu))
 
 
-def _requirements(names: Names, captured: Captured, more: Iterable[str] = (), *, gpu: bool) -> Requirements:
+def _requirements(
+    names: Names, captured: Captured, pip: Iterable[str], more: Iterable[str] = (), *, gpu: bool
+) -> Requirements:
     modules = {entry.module for entry in (*names.imports, *names.inner_imports)}
-    return find_requirements({*modules, *captured.imported, *more}, gpu=gpu, attributes=captured.attributes)
+    return find_requirements(
+        {*modules, *captured.imported, *more},
+        gpu=gpu,
+        attributes=captured.attributes,
+        wanted=[asked(text) for text in pip],
+    )
 
 
 def _captured(
@@ -105,6 +125,7 @@ def _captured(
     found = capture(names.required, names.optional | own_builtins, namespace, names.attributes)
     # e.g. after `def make(): global fresh; fresh = 1` of another cell: `make()` and then `fresh`
     refusals.refuse_undefined(name for name in found.missing if name not in found.rebinds)
+    refusals.refuse_helpers(found)
     if inputs is None:
         return found
     refusals.refuse_absent(inputs)
@@ -143,8 +164,8 @@ def _default_name(tree: ast.Module, bound: tuple[str, ...], defined: Container[s
     calls = (
         node.func for statement in tree.body for node in ast.walk(statement) if isinstance(node, ast.Call)
     )
-    called = [function.id for function in calls if isinstance(function, ast.Name) and function.id in defined]
-    for name in (*(name for name in bound if not name.startswith("_")), *called):
+    called = (function.id for function in calls if isinstance(function, ast.Name) and function.id in defined)
+    for name in chain((name for name in bound if not name.startswith("_")), called):
         name = name.strip("_")[:MAX_NAME_LENGTH]
         if name.isascii() and name.isidentifier() and not keyword.iskeyword(name):
             return name

@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from zenml_modal_nb.cells.asked import Asked
+
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
@@ -45,20 +47,34 @@ class Installed:
 
 
 def installed() -> Installed:
-    """Return what is installed now; read again only when a directory of `sys.path` has changed."""
-    return _read_installed(tuple((path, _changed(path)) for path in sys.path))
+    """Return what is installed now; read again only when a directory of `sys.path` has other metadata than before."""
+    return _read_installed(tuple((path, _metadata_in(path, _changed(path))) for path in sys.path))
 
 
 @lru_cache(maxsize=1)
-def _read_installed(_state: tuple[tuple[str, int], ...]) -> Installed:
+def _read_installed(_state: tuple[tuple[str, tuple[str, ...]], ...]) -> Installed:
     return Installed(metadata.packages_distributions())
+
+
+@lru_cache(maxsize=64)
+def _metadata_in(path: str, _changed: int) -> tuple[str, ...]:
+    """Return the names of what tells of installed distributions, versions included.
+
+    Not the directory's time alone: the notebook's own directory is one of `sys.path`, and changes with every file that
+    is saved there, while to read all metadata takes half a second.
+    """
+    try:
+        names = os.listdir(path or ".")
+    except OSError:
+        return ()  # an entry of sys.path that is no directory, e.g. python311.zip
+    return tuple(sorted(name for name in names if name.endswith((".dist-info", ".egg-info", ".egg"))))
 
 
 def _changed(path: str) -> int:
     try:
         return os.stat(path or ".").st_mtime_ns
     except OSError:
-        return 0  # an entry of sys.path that does not exist, e.g. python311.zip
+        return 0
 
 
 @lru_cache(maxsize=256)
@@ -88,6 +104,19 @@ def _source(found: metadata.Distribution) -> str | None:
         return f"{name} @ {url}"
     # conda's packages name the directory they were built in, which is not here: those are ordinary releases
     return None if Path(unquote(urlparse(url).path)).exists() else pin
+
+
+def may_bring_modules(wanted: Asked) -> bool:
+    """Tell whether a requirement may bring modules that are not here: it is not here itself, or with other extras."""
+    if not wanted.holds:
+        return False
+    if wanted.name is None or wanted.extras:
+        return True
+    try:
+        found = metadata.version(wanted.name)
+    except metadata.PackageNotFoundError:
+        return True
+    return wanted.versioned and f"=={found.partition('+')[0]}" not in wanted.text.replace(" ", "")
 
 
 def local_module(name: str) -> Path | None:

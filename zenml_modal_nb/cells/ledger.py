@@ -26,7 +26,7 @@ class Ledger(Visitor):
     """Keeps account while `cells.flow`, its subclass, follows the statements; read by `cells.names`."""
 
     def __init__(self, postponed: bool) -> None:
-        super().__init__(postponed, set())
+        super().__init__(postponed, set(), set())
         self.now = Paths()
         self.required: set[str] = set()
         self.optional: set[str] = set()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
 from zenml_modal_nb.cells import clocks, shell
-from zenml_modal_nb.cells.syntax import is_expression, parsed
+from zenml_modal_nb.cells.syntax import is_expression, parsed, statement_lines
 from zenml_modal_nb.errors import CellError
 
 # These set up the notebook's own display and mean nothing elsewhere; the runner collects plots by itself.
 _DROPPED = frozenset({"matplotlib"})
 _SHELL_ALIASES = frozenset({"ls", "cat", "cp", "mv", "rm", "mkdir", "rmdir"})
 _SCRIPTS = frozenset({"bash", "sh"})
+# e.g. `!ls`, `%cd data`, `files = !ls`; not `!!ls`, `%%bash` and `a = b = %pwd`, which are IPython's own to find
+_PLAIN = re.compile(r"\s*(?:\w+\s*=\s*)?(?:!(?!!)|%(?!%))\s*\S")
 
 
 class CellRewriter:
@@ -38,7 +41,32 @@ class CellRewriter:
             return "".join(lines)
         if lines[first].startswith("%%"):
             return "".join(self.cell_magic(lines, first))
-        return "".join(self.line_syntax(lines))
+        return self.quickly(lines) or "".join(self.line_syntax(lines))
+
+    def quickly(self, lines: list[str]) -> str | None:
+        """Rewrite plain `!`, `%` and assigned lines each by itself; None if that does not make the cell Python.
+
+        IPython's tokenizer takes as long for a cell of a hundred lines as all the analysis that follows.
+        """
+        rows = [row for row, line in enumerate(lines) if _PLAIN.match(line) and not line.endswith("\\\n")]
+        if not rows:
+            return None
+        found = list(lines)
+        pip: tuple[str, ...] = ()
+        for row in rows:
+            alone = CellRewriter(lines[row], self.first_line + row)
+            start = lines[row][: len(lines[row]) - len(lines[row].lstrip())]
+            found[row] = start + "".join(alone.line_syntax([lines[row].lstrip()]))
+            pip += alone.pip
+        text = "".join(found)
+        tree = parsed(text)
+        if isinstance(tree, SyntaxError):
+            return None
+        # What is not the start of a statement stands in a text of several lines, and must stay.
+        if not statement_lines(tree).issuperset(row + 1 for row in rows):
+            return None
+        self.pip += pip
+        return text
 
     def line_syntax(self, lines: list[str]) -> list[str]:
         """Rewrite lines until IPython finds nothing of its own in them."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from zenml_modal_nb.cells.flow import Flow
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.cells.paths import BOUND, DELETED, UNTOUCHED
+from zenml_modal_nb.cells.syntax import nodes_in
 
-__all__ = ["Import", "Names", "find_names", "is_ipythons", "names_in"]
+__all__ = ["PROVIDED", "Import", "Names", "find_names", "is_ipythons", "names_in"]
 
 # The runner provides the first two; the others are there in a notebook, and in Python by `site`.
 _RUNNERS = frozenset({"display", "get_ipython", "exit", "quit"})
@@ -21,6 +22,7 @@ _MODULES = frozenset({
     "__name__", "__file__", "__doc__", "__builtins__", "__spec__", "__loader__", "__package__",
     "__annotations__",
 })  # fmt: skip
+PROVIDED = _BUILTINS | _MODULES  # names that need no definition of the user's
 
 # e.g. `_`, `___`, `_3`, `_i`, `_ii`, `_i12`, `_oh`; kept by IPython itself in the notebook's namespace
 _IPYTHONS = re.compile(r"_{1,3}|_\d+|_i{1,3}|_i\d+|_[iod]h|In|Out|exit|quit|get_ipython")
@@ -68,12 +70,12 @@ def names_in(tree: ast.Module, postponed: bool = False) -> Names:
     flow = Flow(tree, postponed)
     end = flow.now
     marks = {name: end.mark(name) for name in flow.first_bound}
-    inside = _deleted_inside(tree)
+    inside = _deleted_inside(tree, flow.declared) if flow.declared else []
     deleted = tuple(dict.fromkeys([*(name for name, mark in end.marks.items() if mark & DELETED), *inside]))
     # Whether such a name is gone afterwards depends on the path, so the notebook's own value has to be there.
     undecided = {name for name in deleted if end.mark(name) & UNTOUCHED} | {*inside}
     read = flow.required | flow.optional
-    provided = read & (_BUILTINS | _MODULES)
+    provided = read & PROVIDED
     ipythons = {name for name in read - provided if is_ipythons(name)}
     required = flow.required - provided - ipythons
     optional = ((flow.optional | undecided) - provided - required) | ipythons
@@ -94,10 +96,10 @@ def names_in(tree: ast.Module, postponed: bool = False) -> Names:
     )
 
 
-def _deleted_inside(tree: ast.Module) -> list[str]:
+def _deleted_inside(tree: ast.Module, declared: set[str]) -> list[str]:
     """Return the module's names that functions of the cell delete, e.g. `def drop(): global x; del x`."""
-    nodes = list(ast.walk(tree))
-    declared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
     return [
-        n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Del) and n.id in declared
+        node.id
+        for node in nodes_in(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del) and node.id in declared
     ]

@@ -56,10 +56,13 @@ def join(ways: Iterable[Paths]) -> Paths:
         return last
     result = going[0].copy()
     for way in going[1:]:
-        for name in result.marks.keys() | way.marks.keys():
-            result.marks[name] = result.mark(name) | way.mark(name)
+        if way.marks != result.marks:  # most ways differ in few names or none
+            for name in result.marks.keys() | way.marks.keys():
+                result.marks[name] = result.mark(name) | way.mark(name)
         for name, bodies in way.bodies.items():
             known = result.bodies.get(name, ())
+            if known is bodies:
+                continue
             result.bodies[name] = known + tuple(body for body in bodies if body not in known)
     for name in {name for way in going for name in way.imports}:
         binding = [way for way in going if way.mark(name) & BOUND]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from zenml_modal_nb.cells.asked import Asked, instead
 from zenml_modal_nb.cells.distributions import installed, local_module
 from zenml_modal_nb.cells.imports import imports_of
 
@@ -46,22 +49,29 @@ class Requirements:
     """
 
     pinned: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()  # those of `pinned` that the user has written
     by_value_modules: tuple[str, ...] = ()
     not_installed: tuple[str, ...] = ()
 
 
 def find_requirements(
-    import_roots: Iterable[str], *, gpu: bool, attributes: Iterable[str] = ()
+    import_roots: Iterable[str],
+    *,
+    gpu: bool,
+    attributes: Iterable[str] = (),
+    wanted: Sequence[Asked] = (),
 ) -> Requirements:
     """Find the distributions of imported modules, given as `numpy` or, more precisely, `google.protobuf`.
 
-    `attributes` are the names behind a dot in the cell; some of pandas' need more than pandas.
+    `attributes` are the names behind a dot in the cell; some of pandas' need more than pandas. `wanted` is what the
+    user asks for: it takes the place of what would be found of the same distributions.
     """
+    named = {each.name for each in wanted if each.holds}
     here = installed()
     todo = sorted(set(import_roots))
     if any(name.partition(".")[0] == "pandas" for name in todo):
-        wanted = {_ON_DEMAND[name] for name in attributes if name in _ON_DEMAND}
-        todo += [name for name in sorted(wanted) if name in here.by_import]
+        asked_for = {_ON_DEMAND[name] for name in attributes if name in _ON_DEMAND}
+        todo += [name for name in sorted(asked_for) if name in here.by_import]
     seen: set[str] = set()
     pinned: set[str] = set()
     by_value: set[str] = set()
@@ -73,9 +83,11 @@ def find_requirements(
             continue
         seen.add(module)
         found = here.distributions(module)
-        pinned.update(
-            pin for one in found if one.source and (pin := _in_image(one.name, one.source, gpu)) is not None
-        )
+        for one in found:
+            if one.source and (
+                pin := _in_image(one.name, one.source, gpu and not _is_named(one.name, named))
+            ):
+                pinned.add(pin)
         if any(one.source for one in found):
             continue
         place = local_module(root)
@@ -84,12 +96,21 @@ def find_requirements(
         elif root not in by_value:
             by_value.add(root)
             todo.extend(_imports_below(place))
-    return Requirements(tuple(sorted(pinned, key=str.lower)), tuple(sorted(by_value)), tuple(sorted(unknown)))
+    pins = instead(pinned, wanted) if wanted else pinned
+    ordered = tuple(sorted(pins, key=str.lower))
+    asked = tuple(pin for pin in ordered if pin not in pinned)
+    return Requirements(ordered, asked, tuple(sorted(by_value)), tuple(sorted(unknown)))
+
+
+def _is_named(name: str, named: Container[str | None]) -> bool:
+    """Tell whether the user asks for a distribution whose build for GPUs is another distribution."""
+    other = _ON_GPU.get(canonicalize_name(name), "").partition("[")[0]
+    return bool(other) and other != canonicalize_name(name) and canonicalize_name(name) in named
 
 
 def _in_image(name: str, source: str, gpu: bool) -> str | None:
     """Return a distribution's requirement as a Linux image needs it, e.g. jax with CUDA on a GPU."""
-    key = name.lower().replace("_", "-")
+    key = str(canonicalize_name(name))
     there = _ELSEWHERE.get(key, key)
     if there is None:
         return None

@@ -45,7 +45,7 @@ class _ScopeReader(Visitor):
     """Walks one piece of nested code; what it takes from the module ends up in the outermost scope."""
 
     def __init__(self, outer: Visitor) -> None:
-        super().__init__(outer.postponed, outer.attributes)
+        super().__init__(outer.postponed, outer.attributes, outer.declared)
         self.stack = [_Scope("outside")]
         self.guarded = 0  # depth of `try` blocks around us that catch a NameError
         self.walrus: set[str] = set()  # bound at module level by comprehensions
@@ -110,6 +110,7 @@ class _ScopeReader(Visitor):
 
     def visit_Global(self, node: ast.Global) -> None:
         self.stack[-1].declared_global.update(node.names)
+        self.declared.update(node.names)
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> None:
         self.stack[-1].declared_nonlocal.update(node.names)

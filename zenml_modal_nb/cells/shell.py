@@ -8,6 +8,8 @@ import re
 import shlex
 from dataclasses import dataclass
 
+from zenml_modal_nb.cells.asked import asked
+
 # Flags of `pip install` that change how it works, not what it installs.
 _QUIET_FLAGS = frozenset({
     "-q", "-qq", "-qqq", "--quiet", "-U", "--upgrade", "-v", "--verbose", "--no-cache-dir", "--user",
@@ -77,6 +79,10 @@ def pip_requirements(words: list[str]) -> tuple[str, ...] | None:
             continue
         if word.startswith(("-", ".", "/", "~", "file:")) or any(sign in word for sign in "{$"):
             raise NotARequirement(word)
+        try:
+            asked(word)
+        except ValueError:
+            raise NotARequirement(word) from None
         found.append(word)
     return tuple(found)
 

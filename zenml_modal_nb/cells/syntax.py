@@ -37,10 +37,11 @@ def parsed(text: str) -> ast.Module | SyntaxError:
 class Visitor:
     """Calls `visit_<NodeType>` where a subclass has it, else visits the children; faster than `ast.NodeVisitor`."""
 
-    def __init__(self, postponed: bool, attributes: set[str]) -> None:
+    def __init__(self, postponed: bool, attributes: set[str], declared: set[str]) -> None:
         self._handlers: dict[type, Callable[[Any], None]] = {}
         self.postponed = postponed  # annotations are not evaluated
         self.attributes = attributes  # every `.name` seen
+        self.declared = declared  # every name of a `global` statement inside a function
 
     def visit(self, node: ast.AST) -> None:
         """Visit one node."""
@@ -83,6 +84,33 @@ class Visitor:
         """`a.b` reads a."""
         self.attributes.add(node.attr)
         self.visit(node.value)
+
+
+def nodes_in(tree: ast.AST) -> list[ast.AST]:
+    """Return all nodes in the order of `ast.walk`, three times as fast."""
+    found = [tree]
+    for node in found:  # grows meanwhile
+        for value in vars(node).values():
+            if type(value) is list:
+                found += [item for item in value if isinstance(item, ast.AST)]
+            elif isinstance(value, ast.AST):
+                found.append(value)
+    return found
+
+
+def statement_lines(tree: ast.Module) -> set[int]:
+    """Return the lines on which statements begin."""
+    lines: set[int] = set()
+    blocks: list[Any] = list(tree.body)
+    while blocks:
+        block = blocks.pop()
+        if isinstance(block, ast.stmt):
+            lines.add(block.lineno)
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inside = getattr(block, name, None)
+            if isinstance(inside, list):  # not the body of a conditional expression
+                blocks += inside
+    return lines
 
 
 def catches_name_error(node: ast.Try | Any) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
-from zenml_modal_nb.magics import words
+from zenml_modal_nb.magics import quantities, words
 from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.magics.options import BY_FLAG, NOT_YET, SUPPORTED, Option, unsupported
 from zenml_modal_nb.request import StepRequest
@@ -39,6 +39,8 @@ def parse(line: str, defaults: ModalStep) -> StepRequest:
         if items:
             values[option.field] = _merged(option, items) if option.repeatable else items[0]
     gpu, gpu_count = _gpus(given, defaults)
+    if defaults.max_inputs:
+        values["max_inputs_mib"] = quantities.size(str(defaults.max_inputs), "%config ModalStep.max_inputs")
     return replace(StepRequest(), gpu=gpu, gpu_count=gpu_count, **values)
 
 

@@ -58,6 +58,13 @@ class ModalStep(Configurable):
     cache = _trait("--cache")
     background = _trait("--background")
     define = _trait("--define")
+    # A safety catch rather than a choice for one cell: it has no option on the magic line.
+    max_inputs = Union(
+        [Unicode(), Int(), Float()],
+        allow_none=True,
+        default_value=None,
+        help='most that a cell may send, as in "2GiB" (default 100GiB)',
+    ).tag(config=True)
 
     def texts(self, option: Option) -> tuple[str, ...]:
         """Return the default of an option as it would stand on the magic line; empty without one.

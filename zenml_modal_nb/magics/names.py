@@ -20,8 +20,6 @@ CLOUDS = ("aws", "gcp", "oci", "auto")
 _CLOUD_OWNERS = {"amazon": "aws", "google": "gcp", "oracle": "oci"}
 
 _MODAL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # modal's own rule for the names of objects, 1.6
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*(?:[=<>!~;@(].*)?")
-_PACKAGE_URL = re.compile(r"(?:git\+|hg\+|svn\+|bzr\+)?(?:https?|ssh|git)://\S+")
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*(?::[a-z0-9-]+)?(?:[=/]\S+)?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 
@@ -112,14 +110,23 @@ def secret(text: str) -> str:
 
 def pip_requirement(text: str) -> str:
     """Return one requirement as pip reads it."""
+    from zenml_modal_nb.cells.asked import asked  # here, so that loading the extension reads no cells
+
     wanted = text.strip()
     if wanted.startswith("-"):
         raise InvalidRequestError(
             f"--pip {text!r} is an option of pip. --pip takes one package, such as torch==2.9."
         )
-    if not _PACKAGE.fullmatch(wanted) and not _PACKAGE_URL.fullmatch(wanted):
+    try:
+        asked(wanted)
+    except ValueError as error:
         raise InvalidRequestError(
-            f"--pip {text!r} is not one package. Write --pip for each, as in --pip torch --pip numpy."
+            f"--pip {text!r} is not one package ({error}). Write --pip for each, as in --pip torch --pip numpy."
+        ) from None
+    if "file:" in wanted:
+        raise InvalidRequestError(
+            f"--pip {text!r} is a file of this machine, which the image's builder does not see. "
+            "Name a release or a repository; a module next to the notebook travels with the cell by itself."
         )
     return wanted
 

@@ -30,26 +30,31 @@ _DURATION = re.compile(
 
 def memory(text: str) -> int:
     """Return the MiB that `text` asks for, a fraction rounded up: "32GiB" is 32768, "32GB" 32000."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise InvalidRequestError(
-            f"Memory {text!r} is not a size. Write a number and a unit, such as 32GB or 512MiB."
-        )
-    number, unit = match.groups()
-    if not unit:
-        raise InvalidRequestError(
-            f"Memory {text!r} has no unit. Write {number}GB, {number}GiB or {number}MiB."
-        )
-    if unit.upper() not in _MIB:
-        raise InvalidRequestError(
-            f"Memory {text!r} has an unknown unit. Known are MB, MiB, GB, GiB, TB and TiB."
-        )
-    mib = math.ceil(Fraction(number) * _MIB[unit.upper()])
+    mib = size(text, "Memory")
     if mib < MIN_MEMORY_MIB:
         raise InvalidRequestError(
             f"Memory {text!r} is too small: Modal's smallest request is {MIN_MEMORY_MIB}MiB."
         )
     return mib
+
+
+def size(text: str, what: str) -> int:
+    """Return the MiB of an amount of memory; `what` is its name in messages."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise InvalidRequestError(
+            f"{what} {text!r} is not a size. Write a number and a unit, such as 32GB or 512MiB."
+        )
+    number, unit = match.groups()
+    if not unit:
+        raise InvalidRequestError(
+            f"{what} {text!r} has no unit. Write {number}GB, {number}GiB or {number}MiB."
+        )
+    if unit.upper() not in _MIB:
+        raise InvalidRequestError(
+            f"{what} {text!r} has an unknown unit. Known are MB, MiB, GB, GiB, TB and TiB."
+        )
+    return math.ceil(Fraction(number) * _MIB[unit.upper()])
 
 
 def memory_text(mib: int) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from zenml_modal_nb.errors import PackagingError
-from zenml_modal_nb.runner import devices, pickling, session
+from zenml_modal_nb.runner import devices, offenders, pickling, session
 from zenml_modal_nb.runner.graph import Note
 from zenml_modal_nb.runner.survey import Survey
+
+Lines = Callable[[Iterable[str]], Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,12 @@ def pack(
     namespace: dict[str, Any],
     submodules: Iterable[str] = (),
     state: session.State | None = None,
+    lines: Lines = lambda names: {},
 ) -> Packed:
     """Pickle what the cell needs, names and all; one graph, so that what two names share is shared after.
 
     `submodules` are imported with it, e.g. sklearn.svm for a cell that says `sklearn.svm.SVC`; `state` is what the
-    cell relies on without naming it.
+    cell relies on without naming it; `lines` are those of the cell that use a name, for messages.
 
     Raises:
         PackagingError: names every variable that cannot travel, and why.
@@ -74,7 +77,7 @@ def pack(
         writer.add(known)
         return Packed(writer.finish(), known, frozenset(by_name.modules))
     except Exception as error:  # noqa: BLE001 - an object's own __reduce__ may raise anything
-        raise _blame(values, namespace, error) from None
+        raise _blame(values, namespace, error, lines) from None
 
 
 def unpack_error(data: bytes, namespace: dict[str, Any]) -> object:
@@ -91,15 +94,32 @@ def _on_devices(values: Mapping[str, object], survey: Survey) -> dict[str, str]:
     return {name: device for name, device in found.items() if device is not None}
 
 
-def _blame(values: Mapping[str, object], namespace: dict[str, Any], error: Exception) -> PackagingError:
-    reasons = []
-    for name, value in values.items():
+def _blame(
+    values: Mapping[str, object], namespace: dict[str, Any], error: Exception, lines: Lines
+) -> PackagingError:
+    def failure(value: object) -> Exception | None:
         try:
             pickling.dump(value, namespace, definitions=True)
         except Exception as own:  # noqa: BLE001 - as above
-            reasons.append(f"{name} ({type(value).__name__}): {own}")
-    told = "; ".join(reasons) or f"{type(error).__name__}: {error}"
+            return own
+        return None
+
+    reasons = {name: offenders.reason(value, name, failure) for name, value in values.items()}
+    told = {name: reason for name, reason in reasons.items() if reason is not None}
+    # A function fails with the variable it reads: the variable says it better.
+    data = {name for name in told if not isinstance(values[name], FunctionType | type)}
+    told = {
+        name: reason
+        for name, reason in told.items()
+        if name in data or not any(reason.endswith(told[other].rpartition(": ")[2]) for other in data)
+    }
+    where = lines(told)
+    listed = [
+        f"{f'line {where[name]}: ' if name in where else ''}{name} ({type(values[name]).__name__}): {reason}"
+        for name, reason in told.items()
+    ]
     return PackagingError(
-        f"The cell needs values that cannot be sent to a sandbox: {told}. "
+        "The cell needs values that cannot be sent to a sandbox. "
+        f"{'; '.join(listed) or f'{type(error).__name__}: {error}'}. "
         "Create them inside the cell instead. Nothing was created."
     )

@@ -27,8 +27,8 @@ from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSettings
 from zenml_modal_nb.pipelines.recording import record_step
 from zenml_modal_nb.sandboxes import image as images
-from zenml_modal_nb.sandboxes import secrets
 from zenml_modal_nb.sandboxes.depot import Depot
+from zenml_modal_nb.sandboxes import layers, secrets
 from zenml_modal_nb.sandboxes.ending import RunEndedError, is_of_stopped_app, why_not_created
 from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.launch import Launch
@@ -129,27 +129,31 @@ class ModalNotebookStepOperator(ModalStepOperator):
     def _begin(self, info: StepRunInfo, execution: Execution) -> str:
         """Create and follow the sandbox; an app that was stopped since the last cell is looked up again, once."""
         job = execution.job
+        plan = layers.plan(job.image, job.notebook, job.connection.label)
         for last in (False, True):
             try:
-                launch = self._launch(info, job)
+                launch = self._launch(info, job, plan)
             except Exception as error:  # Modal's, e.g. an unknown environment
                 raise why_not_created(error, job.connection.server) from error
             try:
                 execution.follow(Follower(launch, execution.observe, execution.meter))
-                return execution.follower.created()
+                sandbox_id = execution.follower.created()
             except SandboxError as error:
                 if last or not is_of_stopped_app(error):
                     raise
                 _app.cache_clear()
+            else:
+                plan.keep()
+                return sandbox_id
         raise AssertionError("the second attempt returns or raises")
 
-    def _launch(self, info: StepRunInfo, job: CellJob) -> Launch:
+    def _launch(self, info: StepRunInfo, job: CellJob, plan: layers.Plan) -> Launch:
         settings = cast(ModalNotebookSettings, self.get_settings(info))
         resources = info.config.resource_settings
         client = job.connection.client
         arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
             app=_app(client, f"zenml-modal-nb-{job.notebook}"[:64], job.connection.environment),
-            image=images.define(job.image),
+            image=images.define(job.image, plan.layers),
             settings=settings,
             resource_settings=resources,
             environment=dict(job.environment),
@@ -172,6 +176,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             # Models that a GPU has trained are large.
             large_results=job.gpu_type is not None,
             server=job.connection.server,
+            why_built=plan.why,
         )
 
 

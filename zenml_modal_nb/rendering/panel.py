@@ -52,6 +52,7 @@ class Panel:
     target: Target
     phase: Phase = Phase.PACKAGING
     detail: str = ""  # what is waited for, or the build log's last line
+    why: str = ""  # an image is built
     elapsed: float = 0.0  # seconds in the sandbox; at the end, of the whole cell
     transfer: Transfer | None = None  # while large values are on their way
     usd: float | None = None
@@ -69,8 +70,8 @@ def advance(panel: Panel | None, event: Event) -> Panel | None:
     if panel is None:
         return None
     match event:
-        case Building(line=line):
-            return replace(panel, phase=Phase.BUILDING, detail=line)
+        case Building(line=line, why=why):
+            return replace(panel, phase=Phase.BUILDING, detail=line, why=why or panel.why)
         case Waiting(for_what=for_what):
             return replace(panel, phase=Phase.WAITING, detail=for_what)
         case Transfer(direction=direction):

@@ -60,7 +60,7 @@ class PlainRenderer:
         elif isinstance(event, Building) and event.line:
             lines = [f"  {words.shortened(event.line, 200)}"]
         elif (before.phase, before.detail) != (panel.phase, panel.detail):
-            lines = [str(Phase.BUILDING)] if panel.phase is Phase.BUILDING else [words.state(panel)]
+            lines = [words.building(panel) if panel.phase is Phase.BUILDING else words.state(panel)]
         else:
             lines = []
         if lines:

@@ -30,6 +30,16 @@ def span(seconds: int) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"
 
 
+def size(count: int) -> str:
+    """Return bytes as e.g. "44.3 KiB" or "1.2 GiB"."""
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.4g} {unit}"
+        amount /= 1024
+    return f"{amount:.4g} GiB"
+
+
 def money(usd: float) -> str:
     """Return dollars with as many decimals as a short run needs, e.g. "$0.0123", "$3.15" or "< $0.0001"."""
     if 0 < usd < _LEAST:
@@ -106,7 +116,7 @@ def state(panel: Panel) -> str:
             return str(Phase.PACKAGING)
         case Phase.BUILDING:
             line = shortened(panel.detail, 100)
-            return f"{Phase.BUILDING}: {line}" if line else str(Phase.BUILDING)
+            return f"{building(panel)}: {line}" if line else building(panel)
         case Phase.WAITING:
             since = f" {clock(panel.elapsed)}" if panel.elapsed >= 1 else ""
             return f"{Phase.WAITING} {shortened(panel.detail, 80)}{since}"
@@ -126,14 +136,10 @@ def state(panel: Panel) -> str:
             return f"{why} after {clock(panel.elapsed)}"
 
 
-def size(count: int) -> str:
-    """Return bytes as e.g. "44.3 KiB" or "1.2 GiB"."""
-    amount = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.4g} {unit}"
-        amount /= 1024
-    return f"{amount:.4g} GiB"
+def building(panel: Panel) -> str:
+    """Return e.g. "building image (pandas added)"."""
+    why = shortened(panel.why, 200)
+    return f"{Phase.BUILDING} ({why})" if why else str(Phase.BUILDING)
 
 
 def sandbox(started: Started) -> str:

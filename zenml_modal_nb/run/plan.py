@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zenml_modal_nb.rendering import words
+from zenml_modal_nb.rendering.table import Item, Row, Table
 from zenml_modal_nb.run.preparation import Prepared
+from zenml_modal_nb.sandboxes import layers
+
+_CLOSING = "Dry run: no image, no sandbox, no ZenML run."
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +23,46 @@ class Plan:
     prepared: Prepared
 
     def __repr__(self) -> str:
-        job = self.prepared.job
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
+
+    def _table(self) -> Table:
+        target = self.prepared.job.target
+        note = words.note(target)
+        return Table(words.name(target), "dry run", self._rows(), (*([note] if note else []), _CLOSING))
+
+    def _rows(self) -> list[Row]:
+        job, prepared = self.prepared.job, self.prepared
         target = job.target
         resources = words.resources(target)
-        rows = {
-            "step": words.name(target),
-            "where": words.place(target),
-            "resources": resources if target.gpu else f"no GPU{words.SEPARATOR}{resources}",
-            "timeout": words.span(target.timeout),
-            "price": words.rate(target),
-            "image": f"{job.image.base or 'Debian'} with Python {job.image.python}",
-            "packages": " ".join([*job.image.apt, *job.image.pip]) or "none",
-            "variables in": ", ".join(sorted(job.inputs)) or "none",
-            "code in": ", ".join(self.prepared.code) or "none but the cell's own",
-            "size": f"{words.size(sum(part.size for part in job.parts))} to send, the program that runs it included",
-            "variables out": ", ".join(job.run["outputs"]) or "none",
-        }
-        width = max(map(len, rows))
-        lines = [f"{name:<{width}}  {text}" for name, text in rows.items()]
-        note = words.note(target)
-        return "\n".join([*lines, *([note] if note else []), "Dry run: no image, no sandbox, no ZenML run."])
+        inputs = (
+            Item(name, f"{type(job.inputs[name]).__name__}, {words.size(size)}")
+            for name, size in sorted(prepared.sizes.items())
+        )
+        sent = sum(part.size for part in job.parts)
+        return [
+            Row.of("step", words.name(target)),
+            Row.of("where", words.place(target)),
+            Row.of("resources", resources if target.gpu else f"no GPU{words.SEPARATOR}{resources}"),
+            Row.of("timeout", words.span(target.timeout)),
+            Row.of("price", words.rate(target)),
+            Row.of("image", f"{job.image.base or 'Debian'} with Python {job.image.python}", self._build()),
+            _row("packages", map(Item, [*job.image.apt, *job.image.pip])),
+            _row("variables in", inputs),
+            _row("code in", map(Item, prepared.code), "none but the cell's own"),
+            _row("files in", map(Item, prepared.modules)),
+            Row.of("size", f"{words.size(sent)} to send, the program that runs the cell included"),
+            _row("variables out", map(Item, job.run["outputs"])),
+        ]
+
+    def _build(self) -> str:
+        """Say whether the image would be built, and why."""
+        job = self.prepared.job
+        plan = layers.plan(job.image, job.notebook, job.connection.label)
+        return "used by this notebook before" if plan.known else f"to be built: {plan.why}"
+
+
+def _row(label: str, items: Iterable[Item], otherwise: str = "none") -> Row:
+    return Row(label, tuple(items) or (Item(otherwise),))

@@ -7,13 +7,14 @@ import linecache
 import os
 import secrets
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from zenml_modal_nb.cells.cell import AnalyzedCell, analyze, requiring
+from zenml_modal_nb.cells.distributions import local_module
 from zenml_modal_nb.cells.imports import Import
-from zenml_modal_nb.errors import InvalidRequestError
+from zenml_modal_nb.errors import InvalidRequestError, PackagingError
 from zenml_modal_nb.events import Target
 from zenml_modal_nb.packaging.archive import runner_archive
 from zenml_modal_nb.packaging.local_modules import modules_archive
@@ -21,15 +22,17 @@ from zenml_modal_nb.packaging.module import write_module
 from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pricing.meter import Meter
+from zenml_modal_nb.rendering import words
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
 from zenml_modal_nb.runner import digests, pickling, session
 from zenml_modal_nb.sandboxes.connection import Connection, connect
-from zenml_modal_nb.sandboxes.image import ImageSpec
+from zenml_modal_nb.sandboxes.image import ImageSpec, refuse_other_python
 from zenml_modal_nb.sandboxes.launch import Part
 from zenml_modal_nb.sandboxes.prices import prices_for
 
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
+_LARGEST = 5  # variables that a refusal of large inputs names
 _MAGIC_LINE = "#\n"  # stands for it, so that every line number is the notebook's own
 _FUTURE = "from __future__ import {0} as __{0}__"  # a name that nobody reads
 
@@ -54,8 +57,10 @@ class Prepared:
     cell: Cell
     deleted: tuple[str, ...]
     imported: tuple[Import, ...]
-    code: tuple[str, ...]  # functions, classes and modules of the user's that travel
+    code: tuple[str, ...]  # functions and classes of the notebook that travel
+    modules: tuple[str, ...]  # files of the user's that travel, as `helpers.py` or `package/`
     futures: tuple[str, ...]  # features of `__future__` that the cell turns on
+    sizes: Mapping[str, int]  # bytes of each input by itself; what two of them share is sent once
 
 
 def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prepared:
@@ -64,6 +69,8 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     Raises:
         ModalStepError: the request, the cell or one of its values makes the run impossible.
     """
+    if request.image is not None:
+        refuse_other_python(request.image)
     analyzed = analyze(
         _MAGIC_LINE + cell.body,
         namespace,
@@ -71,15 +78,20 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         outputs=request.outputs,
         gpu=request.gpu is not None,
         futures=cell.futures,
+        pip=request.pip,
+        own_image=request.image is not None,
     )
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
     state = session.take()
-    packed = pack(needed, namespace, captured.submodules, state)
+    packed = pack(needed, namespace, captured.submodules, state, analyzed.lines)
     values = packed.values
     seen = digests.Seen()
-    analyzed = requiring(analyzed, packed.modules, gpu=request.gpu is not None)
+    analyzed = requiring(analyzed, packed.modules, gpu=request.gpu is not None, pip=request.pip)
+    dumped = {name: pickling.dump(value, namespace) for name, value in captured.values.items()}
+    sizes = {name: each.size for name, each in dumped.items()}
+    _refuse_too_large(request, values.size, sizes)
     environment, ephemeral = _environment(request)
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
     name = request.name or analyzed.default_name
@@ -98,7 +110,9 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         nonce=secrets.token_hex(16),
         target=target,
         connection=connection,
-        image=ImageSpec(request.image, request.apt, _requirements(request, analyzed)),
+        image=ImageSpec(
+            request.image, request.apt, analyzed.requirements.pinned, analyzed.requirements.asked
+        ),
         module=write_module(
             analyzed.source.text.removeprefix(_MAGIC_LINE),
             name=name,
@@ -109,10 +123,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
             references=captured.references,
         ),
         inputs=captured.values,
-        digests={
-            name: seen.of_content(pickling.dump(value, namespace).pieces)
-            for name, value in captured.values.items()
-        },
+        digests={name: seen.of_content(each.pieces) for name, each in dumped.items()},
         parts=_parts(analyzed, values, seen),
         known=packed.known,
         session=state,
@@ -127,7 +138,29 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     )
     names = analyzed.names
     turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)
-    return Prepared(job, meter, cell, analyzed.deleted, analyzed.imported_names, _code(analyzed), turned_on)
+    return Prepared(
+        job,
+        meter,
+        cell,
+        analyzed.deleted,
+        analyzed.imported_names,
+        code=tuple(sorted(captured.definitions)),
+        modules=_modules(analyzed),
+        futures=turned_on,
+        sizes=sizes,
+    )
+
+
+def _refuse_too_large(request: StepRequest, total: int, sizes: Mapping[str, int]) -> None:
+    if total <= request.max_inputs_mib * _MIB:
+        return
+    largest = sorted(sizes.items(), key=lambda item: -item[1])[:_LARGEST]
+    listed = ", ".join(f"{name} ({words.size(size)})" for name, size in largest)
+    raise PackagingError(
+        f"The cell would send {words.size(total)}, more than the limit of {words.size(request.max_inputs_mib * _MIB)}: "
+        f"{listed}. Read the data inside the cell, send less with --in, or raise the limit, as in "
+        '%config ModalStep.max_inputs = "200GiB". Nothing was created.'
+    )
 
 
 def _with_futures(text: str, futures: Iterable[str]) -> str:
@@ -184,12 +217,9 @@ def _parts(analyzed: AnalyzedCell, values: pickling.Values, seen: digests.Seen) 
     return tuple(parts)
 
 
-def _code(analyzed: AnalyzedCell) -> tuple[str, ...]:
-    return (*sorted(analyzed.captured.definitions), *sorted(analyzed.requirements.by_value_modules))
-
-
-def _requirements(request: StepRequest, analyzed: AnalyzedCell) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*analyzed.requirements.pinned, *analyzed.source.pip, *request.pip]))
+def _modules(analyzed: AnalyzedCell) -> tuple[str, ...]:
+    places = map(local_module, sorted(analyzed.requirements.by_value_modules))
+    return tuple(f"{place.name}/" if place.is_dir() else place.name for place in places if place is not None)
 
 
 def _environment(request: StepRequest) -> tuple[dict[str, str], dict[str, str]]:

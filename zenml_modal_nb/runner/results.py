@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import base64
 import os
-import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from zenml_modal_nb.runner import frames
+from zenml_modal_nb.runner import frames, offenders
 from zenml_modal_nb.runner.cell import Outcome, Run
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.known import Change, Known
 from zenml_modal_nb.runner.output import Output
 from zenml_modal_nb.runner.pickling import Values, Writer
 
-Failure = Callable[[Any], Exception | None]
-
-LARGE = (
-    32 << 20
-)  # bytes; what the filesystem API of a sandbox takes longer for than a volume, its commit included
+LARGE = 32 << 20  # bytes; for more, the filesystem API of a sandbox takes longer than a volume and its commit
 _INLINE_LIMIT = 4096  # bytes
 _FILE = "out/result.zmnb"
-_SEARCH_SECONDS = 1.0  # for the place, within a value, of what cannot travel
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +114,7 @@ def _without_lost(delivery: _Delivery, namespace: Namespace, known: Known) -> _D
     lost = {
         name: reason
         for name, value in delivery.named.items()
-        if (reason := _reason(value, name, known.failure)) is not None
+        if (reason := offenders.reason(value, name, known.failure)) is not None
     }
     kept = []
     for change in delivery.changes:
@@ -144,7 +138,7 @@ def _without_lost(delivery: _Delivery, namespace: Namespace, known: Known) -> _D
 def _changed_reason(value: Any, name: str, change: Change, error: Exception, known: Known) -> str:
     # The variable's own pickle only refers to what the notebook knows: look below it.
     place = f"{name}: " if known.number(value) != change.number else ""
-    for path, member in _members(name, value):
+    for path, member in offenders.members(name, value):
         found = known.failure(member)
         if found is not None:
             place, error = f"{path}: ", found
@@ -204,39 +198,3 @@ def _written(values: Values, path: Path) -> dict[str, Any]:
         file.flush()
         os.fsync(file.fileno())
     return {"size": values.size, "sha256": values.digest}
-
-
-def _reason(value: Any, name: str, failure: Failure) -> str | None:
-    """Say why a value cannot travel, None if it can; with the place inside it, e.g. `state["lock"]`."""
-    error = failure(value)
-    if error is None:
-        return None
-    place, until = name, time.monotonic() + _SEARCH_SECONDS
-    inner: tuple[str, Any, Exception] | None = (place, value, error)
-    while inner is not None:
-        place, value, error = inner
-        inner = _offender(place, value, failure, until)
-    text = f"{type(error).__name__}: {error}"
-    return (text if place == name else f"{place}: {text}")[:300]
-
-
-def _offender(place: str, value: Any, failure: Failure, until: float) -> tuple[str, Any, Exception] | None:
-    for path, member in _members(place, value):
-        if time.monotonic() > until or len(path) > 120:
-            return None
-        error = failure(member)
-        if error is not None:
-            return path, member, error
-    return None
-
-
-def _members(place: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, member in list(value.items()):
-            yield f"{place}[{key!r}]" if isinstance(key, str | int) else f"{place}[…]", member
-    elif isinstance(value, list | tuple):
-        for index, member in enumerate(value):
-            yield f"{place}[{index}]", member
-    elif not isinstance(value, type) and isinstance(getattr(value, "__dict__", None), dict):
-        for key, member in list(vars(value).items()):
-            yield f"{place}.{key}", member

@@ -68,7 +68,7 @@ class Creation:
         await asyncio.sleep(_MOMENT)
         if _is_built(image):
             return
-        self._emit(Building())
+        self._emit(Building(why=self._launch.why_built))
         while not _is_built(image):
             await asyncio.sleep(_GLANCE)
         self._emit(Waiting())

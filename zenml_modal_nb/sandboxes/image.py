@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from zenml_modal_nb.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from zenml_modal_nb.sandboxes.layers import Layer
+
+# e.g. python:3.9-slim, docker.io/library/python:3.13, mirror.gcr.io/library/python:3.10.4-bookworm
+_PYTHON_IMAGE = re.compile(r"(?:[\w.:-]+/)*python:(\d+\.\d+)(?![\d]).*")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """What goes into an image, in the order of its layers; made by the packaging of a cell."""
+    """What goes into an image; made by the packaging of a cell."""
 
     base: str | None = None  # a registry reference; None: Modal's own Debian with Python
     apt: tuple[str, ...] = ()
-    pip: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()  # inferred and asked for
+    asked: tuple[str, ...] = ()  # those of `pip` that the user has written
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def define(spec: ImageSpec) -> Any:
-    """Return the `modal.Image`; layers that change rarely come first, so that a new package builds one layer."""
+def refuse_other_python(reference: str) -> None:
+    """Refuse an image of the official Python repository, or of a mirror of it, with another Python than the notebook's.
+
+    Errors: InvalidRequestError. What other images hold is known when they have started.
+    """
+    version = _PYTHON_IMAGE.fullmatch(reference)
+    own = ImageSpec().python
+    if version is not None and version[1] != own:
+        raise InvalidRequestError(
+            f"--image {reference} has Python {version[1]}, the notebook has {own}: values cannot travel between them. "
+            f"Write --image python:{own}-slim, or another image with Python {own}; nothing was created."
+        )
+
+
+def define(spec: ImageSpec, layers: Sequence[Layer]) -> Any:
+    """Return the `modal.Image`, with the layers that `sandboxes.layers` has chosen."""
     import modal
 
     if spec.base is None:
@@ -26,8 +51,7 @@ def define(spec: ImageSpec) -> Any:
     else:
         # The image's own entrypoint would swallow our command.
         image = modal.Image.from_registry(spec.base).entrypoint([])
-    if spec.apt:
-        image = image.apt_install(*sorted(spec.apt))
-    if spec.pip:
-        image = image.pip_install(*sorted(spec.pip))
+    for layer in layers:
+        install = image.apt_install if layer.kind == "apt" else image.pip_install
+        image = install(*layer.packages)
     return image

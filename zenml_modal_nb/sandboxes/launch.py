@@ -95,6 +95,7 @@ class Launch:
     depot: Depot
     large_results: bool = False  # whether large results are to be expected, though no input is large
     server: str = "Modal"  # who is asked for it, in the words of a sentence
+    why_built: str = ""  # the reason for its image, if that has to be built
 
     @property
     def header(self) -> bytes:

@@ -21,7 +21,7 @@ _NOISE = (
     (re.compile(r"^.+:(\d+): (?=\w*Warning)", re.M), r"<cell>:\1: "),
     (re.compile(r"[^\n]*\r(?!\n)"), ""),  # a line that was rewritten: its last state counts
 )
-_NAMESPACE = "__import__('structure').of(get_ipython().user_ns)"
+NAMESPACE = "__import__('structure').of(get_ipython().user_ns)"
 AHEAD = 2  # cases
 _GO_ON = {"stop_on_error": False}  # what is queued behind a failing cell still runs
 _LINE = re.compile(r"Cell In\[\d+\], line (\d+)")
@@ -110,9 +110,9 @@ class Side:
                 "[get_ipython().reset(), get_ipython().compile.reset_compiler_flags()]", **_GO_ON
             ),
             [kernel.send(_text(cell), **_GO_ON) for cell in case.setup],
-            kernel.question(_NAMESPACE, **_GO_ON),
+            kernel.question(NAMESPACE, **_GO_ON),
             kernel.send(self._cell(case), **_GO_ON),
-            kernel.question(_NAMESPACE, **_GO_ON),
+            kernel.question(NAMESPACE, **_GO_ON),
             kernel.question("'_modal_run' in globals()", **_GO_ON),
             [kernel.send(_text(cell), **_GO_ON) for cell in case.then],
         )
@@ -125,11 +125,11 @@ class Side:
             reply = kernel.finish(cell)
             assert reply.ok, reply.content
         before = kernel.answer(sent.before)
-        shown = [_shown(kernel.finish(sent.cell))]
+        seen = [shown(kernel.finish(sent.cell))]
         after, started = kernel.answer(sent.after), kernel.answer(sent.started)
-        shown += [_shown(kernel.finish(cell)) for cell in sent.then]
+        seen += [shown(kernel.finish(cell)) for cell in sent.then]
         kernel.seen.clear()  # what comes from here on is the next case's
-        return Outcome(shown, before, after, started)
+        return Outcome(seen, before, after, started)
 
     def _cell(self, case: Case) -> str:
         body = _text(case.cell)
@@ -166,7 +166,7 @@ def _text(cell: str) -> str:
     return dedent(cell).strip("\n") if cell.startswith("\n") else cell
 
 
-def _shown(reply: Reply) -> Shown:
+def shown(reply: Reply) -> Shown:
     output: list[object] = []
     error = None
     lines: list[str] = []

@@ -38,6 +38,10 @@ _MADE_BY_PYTHON = frozenset({
     "__pydantic_serializer__", "__pydantic_parent_namespace__", "__annotate_func__", "__annotations_cache__",
 })  # fmt: skip
 
+_LEFT_OUT = frozenset(
+    {"_deprecated_key_to_warnings"}
+)  # scikit-learn's Bunch leaves its own out of every pickle
+
 
 def of(namespace: Mapping[str, object]) -> dict[str, object]:
     """Describe the user's names and what IPython calls `_`."""
@@ -78,7 +82,9 @@ class _Walk:
             return ["class", f"{thing.__module__}.{thing.__qualname__}"]
         if isinstance(thing, enum.Enum):
             return ["member", self.describe(type(thing), f"type({path})"), thing.name]
-        if isinstance(thing, _VALUES):
+        if (
+            isinstance(thing, _VALUES) or type(thing).__qualname__ == "Period"
+        ):  # pandas' own value, with a cache
             return ["value", type(thing).__name__, repr(thing)]
         if type(thing) is tuple and _is_plain(thing):
             return ["tuple", self._all(thing, path)]
@@ -212,6 +218,7 @@ class _Walk:
             described.append(repr(bytes(thing)))
         elif not state and not hasattr(thing, "__dict__"):
             described.append(self._reduced(thing, path))
+        state = {name: each for name, each in state.items() if name not in _LEFT_OUT} if state else state
         return [*described, self._named(state, path)] if state else described
 
     def _reduced(self, thing: Any, path: str) -> object:

@@ -40,6 +40,7 @@ X, y, unused = [[0.0], [1.0]], [0, 1], "big"
     assert cell.requirements.pinned == (
         f"numpy=={metadata.version('numpy')}",
         f"scikit-learn=={metadata.version('scikit-learn')}",
+        "xgboost",
     )
     assert (cell.outputs, cell.optional_outputs) == (("model",), ())
     assert cell.has_last_expression

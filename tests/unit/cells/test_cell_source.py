@@ -238,3 +238,23 @@ def test_line_numbers_can_count_a_magic_line_above() -> None:
 
 def test_a_whole_block_may_be_indented() -> None:
     assert read_source(textwrap.indent("x = 1\ny = 2", "    ")).text == "x = 1\ny = 2\n"
+
+
+def test_what_looks_like_a_command_inside_a_text_stays() -> None:
+    cell = 'text = """\n!ls\n%cd x\nfiles = !ls\n"""\n!true\nx = 1'
+    source = read_source(cell)
+    assert source.text.startswith('text = """\n!ls\n%cd x\nfiles = !ls\n"""\n')
+    assert ast.literal_eval(ast.parse(source.text).body[0].value) == "\n!ls\n%cd x\nfiles = !ls\n"  # type: ignore[attr-defined]
+    assert "subprocess" in source.text.splitlines()[5]
+
+
+def test_commands_in_blocks_keep_their_place_and_requirements_their_order() -> None:
+    source = read_source("if x:\n    %pip install one\n    !pip install two\nfor y in z:\n    found = !ls\n")
+    assert source.pip == ("one", "two")
+    (branch, loop) = ast.parse(source.text).body
+    assert [branch.lineno, loop.lineno, loop.body[0].lineno] == [1, 4, 5]  # type: ignore[attr-defined]
+
+
+def test_a_refused_line_after_others_has_its_own_number() -> None:
+    with pytest.raises(CellError, match=r"line 4: the magic %nothing"):
+        read_source("x = 1\n!true\ny = 2\n%nothing", first_line=1)

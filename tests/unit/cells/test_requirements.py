@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from zenml_modal_nb.cells.asked import asked
+from zenml_modal_nb.cells.distributions import installed
 from zenml_modal_nb.cells.requirements import find_requirements
 
 
@@ -103,6 +105,14 @@ def test_a_distribution_installed_meanwhile_is_found(site: Path) -> None:
     assert find_requirements(["newcomer_"], gpu=False).pinned == ("newcomer==3.1",)
 
 
+def test_a_file_saved_beside_the_notebook_does_not_have_everything_read_again(site: Path) -> None:
+    before = installed()
+    (site / "notebook.ipynb").write_text("{}")
+    assert installed() is before
+    install(site, "newcomer", "3.2", "newcomer2_")
+    assert installed() is not before
+
+
 def test_a_gpu_image_gets_the_cuda_build(site: Path) -> None:
     install(site, "jax", "0.8.0", "jax")
     assert find_requirements(["jax"], gpu=False).pinned == ("jax==0.8.0",)
@@ -127,3 +137,53 @@ def test_a_module_made_by_hand_is_not_looked_for_on_disk(monkeypatch: pytest.Mon
 
     monkeypatch.setitem(sys.modules, "handmade_", types.ModuleType("handmade_"))
     assert find_requirements(["handmade_"], gpu=False).not_installed == ("handmade_",)
+
+
+def pins(modules: list[str], *wanted: str, gpu: bool = False) -> tuple[str, ...]:
+    return find_requirements(modules, gpu=gpu, wanted=[asked(text) for text in wanted]).pinned
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pinned"),
+    [
+        (("my.tensors==1.0",), ("my.tensors==1.0",)),
+        (("MY_Tensors>=1,<2",), ("MY_Tensors>=1,<2",)),
+        (("my-tensors>=1", "my-tensors<2"), ("my-tensors<2", "my-tensors>=1")),
+        (("my-tensors",), ("My_Tensors==2.9.0",)),  # the version that the values were pickled with
+        (("my-tensors[viz]",), ("My_Tensors[viz]==2.9.0",)),
+        (("my-tensors[viz]==1.0",), ("my-tensors[viz]==1.0",)),
+        (("my-tensors @ https://x.org/a.zip",), ("my-tensors @ https://x.org/a.zip",)),
+        (
+            ("https://x.org/my_tensors-3.0-py3-none-any.whl",),
+            ("https://x.org/my_tensors-3.0-py3-none-any.whl",),
+        ),
+        (("https://x.org/my_tensors-3.0.tar.gz",), ("https://x.org/my_tensors-3.0.tar.gz",)),
+        (("git+https://x.org/me/my-tensors.git@main",), ("git+https://x.org/me/my-tensors.git@main",)),
+        (("git+https://x.org/me/fork#egg=my-tensors",), ("git+https://x.org/me/fork#egg=my-tensors",)),
+        (("https://x.org/download",), ("https://x.org/download", "My_Tensors==2.9.0")),
+        (('my-tensors==1.0; sys_platform == "linux"',), ('my-tensors==1.0; sys_platform == "linux"',)),
+        (
+            ('my-tensors==1.0; sys_platform == "win32"',),  # does not hold in the image
+            ('my-tensors==1.0; sys_platform == "win32"', "My_Tensors==2.9.0"),
+        ),
+        (("other==1",), ("My_Tensors==2.9.0", "other==1")),
+    ],
+)
+def test_what_the_user_asks_for_takes_the_place_of_the_pin(
+    site: Path, wanted: tuple[str, ...], pinned: tuple[str, ...]
+) -> None:
+    install(site, "My_Tensors", "2.9.0+cpu", "tensors")
+    assert pins(["tensors"], *wanted) == pinned
+
+
+def test_another_version_for_a_gpu_keeps_its_cuda(site: Path) -> None:
+    install(site, "jax", "0.8.0", "jax")
+    assert pins(["jax"], "jax==0.7", gpu=True) == ("jax[cuda12]==0.7",)
+    install(site, "onnxruntime", "1.20", "onnxruntime")
+    assert pins(["onnxruntime"], gpu=True) == ("onnxruntime-gpu==1.20",)
+    assert pins(["onnxruntime"], "onnxruntime==1.19", gpu=True) == ("onnxruntime==1.19",)
+
+
+def test_a_requirement_that_pip_would_refuse_is_refused() -> None:
+    with pytest.raises(ValueError, match="Expected"):
+        asked("torch=2.9")

@@ -55,6 +55,7 @@ def set_(**values: object) -> ModalStep:
         ({"env": ["A=1"]}, "--no-env --env B=2", StepRequest(env=(("B", "2"),))),
         ({"env": {"KEY": "two\nlines"}}, "", StepRequest(env=(("KEY", "two\nlines"),))),
         ({"secret": ["hf"]}, "--secret wandb", StepRequest(secrets=("hf", "wandb"))),
+        ({"max_inputs": "2GiB"}, "", StepRequest(max_inputs_mib=2048)),
         ({"dry_run": True}, "", StepRequest(dry_run=True)),
         ({"dry_run": True}, "--no-dry-run", StepRequest()),
     ],
@@ -87,9 +88,8 @@ def test_a_wrong_default_is_refused_when_used_and_says_where_it_was_set(
 
 
 def test_every_option_that_may_have_a_default_has_a_trait() -> None:
-    assert set(ModalStep.class_trait_names(config=True)) == {
-        option.trait for option in OPTIONS if option.has_default
-    }
+    traits = {option.trait for option in OPTIONS if option.has_default}
+    assert set(ModalStep.class_trait_names(config=True)) == traits | {"max_inputs"}  # no option of the line
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ class Hostile:
 
 
 def test_an_object_whose_own_code_fails_is_named() -> None:
-    with pytest.raises(PackagingError, match=r"thing \(Hostile\): on purpose"):
+    with pytest.raises(PackagingError, match=r"thing \(Hostile\): ZeroDivisionError: on purpose"):
         pack({"thing": Hostile()}, {})
 
 
@@ -64,3 +64,44 @@ def test_an_exception_comes_back_as_what_it_was() -> None:
     error = unpack_error(bytes(pickling.dump(KeyError("x"), {})), {})
     assert isinstance(error, KeyError)
     assert error.args == ("x",)
+
+
+class Slotted:
+    __slots__ = ("inner",)
+
+    def __init__(self, inner: object) -> None:
+        self.inner = inner
+
+
+def closing_over(lock: object) -> Any:
+    def held() -> object:
+        return lock
+
+    held.__module__ = "__main__"  # as a function of the notebook
+    return held
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"lock": threading.Lock()}, 'state["lock"]'),
+        ({"a": [1, {"b": threading.Lock()}]}, 'state["a"][1]["b"]'),
+        ({1: threading.Lock()}, "state[1]"),
+        ((1, threading.Lock()), "state[1]"),
+        (SimpleNamespace(inner=SimpleNamespace(lock=threading.Lock())), "state.inner.lock"),
+        (Slotted([threading.Lock()]), "state.inner[0]"),
+        (closing_over([threading.Lock()]), "state.<closure>.lock[0]"),
+    ],
+)
+def test_the_place_of_what_cannot_travel_is_named_with_the_cells_line(value: object, place: str) -> None:
+    with pytest.raises(PackagingError) as refused:
+        pack({"state": value, "n": 1}, {}, lines=lambda names: dict.fromkeys(names, 3))
+    assert f"line 3: state ({type(value).__name__}): {place}: TypeError: cannot pickle" in str(refused.value)
+
+
+def test_what_refers_to_itself_is_searched_once() -> None:
+    ring: dict[str, Any] = {"lock": threading.Lock()}
+    ring = {"self": ring, "end": ring}
+    ring["self"]["ring"] = ring
+    with pytest.raises(PackagingError, match=r'ring\["self"\]\["lock"\]: TypeError'):
+        pack({"ring": ring}, {})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from zenml_modal_nb.events import Cost, Queued, Target
+from zenml_modal_nb.events import Building, Cost, Queued, Target
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.panel import advance
 
@@ -37,3 +37,12 @@ def test_packages_that_this_machine_does_not_install_are_told_beside_the_gpu(
     assert both.startswith("GPU recorded and priced, not provided here · packages recorded, not installed")
     assert words.note(replace(on_this_machine, gpu=None, packages=True)).startswith("packages recorded")
     assert words.note(replace(on_modal, packages=True)) == ""
+
+
+def test_why_an_image_is_built_stays_while_its_log_goes_on(on_modal: Target) -> None:
+    panel = advance(advance(None, Queued(on_modal)), Building(why="pandas added\x1b[2J"))
+    assert panel is not None
+    assert words.state(panel) == "building image (pandas added)"
+    panel = advance(panel, Building("Collecting pandas"))
+    assert panel is not None
+    assert words.state(panel) == "building image (pandas added): Collecting pandas"

@@ -307,7 +307,7 @@ def test_what_cannot_come_back_is_named_with_its_place_and_the_rest_comes():
     source = "import threading\nstate = {'n': [1, threading.Lock()]}\ngen = (i for i in ())\nfine = [1]\nalso = fine"
     run = ran(source, outputs=["state", "gen", "fine", "also"])
     assert run.result["names"] == ["fine", "also"]
-    assert run.result["lost"]["state"] == "state['n'][1]: TypeError: cannot pickle '_thread.lock' object"
+    assert run.result["lost"]["state"] == "state[\"n\"][1]: TypeError: cannot pickle '_thread.lock' object"
     assert run.result["lost"]["gen"].startswith("TypeError: cannot pickle 'generator' object")
     values = run.values()["values"]
     assert values == {"fine": [1], "also": [1]}
