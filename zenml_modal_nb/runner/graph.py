@@ -22,6 +22,7 @@ import cloudpickle
 from cloudpickle import cloudpickle as reducers
 
 from zenml_modal_nb.runner import devices, functions
+from zenml_modal_nb.runner.copies import Copies
 from zenml_modal_nb.runner.functions import EMPTY, IDENTITIES, Namespace, current_namespace
 from zenml_modal_nb.runner.tables import arrays_in
 from zenml_modal_nb.runner.views import Views, is_array
@@ -218,15 +219,20 @@ class Unpickler(pickle.Unpickler):
         namespace: Namespace,
         buffers: Iterable[Any],
         stand_in: Callable[[str, str, Exception], Any] | None = None,
+        copies: Copies | None = None,
     ) -> None:
         super().__init__(source, buffers=buffers)
         self._namespace = namespace
         self._stand_in = stand_in
+        self._copies = copies
 
     def find_class(self, module: str, name: str) -> Any:
         """Find a global of the pickle; the reference to the namespace means this unpickler's."""
         if name == current_namespace.__name__ and module == functions.__name__:
             return lambda: self._namespace
+        copy = None if self._copies is None else self._copies.find(module, name)
+        if copy is not None:
+            return copy
         try:
             return super().find_class(module, name)
         except (ImportError, AttributeError) as error:

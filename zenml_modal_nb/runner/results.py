@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,8 @@ from zenml_modal_nb.runner.output import Output
 from zenml_modal_nb.runner.pickling import Values, Writer
 
 Failure = Callable[[Any], Exception | None]
+
+LAST = "the last expression's value"  # among the names of what is lost
 
 _INLINE_LIMIT = 4096  # bytes
 _FILE = "out/result.zmnb"
@@ -73,6 +76,8 @@ def collect(
         "changed": known.reaching(candidates, touched),
         "deleted": [name for name in arrived if name in wanted and name not in namespace],
         "session": session,
+        "imported": [each for each in run.imports if _is_imported(*each, namespace, arrived)],
+        "stale": [],
     }
     delivery = _Delivery(named, tuple(changes), head, () if last is None else (last,))
     try:
@@ -83,10 +88,20 @@ def collect(
     return Result(values, tuple(delivery.named), delivery.lost, bool(delivery.last))
 
 
+def _is_imported(name: str, module: str, namespace: Namespace, arrived: Mapping[str, Any]) -> bool:
+    """Tell whether the cell got as far as to an import statement."""
+    if name != "*":
+        return name in namespace and (name not in arrived or namespace[name] is not arrived[name])
+    found = vars(sys.modules.get(module, object))
+    public = [each for each in found.get("__all__", found) if not each.startswith("_")]
+    return bool(public) and all(namespace.get(each) is found.get(each) for each in public)
+
+
 def nothing() -> Result:
     """Return the result of a cell of which nothing can be said."""
     none = Known((), {}, Path(), {})
-    empty = _Delivery({}, (), {"changed": [], "deleted": [], "session": {}}, ())
+    head: dict[str, Any] = {"changed": [], "deleted": [], "session": {}, "imported": [], "stale": []}
+    empty = _Delivery({}, (), head, ())
     return Result(_written(empty, {}, none), (), {}, False)
 
 
@@ -100,6 +115,7 @@ def _written(delivery: _Delivery, namespace: Namespace, known: Known) -> Values:
             **delivery.head,
             "changes": [change.number for change in others],
             "names": names,
+            "lost": dict(delivery.lost),
             "last": bool(delivery.last),
         }
     )
@@ -118,7 +134,7 @@ def _without_lost(delivery: _Delivery, namespace: Namespace, known: Known) -> _D
         for name, value in delivery.named.items()
         if (reason := _reason(value, name, known.failure)) is not None
     }
-    kept = []
+    kept, stale = [], []
     for change in delivery.changes:
         error = None if change.how == "memory" else known.failure(change.content)
         if error is None:
@@ -127,11 +143,13 @@ def _without_lost(delivery: _Delivery, namespace: Namespace, known: Known) -> _D
         changed = {name: namespace[name] for name in delivery.head["changed"]}
         names = known.reaching(changed, {change.number})
         for name in names or ["an object"]:
+            stale.append(name)
             lost.setdefault(name, _changed_reason(namespace.get(name), name, change, error, known))
     return replace(
         delivery,
         named={name: value for name, value in delivery.named.items() if name not in lost},
         changes=tuple(kept),
+        head={**delivery.head, "stale": stale},
         last=tuple(value for value in delivery.last if known.failure(value) is None),
         lost=lost,
     )
