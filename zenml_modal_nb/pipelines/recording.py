@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LEFT = object()  # the value of an output that could not come back: the step completes without it
-_EXIT_CODE = "_exit_code"  # of `!command`: comes back, as in IPython, but is no result worth an artifact
 
 
 class _Recorder(StepRunner):
@@ -131,7 +130,9 @@ def _body(execution: Execution) -> Any:
     inputs = execution.job.inputs
     for name, value in {**values.changed, **values.named}.items():
         # Bound on some paths only, or changed in place: a step's declared outputs are fixed before it runs.
-        if name not in (*recorded, _EXIT_CODE) and (name in values.changed or value is not inputs.get(name)):
+        if not (name in recorded or _is_by_the_way(name)) and (
+            name in values.changed or value is not inputs.get(name)
+        ):
             _attempt(execution, name, lambda value=value, name=name: artifacts.save(value, name))  # type: ignore[misc]
     if execution.cell_error is not None:
         execution.raised = cell_error.restore(execution.cell_error, execution.read_error)
@@ -142,6 +143,11 @@ def _body(execution: Execution) -> Any:
         )
     results = tuple(values.named.get(name, _LEFT) for name in declared)
     return results[0] if len(results) == 1 else (results or None)
+
+
+def _is_by_the_way(name: str) -> bool:
+    """Tell whether a variable is no result worth an artifact: a command's exit code, `_`."""
+    return name == "_exit_code" or not name.strip("_")
 
 
 def _attempt(execution: Execution, name: str, save: Callable[[], T]) -> T | None:

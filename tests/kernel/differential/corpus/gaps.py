@@ -9,7 +9,8 @@ _UNRECORDED = "what the cell bound comes back, but ZenML cannot record it, and t
 _NOT_SENT = "the run cannot be started, since ZenML cannot save an input: "
 _NO_SLIST = "`x = !cmd` is a list there, not IPython's SList with its fields(), grep(), n and s"
 
-OPEN: dict[str, str] = {
+OPEN: dict[str, str] = {}
+OLD: dict[str, str] = {
     # Recording: a value that ZenML has no way to save must not cost the user the cell.
     "classes: a class made by the cell": _UNRECORDED + "an instance of a class that the same cell defines",
     "classes: inheritance across cells": _UNRECORDED + "the same",
