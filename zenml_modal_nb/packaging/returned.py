@@ -180,11 +180,11 @@ class _Missing:
     """Stands in for classes and functions that do not exist here, so that the rest can be read."""
 
     def __init__(self) -> None:
-        self._met = False
+        self._stand_ins: list[type] = []
+        self._reasons: dict[int, str] = {}
 
     def stand_in(self, module: str, name: str, error: Exception) -> Any:
         """Return a class that takes whatever its instances are given, and cannot be pickled."""
-        self._met = True
         reason = f"{module}.{name} does not exist here ({error}); install its package in the notebook's environment"
 
         def refuse(*_: object) -> Any:
@@ -196,16 +196,24 @@ class _Missing:
         methods = dict.fromkeys(
             ["__init__", "__setstate__", "__setitem__", "append", "extend", "add"], ignore
         )
-        return type(
+        made = type(
             name.rpartition(".")[2],
             (),
             {"__new__": lambda cls, *_, **__: object.__new__(cls), "__reduce_ex__": refuse, **methods},
         )
+        self._stand_ins.append(made)
+        self._reasons[id(made)] = reason
+        return made
 
     def check(self, value: Any, namespace: dict[str, Any], known: Sequence[object]) -> None:
         """Raise if a value refers to something that does not exist here."""
-        if self._met:  # to pickle it is to look at all of it
-            pickling.Writer(namespace, known=known).add(value)
+        if self._stand_ins:  # to pickle it is to look at all of it
+            pickling.Writer(namespace, known=known, note=self._refuse).add(value)
+
+    def _refuse(self, obj: Any, reduced: Any) -> Any:
+        if any(obj is each for each in self._stand_ins):
+            raise _MissingError(self._reasons[id(obj)])
+        return reduced
 
 
 def _text(error: Exception) -> str:

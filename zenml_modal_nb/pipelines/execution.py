@@ -180,7 +180,8 @@ class Execution:
         self.left = {name: reason for name, reason in lost.items() if name == LAST or name in bound - must}
         self.lost = {name: reason for name, reason in lost.items() if name not in self.left}
         for name, reason in self.left.items():
-            self.observe(Log(f"{name} is not in the notebook, it cannot come back: {reason}\n", "stderr"))
+            why = reason if reason.startswith("it came back") else f"it cannot come back: {reason}"
+            self.observe(Log(f"{name} is not in the notebook, {why}\n", "stderr"))
         if self.values.moved:
             self.observe(Log(f"{devices.told(self.values.moved, 'in the sandbox')}\n", "stderr"))
         if self.lost and self.cell_error is not None:  # the cell's own error is what is raised

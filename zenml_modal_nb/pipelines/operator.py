@@ -230,5 +230,6 @@ def _bill(execution: Execution) -> dict[str, MetadataType]:
         "duration_seconds": round(execution.elapsed(), 3),
         "cell_seconds": round(execution.seconds, 3),
         "billed": execution.job.target.billed,
+        **({"not_returned": dict(execution.left)} if execution.left else {}),
         **({} if cost is None else {"estimated_cost_usd": round(cost, 6)}),
     }

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 import cloudpickle
 from cloudpickle import cloudpickle as reducers
 
-from zenml_modal_nb.runner import devices, exceptions, functions, remains
+from zenml_modal_nb.runner import devices, exceptions, functions, remains, type_names
 from zenml_modal_nb.runner.copies import Copies
 from zenml_modal_nb.runner.functions import EMPTY, IDENTITIES, Namespace, current_namespace
 from zenml_modal_nb.runner.tables import arrays_in
@@ -148,7 +148,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 importlib.import_module(obj.__module__)
         if is_array(obj):
             return self._views.reduce(obj)
-        for rule in (devices.reduce, remains.reduce, exceptions.reduce):
+        for rule in (devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce):
             by_rule = rule(obj)
             if by_rule is not NotImplemented:
                 return by_rule

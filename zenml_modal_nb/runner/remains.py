@@ -27,7 +27,7 @@ def reduce(obj: Any) -> Any:
         return logging.getLogger, (obj.name,), obj.level, None, None, logging.Logger.setLevel
     if kind.__module__.startswith("concurrent.futures"):
         return _reduce_concurrent(obj)
-    if kind.__module__.startswith("tqdm"):
+    if any(base.__module__.startswith("tqdm.") for base in kind.__mro__):
         return _reduce_bar(obj)
     if kind.__module__ == "IPython.core.display_functions" and kind.__name__ == "DisplayHandle":
         return make_display_handle, (obj.display_id,)
@@ -136,7 +136,8 @@ def make_bar(kind: Any) -> Any:
 def set_bar_state(bar: Any, state: dict[str, Any]) -> None:
     """Complete a progress bar."""
     vars(bar).update(state)
-    bar.sp = bar.status_printer(bar.fp)
+    if "fp" in state:  # a bar that is disabled has none
+        bar.sp = bar.status_printer(bar.fp)
 
 
 def _is_of_widgets(kind: type) -> bool:
