@@ -182,7 +182,7 @@ def test_what_cannot_come_back_is_told_and_not_defined_here_and_loses_nothing_el
     assert reply.stderr == (
         "guard is not in the notebook, it cannot come back: TypeError: cannot pickle '_thread.lock' object\n"
     )
-    assert "finished" in reply.panel
+    assert "outputs: fine" in reply.panel
     assert kernel.ask("[diary, fine[0] is diary, 'guard' in globals()]") == [[1], True, False]
     kernel.run(
         "from zenml.client import Client\nleft = Client().get_pipeline_run(_modal_run.id).steps['left']"
@@ -240,7 +240,8 @@ def test_values_of_the_notebooks_classes_are_artifacts_that_load(kernel: Kernel)
         "from pathlib import Path\nwhere, stop = Path('some/where'), Station('old')"
     )
     kernel.run(
-        "%%modal_step --name travel\nstations = [stop, Station('new')]\nhere = where / 'x'\nshout = stop.shout\nplain = [1]"
+        "%%modal_step --name travel\nstations = [stop, Station('new')]\nhere = where / 'x'\n"
+        "shout = stop.shout\nplain = [1]"
     )
     kernel.run(
         "from zenml.client import Client\n"
