@@ -21,6 +21,9 @@ _NOISE = (
     (re.compile(r"\b\d[\d.e+-]* ?(?:s|ms|[µμu]s|ns)\b"), "<time>"),
     (re.compile(r"sk-container-id-\d+"), "sk-container-id"),
     (re.compile(r"^.+:(\d+): (?=\w*Warning)", re.M), r"<cell>:\1: "),
+    # Of a group Python prints all frames, also the one in which IPython runs the cell.
+    (re.compile(r'^ +\| +File "[^"\n]*/IPython/.*\n +\| +exec\(.*\n', re.M), ""),
+    (re.compile(r'"[^"\n]*ipykernel_\d+/\d+\.py"|"<Cell In\[\d+\]>"'), '"<cell>"'),
     # IPython's advice after an exit, which Python shows once in a process.
     (re.compile(r"^.*UserWarning: To exit: use.*\n.*\n", re.M), ""),
     (re.compile(r"[^\n]*\r(?!\n)"), ""),  # a line that was rewritten: its last state counts
