@@ -44,6 +44,10 @@ class ResultError(ModalStepError):
     """The cell finished but a result could not come back; names the variables and the reason."""
 
 
+class ArtifactError(ModalStepError):
+    """A value recorded in ZenML cannot be restored in this process; says what is missing."""
+
+
 class RemoteCellError(ModalStepError):
     """The cell raised an exception whose own type cannot be restored here.
 

@@ -113,6 +113,8 @@ class Display:
 
     data: Mapping[str, Any]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    display_id: str | None = None  # by which the cell may update it
+    update: bool = False  # it takes the place of what was shown under its ID
 
 
 @dataclass(frozen=True, slots=True)

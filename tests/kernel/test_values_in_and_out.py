@@ -174,15 +174,93 @@ def test_named_outputs_are_all_that_is_written(kernel: Kernel) -> None:
     ]
 
 
-def test_what_cannot_come_back_is_an_error_that_loses_nothing_else(kernel: Kernel) -> None:
-    kernel.run("diary = []")
+def test_what_cannot_come_back_is_told_and_not_defined_here_and_loses_nothing_else(kernel: Kernel) -> None:
+    kernel.run("diary, guard = [], 'older'")
+    reply = kernel.run(
+        "%%modal_step --name left\nimport threading\ndiary.append(1)\nguard = threading.Lock()\nfine = [diary]"
+    )
+    assert reply.stderr == (
+        "guard is not in the notebook, it cannot come back: TypeError: cannot pickle '_thread.lock' object\n"
+    )
+    assert "outputs: fine" in reply.panel
+    assert kernel.ask("[diary, fine[0] is diary, 'guard' in globals()]") == [[1], True, False]
+    kernel.run(
+        "from zenml.client import Client\nleft = Client().get_pipeline_run(_modal_run.id).steps['left']"
+    )
+    assert kernel.ask(
+        "[left.status.value, sorted(left.outputs), dict(left.run_metadata)['not_returned']]"
+    ) == [
+        "completed",
+        ["diary", "fine"],
+        {"guard": "TypeError: cannot pickle '_thread.lock' object"},
+    ]
+
+
+def test_an_output_that_was_asked_for_and_cannot_come_back_is_an_error(kernel: Kernel) -> None:
+    kernel.run("gate = 'older'")
     reply = kernel.attempt(
-        "%%modal_step\nimport threading\ndiary.append(1)\nguard = threading.Lock()\nfine = [diary]"
+        "%%modal_step --out gate,good\nimport threading\ngate = threading.Lock()\ngood = 1"
     )
     assert reply.ename == "ResultError"
-    assert "guard: TypeError: cannot pickle '_thread.lock' object" in reply.evalue
+    assert "gate: TypeError: cannot pickle '_thread.lock' object" in reply.evalue
     assert "some results could not come back" in reply.panel
-    assert kernel.ask("[diary, fine[0] is diary, 'guard' in globals()]") == [[1], True, False]
+    assert kernel.ask("[gate, good]") == ["older", 1]
+
+
+def test_a_change_that_cannot_come_back_is_an_error(kernel: Kernel) -> None:
+    kernel.run("registry = {}")
+    reply = kernel.attempt("%%modal_step\nimport threading\nregistry['lock'] = threading.Lock()\ndone = 1")
+    assert reply.ename == "ResultError"
+    assert "registry: what the cell changed in it cannot come back" in reply.evalue
+    assert kernel.ask("[registry, done]") == [{}, 1]
+
+
+def test_an_unchanged_input_is_saved_to_zenml_once(kernel: Kernel) -> None:
+    kernel.run("import numpy as np\nstable = np.arange(9)\nnotes = ['a']")
+    kernel.run("%%modal_step --name once\nfirst_sum = stable.sum() + len(notes)")
+    kernel.run("notes.append('b')")
+    kernel.run("%%modal_step --name twice\nsecond_sum = stable.sum() + len(notes)")
+    kernel.run(
+        "from zenml.client import Client\n"
+        "versions = {name: [each.version for each in Client().list_artifact_versions(artifact=name)]\n"
+        "            for name in ('stable', 'notes')}\n"
+        "step = Client().get_pipeline_run(_modal_run.id).steps['twice']"
+    )
+    assert kernel.ask("{name: len(found) for name, found in versions.items()}") == {"stable": 1, "notes": 2}
+    assert kernel.ask("[step.inputs['stable'][0].load().tolist(), step.inputs['notes'][0].load()]") == [
+        list(range(9)),
+        ["a", "b"],
+    ]
+
+
+def test_values_of_the_notebooks_classes_are_artifacts_that_load(kernel: Kernel) -> None:
+    kernel.run(
+        "class Station:\n    def __init__(self, name): self.name = name\n"
+        "    def shout(self): return self.name.upper()\n"
+        "from pathlib import Path\nwhere, stop = Path('some/where'), Station('old')"
+    )
+    kernel.run(
+        "%%modal_step --name travel\nstations = [stop, Station('new')]\nhere = where / 'x'\n"
+        "shout = stop.shout\nplain = [1]"
+    )
+    kernel.run(
+        "from zenml.client import Client\n"
+        "step = Client().get_pipeline_run(_modal_run.id).steps['travel']\n"
+        "out = {name: found[0].load() for name, found in step.outputs.items()}\n"
+        "made = {name: found[0].materializer.attribute for name, found in step.outputs.items()}"
+    )
+    assert kernel.ask(
+        "[[each.shout() for each in out['stations']], isinstance(out['stations'][0], Station), str(out['here']),"
+        " out['shout'](), step.inputs['where'][0].load() == where, made['plain'], made['stations']]"
+    ) == [
+        ["OLD", "NEW"],
+        True,
+        "some/where/x",
+        "OLD",
+        True,
+        "BuiltInContainerMaterializer",
+        "PickledValueMaterializer",
+    ]
 
 
 def test_a_seeded_notebook_draws_the_same_numbers_wherever_its_cells_run(kernel: Kernel) -> None:

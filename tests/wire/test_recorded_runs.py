@@ -93,7 +93,7 @@ def test_a_cell_is_recorded_with_its_values_log_and_figures(strict: Modal) -> No
     assert left_at(strict) == []
 
 
-def test_a_result_that_cannot_be_restored_here_leaves_log_and_figures(strict: Modal) -> None:
+def test_a_result_asked_for_that_cannot_be_restored_here_leaves_log_and_figures(strict: Modal) -> None:
     run = Run(
         "import sys, types\n"
         "print('hello')\n"

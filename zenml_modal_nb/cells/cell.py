@@ -73,7 +73,8 @@ def analyze(
     if outputs is None:
         bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n) and n != EXIT_CODE)
         maybe = [n for n in (*names.maybe_bound, *captured.rebinds, *captured.deletes) if not is_ipythons(n)]
-        maybe += [EXIT_CODE] if EXIT_CODE in names.bound else []  # comes back, but is no result of the step
+        # These come back, but are no results of the step: e.g. `_` in `for _ in range(3)`.
+        maybe += [n for n in (*names.bound, *names.maybe_bound) if n == EXIT_CODE or not n.strip("_")]
         maybe_bound = tuple(dict.fromkeys(n for n in maybe if n not in bound))
     else:
         refusals.refuse_unbound(outputs, captured)

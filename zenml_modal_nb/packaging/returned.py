@@ -15,15 +15,17 @@ from zenml_modal_nb.runner.adoption import adopt
 from zenml_modal_nb.runner.blocks import DamagedValuesError
 from zenml_modal_nb.runner.graph import Pickler
 from zenml_modal_nb.runner.kinds import kind_of
+from zenml_modal_nb.runner.results import LAST
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
     """What a cell has done; made by `restore`, which has changed the inputs already.
 
-    `changed` are variables whose objects hold something else now, `lost` those that could not come back, with
-    the reason, `deleted` those that the cell has deleted. `session` is for `runner.session.put`. `moved`
-    are variables with arrays of a device that does not exist here, and the device.
+    `changed` are variables whose objects hold something else now, `lost` what could not come back, with the reason:
+    variables, or `LAST`. Those of them that are `stale` hold what they held before the cell. `deleted` are those
+    that the cell has deleted. `session` is for `runner.session.put`. `moved` are variables with arrays of a device
+    that does not exist here, and the device.
     """
 
     named: Mapping[str, object] = field(default_factory=dict)
@@ -31,6 +33,10 @@ class Returned:
     changed: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
+    stale: frozenset[str] = frozenset()
+    imported: frozenset[tuple[str, str]] = (
+        frozenset()
+    )  # names that import statements have bound, and the modules
     session: session.Packed = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,15 +66,18 @@ class _Restoration:
         self._known = known
         self._missing = missing
         self._lost: dict[str, str] = {}
+        self._stale: set[str] = set()
         self._moved: dict[str, str] = {}
 
     def run(self) -> Returned:
         head = self._reader.read()
+        self._lost |= head["lost"]
+        self._stale |= {*head["stale"]}
         changed = tuple(head["changed"])
         steps = [(number, self._memory(number, content)) for number, content in self._reader.read_memory()]
         for number in head["changes"]:
             self._attempt(
-                partial(self._names, changed, number),
+                partial(self._left_as_they_were, changed, number),
                 lambda number=number: steps.append((number, self._change(*self._read()))),  # type: ignore[misc]
             )
         named: dict[str, object] = {}
@@ -82,12 +91,20 @@ class _Restoration:
             try:
                 last = self._read()
             except Exception as error:  # noqa: BLE001 - as below
-                self._lost["the last expression's value"] = _text(error)
+                self._lost[LAST] = _text(error)
         # All that can fail has been read by now: the notebook's objects change together.
         for number, step in steps:
-            self._attempt(partial(self._names, changed, number), step)
+            self._attempt(partial(self._left_as_they_were, changed, number), step)
         return Returned(
-            named, last, changed, tuple(head["deleted"]), self._lost, head["session"], self._moved
+            named=named,
+            last=last,
+            changed=changed,
+            deleted=tuple(head["deleted"]),
+            lost=self._lost,
+            stale=frozenset(self._stale),
+            imported=frozenset(map(tuple, head["imported"])),
+            session=head["session"],
+            moved=self._moved,
         )
 
     def _read(self) -> Any:
@@ -102,8 +119,13 @@ class _Restoration:
             if missed:
                 self._moved |= dict.fromkeys(names(), missed[0])
         except Exception as error:  # noqa: BLE001 - an object's class may do anything when it is restored
-            for name in names() or ("an object",):
+            for name in names():
                 self._lost.setdefault(name, _text(error))
+
+    def _left_as_they_were(self, changed: Sequence[str], number: int) -> list[str]:
+        found = self._names(changed, number) or ["an object"]
+        self._stale.update(found)
+        return found
 
     def _names(self, changed: Sequence[str], number: int) -> list[str]:
         """The variables that refer to one of the objects that have changed; found only when it matters."""
@@ -158,11 +180,11 @@ class _Missing:
     """Stands in for classes and functions that do not exist here, so that the rest can be read."""
 
     def __init__(self) -> None:
-        self._met = False
+        self._stand_ins: list[type] = []
+        self._reasons: dict[int, str] = {}
 
     def stand_in(self, module: str, name: str, error: Exception) -> Any:
         """Return a class that takes whatever its instances are given, and cannot be pickled."""
-        self._met = True
         reason = f"{module}.{name} does not exist here ({error}); install its package in the notebook's environment"
 
         def refuse(*_: object) -> Any:
@@ -174,16 +196,24 @@ class _Missing:
         methods = dict.fromkeys(
             ["__init__", "__setstate__", "__setitem__", "append", "extend", "add"], ignore
         )
-        return type(
+        made = type(
             name.rpartition(".")[2],
             (),
             {"__new__": lambda cls, *_, **__: object.__new__(cls), "__reduce_ex__": refuse, **methods},
         )
+        self._stand_ins.append(made)
+        self._reasons[id(made)] = reason
+        return made
 
     def check(self, value: Any, namespace: dict[str, Any], known: Sequence[object]) -> None:
         """Raise if a value refers to something that does not exist here."""
-        if self._met:  # to pickle it is to look at all of it
-            pickling.Writer(namespace, known=known).add(value)
+        if self._stand_ins:  # to pickle it is to look at all of it
+            pickling.Writer(namespace, known=known, note=self._refuse).add(value)
+
+    def _refuse(self, obj: Any, reduced: Any) -> Any:
+        if any(obj is each for each in self._stand_ins):
+            raise _MissingError(self._reasons[id(obj)])
+        return reduced
 
 
 def _text(error: Exception) -> str:

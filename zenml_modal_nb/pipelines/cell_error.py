@@ -9,15 +9,13 @@ from typing import Any
 
 from zenml_modal_nb.errors import RemoteCellError
 
+_OURS = "zenml_modal_nb."  # e.g. the runner's own, when the sandbox is told to end
+
 logger = logging.getLogger(__name__)
 
 
-def restore(fields: Mapping[str, Any], read: Callable[[bytes], object]) -> Exception:
-    """Return the original exception, or a RemoteCellError that names it; `read` unpickles.
-
-    SystemExit and KeyboardInterrupt come as RemoteCellError too: raised here they would end the kernel's cell
-    machinery rather than the cell.
-    """
+def restore(fields: Mapping[str, Any], read: Callable[[bytes], object]) -> BaseException:
+    """Return the original exception, or a RemoteCellError that names it; `read` unpickles."""
     pickled = fields.get("pickled")
     if pickled is not None:
         try:
@@ -25,6 +23,11 @@ def restore(fields: Mapping[str, Any], read: Callable[[bytes], object]) -> Excep
         except Exception as reason:  # noqa: BLE001 - an exception class may fail in any way when it is rebuilt
             logger.debug("Cannot restore %s: %r", fields["ename"], reason)
         else:
-            if isinstance(error, Exception):
+            if isinstance(error, BaseException) and not type(error).__module__.startswith(_OURS):
                 return error
     return RemoteCellError(str(fields["ename"]), str(fields["evalue"]))
+
+
+def recordable(error: BaseException) -> Exception:
+    """Return what ZenML's machinery can be given: SystemExit and the like would end it rather than the step."""
+    return error if isinstance(error, Exception) else RemoteCellError(type(error).__name__, str(error))

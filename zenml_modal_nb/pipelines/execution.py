@@ -19,6 +19,7 @@ from zenml_modal_nb.events import Event, Log, Reason, Recorded, Target
 from zenml_modal_nb.pipelines.step_module import StepModule
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner import devices
+from zenml_modal_nb.runner.results import LAST
 from zenml_modal_nb.sandboxes.connection import Connection
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.follow import Follower, Outcome
@@ -61,7 +62,8 @@ class Values:
     """What the cell has done to the notebook's variables, unpickled, and its last expression's value.
 
     `changed` are variables that it has not bound, whose objects have been changed in place; they hold what they
-    shall by now. `lost` are those that could not be restored here, with the reason.
+    shall by now. `lost` is what could not come back, with the reason; `stale` are those of it that hold what they
+    held before the cell.
     """
 
     named: Mapping[str, object]
@@ -69,9 +71,13 @@ class Values:
     changed: Mapping[str, object] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
+    stale: frozenset[str] = frozenset()
     moved: Mapping[str, str] = field(
         default_factory=dict
     )  # variables and the device of theirs that is not here
+    imported: frozenset[tuple[str, str]] = (
+        frozenset()
+    )  # names that import statements have bound, and the modules
     # What no variable holds, for `runner.session.put`.
     session: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -96,10 +102,12 @@ class Execution:
         self.info: StepRunInfo | None = None
         self.log: CellLog | None = None
         self.values: Values | None = None
-        self.lost: Mapping[str, str] = {}
+        self.lost: Mapping[str, str] = {}  # what has to come back and could not, with the reason
+        # What the cell bound, nobody asked for and cannot come back, e.g. an open file.
+        self.left: Mapping[str, str] = {}
         self.seconds = 0.0  # of the cell's own code
         self.cell_error: Mapping[str, Any] | None = None  # fields of the runner's `error` frame
-        self.raised: Exception | None = None  # the cell's error, as it was restored
+        self.raised: BaseException | None = None  # the cell's error, as it was restored
         self.ended: SandboxError | ResultError | None = None  # why there is no result
         self.recorded: Recorded | None = None
         self.sandbox_id: str | None = None
@@ -185,14 +193,22 @@ class Execution:
         self.seconds = float(fields["seconds"])
         self.cell_error = outcome.error.fields if outcome.error is not None else None
         self.values = self._read(outcome.values)
-        self.lost = {**fields["lost"], **self.values.lost}
+        lost = {**fields["lost"], **self.values.lost}
+        bound = {*self.job.run["outputs"]} - self.values.stale
+        must = bound if self.job.run["narrowed"] else set()
+        self.left = {name: reason for name, reason in lost.items() if name == LAST or name in bound - must}
+        self.lost = {name: reason for name, reason in lost.items() if name not in self.left}
+        for name, reason in self.left.items():
+            why = reason if reason.startswith("it came back") else f"it cannot come back: {reason}"
+            self.observe(Log(f"{name} is not in the notebook, {why}\n", "stderr"))
         if self.values.moved:
             self.observe(Log(f"{devices.told(self.values.moved, 'in the sandbox')}\n", "stderr"))
         if self.lost and self.cell_error is not None:  # the cell's own error is what is raised
-            self.observe(Log(f"What could not come back: {_told(self.lost)}.\n", "stderr"))
+            self.observe(Log(f"What could not come back: {told(self.lost)}.\n", "stderr"))
 
 
-def _told(lost: Mapping[str, str]) -> str:
+def told(lost: Mapping[str, str]) -> str:
+    """Return names and reasons as a phrase."""
     return "; ".join(f"{name}: {reason}" for name, reason in lost.items())
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from zenml_modal_nb.pipelines import artifacts
+
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse
 
@@ -38,9 +40,7 @@ def _known(name: str, digest: str) -> ArtifactVersionResponse | None:
 
 
 def _save(name: str, value: object, digest: str) -> ArtifactVersionResponse:
-    from zenml import save_artifact
-
-    artifact = save_artifact(value, name, include_visualizations=False)
+    artifact = artifacts.save(value, name)
     with _lock:
         _saved[name, digest] = artifact.id
     return artifact

@@ -27,8 +27,8 @@ from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSettings
 from zenml_modal_nb.pipelines.recording import record_step
 from zenml_modal_nb.sandboxes import image as images
-from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes import layers, secrets
+from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.ending import RunEndedError, is_of_stopped_app, why_not_created
 from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.launch import Launch
@@ -248,5 +248,6 @@ def _bill(execution: Execution) -> dict[str, MetadataType]:
         **{
             name: amount for name, amount in used.items() if amount
         },  # a short cell ends before the first sample
+        **({"not_returned": dict(execution.left)} if execution.left else {}),
         **({} if cost is None else {"estimated_cost_usd": round(cost, 6)}),
     }

@@ -1,45 +1,89 @@
 """ZenML's own StepRunner, with the step's body replaced by what came back from the sandbox.
 
 Materializers, output artifacts, exceptions and hooks then behave as for any step. StepRunner has no public seam for
-that: two of its private methods are overridden here and nowhere else, and tests/unit/pipelines/test_recording.py
-fails when they move.
+that: three of its private methods are overridden here and nowhere else, and
+tests/unit/pipelines/test_private_places.py fails when they move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from zenml import save_artifact
 from zenml.client import Client
 from zenml.enums import ExecutionStatus
 from zenml.orchestrators import output_utils
 from zenml.orchestrators.step_runner import StepRunner
 
 from zenml_modal_nb.errors import ResultError
-from zenml_modal_nb.pipelines import cell_error
+from zenml_modal_nb.events import Log
+from zenml_modal_nb.pipelines import artifacts, cell_error
+from zenml_modal_nb.pipelines.execution import told
 
 if TYPE_CHECKING:
     import inspect
 
+    from zenml.materializers.base_materializer import BaseMaterializer
+    from zenml.models import ArtifactVersionResponse
     from zenml.models.v2.core.step_run import StepRunInputResponse
     from zenml.steps import BaseStep
+    from zenml.steps.utils import OutputSignature
 
     from zenml_modal_nb.pipelines.execution import Execution
 
 
-_EXIT_CODE = "_exit_code"  # of `!command`: comes back, as in IPython, but is no result worth an artifact
+T = TypeVar("T")
+
+_LEFT = object()  # the value of an output that could not come back: the step completes without it
 
 
 class _Recorder(StepRunner):
     """A StepRunner for a body that ran elsewhere."""
 
     body: Callable[..., Any]
+    execution: Execution
 
     def _load_step(self) -> BaseStep:
         step = super()._load_step()
         step.call_entrypoint = self.body  # type: ignore[method-assign]
         return step
+
+    def _store_output_artifacts(
+        self,
+        output_data: dict[str, Any],
+        output_materializers: dict[str, tuple[type[BaseMaterializer], ...]],
+        output_artifact_uris: dict[str, str],
+        output_annotations: dict[str, OutputSignature],
+        artifact_metadata_enabled: bool,
+        artifact_visualization_enabled: bool,
+    ) -> dict[str, ArtifactVersionResponse]:
+        """Store each output by itself, so that one that cannot be saved does not cost the others."""
+        # A function of its own: `super` would not find its arguments in the lambda below.
+        store = super()._store_output_artifacts
+
+        def write(name: str, data: object) -> dict[str, ArtifactVersionResponse]:
+            return store(
+                output_data={name: data},
+                output_materializers=output_materializers,
+                output_artifact_uris=output_artifact_uris,
+                output_annotations=output_annotations,
+                artifact_metadata_enabled=artifact_metadata_enabled,
+                artifact_visualization_enabled=artifact_visualization_enabled,
+            )
+
+        stored: dict[str, ArtifactVersionResponse] = {}
+        for name, value in output_data.items():
+            if value is not _LEFT:
+                clean = partial(self._clean, output_artifact_uris[name])
+                save = partial(artifacts.attempt, value, partial(write, name), clean)
+                stored |= _attempt(self.execution, name, save) or {}
+        return stored
+
+    def _clean(self, uri: str) -> None:
+        store = self._stack.artifact_store
+        if store.exists(uri):
+            store.rmtree(uri)
 
     def _parse_inputs(
         self, signature: inspect.Signature, input_artifacts: dict[str, list[StepRunInputResponse]]
@@ -57,6 +101,7 @@ def record_step(execution: Execution) -> ExecutionStatus:
     step = info.snapshot.step_configurations[info.pipeline_step_name]
     step_run = client.get_run_step(info.step_run_id)  # anew: it knows the log by now
     recorder = _Recorder(step=step, stack=stack)
+    recorder.execution = execution
     recorder.body = lambda: _body(execution)
     recorder.run(
         pipeline_run=client.get_pipeline_run(info.run_id),
@@ -77,22 +122,39 @@ def _body(execution: Execution) -> Any:
     values = execution.values
     assert values is not None
     declared = execution.job.module.outputs
-    unbound = {name: "not bound by the cell" for name in declared if name not in values.named}
-    lost = {**unbound, **execution.lost}
+    lost = execution.lost
+    if execution.job.run["narrowed"]:  # else the cell ended before it got there, by sys.exit()
+        lost = {**{name: "not bound by the cell" for name in declared if name not in values.named}, **lost}
     # A step that fails has no outputs, whatever it has declared.
     recorded = () if lost or execution.cell_error is not None else declared
     inputs = execution.job.inputs
     for name, value in {**values.changed, **values.named}.items():
         # Bound on some paths only, or changed in place: a step's declared outputs are fixed before it runs.
-        if name not in (*recorded, _EXIT_CODE) and (name in values.changed or value is not inputs.get(name)):
-            save_artifact(value, name, include_visualizations=False)
+        if not (name in recorded or _is_by_the_way(name)) and (
+            name in values.changed or value is not inputs.get(name)
+        ):
+            _attempt(execution, name, lambda value=value, name=name: artifacts.save(value, name))  # type: ignore[misc]
     if execution.cell_error is not None:
         execution.raised = cell_error.restore(execution.cell_error, execution.read_error)
-        raise execution.raised
+        raise cell_error.recordable(execution.raised)
     if lost:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in lost.items())
         raise ResultError(
-            f"The cell ran, but not all that it did can come back: {reasons}. The rest is in your variables."
+            f"The cell ran, but not all that it did can come back: {told(lost)}. The rest is in your variables."
         )
-    results = tuple(values.named[name] for name in declared)
+    results = tuple(values.named.get(name, _LEFT) for name in declared)
     return results[0] if len(results) == 1 else (results or None)
+
+
+def _is_by_the_way(name: str) -> bool:
+    """Tell whether a variable is no result worth an artifact: a command's exit code, `_`."""
+    return name == "_exit_code" or not name.strip("_")
+
+
+def _attempt(execution: Execution, name: str, save: Callable[[], T]) -> T | None:
+    """Save something, or tell that ZenML has it not: the variable is the user's all the same."""
+    try:
+        return save()
+    except Exception as error:  # noqa: BLE001 - the object's own code, or a full disk
+        reason = f"{type(error).__name__}: {error}"[:300]
+        execution.emit(Log(f"{name} could not be recorded in ZenML: {reason}\n", "stderr"))
+        return None

@@ -62,9 +62,9 @@ class NotebookRenderer:
                 self._batch.write(stream, self._sieves[stream].feed(text))
             case Progress(text=text, stream=stream):
                 self._batch.progress(stream, clean(text).strip("\r\n"))
-            case Display(data=data, metadata=metadata):
+            case Display(data=data, metadata=metadata, display_id=display_id, update=update):
                 self._batch.flush()  # in order with what was printed before it
-                self._publisher.display(data, metadata, None, update=False)
+                self._publisher.display(data, metadata, display_id, update=update)
             case Cost() | Building() | Transfer():
                 if self._clock() - self._shown_at >= self._pause():
                     self._draw()

@@ -146,7 +146,17 @@ class CellRun:
         changed = {name: self._namespace[name] for name in found.changed if name in self._namespace}
         # The handle of a run outlives it, and must not keep the inputs alive.
         known.clear()
-        return Values(found.named, found.last, changed, found.deleted, found.lost, found.moved, found.session)
+        return Values(
+            found.named,
+            found.last,
+            changed,
+            found.deleted,
+            found.lost,
+            found.stale,
+            found.moved,
+            found.imported,
+            found.session,
+        )
 
     def _record(self) -> None:
         try:
@@ -188,15 +198,19 @@ class CellRun:
         if values is None:
             return
         self._namespace.update(values.named)
-        for name in values.deleted:
+        # What the cell bound and could not bring back is no longer what its name meant here before.
+        for name in (*values.deleted, *self._execution.left):
             self._namespace.pop(name, None)
-        if self._execution.cell_error is not None or self._prepared.job.run["narrowed"]:
+        if self._prepared.job.run["narrowed"]:
+            return
+        for each in self._prepared.imported:
+            if (each.name, each.module) in values.imported:  # a cell may end before it gets there
+                self._import(each)
+        if self._execution.cell_error is not None:
             return
         for name in self._prepared.deleted:
             if name not in values.named and name not in self._execution.lost:
                 self._namespace.pop(name, None)
-        for each in self._prepared.imported:
-            self._import(each)
 
     def _restore_session(self) -> None:
         """Take over random states and settings, after imports; some belong to the context of the cell that runs."""

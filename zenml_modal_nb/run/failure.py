@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zenml_modal_nb.rendering import traceback
+from zenml_modal_nb.rendering.ansi import clean
 from zenml_modal_nb.run.preparation import Cell
 from zenml_modal_nb.sandboxes.termination import advice
+
+GROUP = "_modal_step_group_"  # the attribute of a group of exceptions that holds what the sandbox says of it
 
 # What IPython calls a code object's file for people, e.g. ("Cell", "In[3]"); None for a file that is no cell.
 NameOfCell = Callable[[str], str | None]
@@ -31,6 +34,8 @@ class Tracebacks:
         # IPython asks an exception for its own rendering before it draws one. Not an attribute's assignment, which a
         # class may refuse, e.g. a frozen dataclass.
         vars(error)["_render_traceback_"] = lambda: lines
+        if "group" in fields:
+            vars(error)[GROUP] = clean(fields["group"])
         return error
 
     def stopped(self, confirmed: bool = True, sandbox_id: str | None = None) -> KeyboardInterrupt:

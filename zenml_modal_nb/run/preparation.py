@@ -102,6 +102,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         "outputs": [*analyzed.outputs, *analyzed.optional_outputs],
         "grace": min(_GRACE, request.timeout),
         "narrowed": request.outputs is not None,
+        "imports": [(each.name, each.module) for each in analyzed.imported_names],
         "sources": _sources(captured.definitions.values()),
     }
     target, meter = _target(request, name, connection, values.size)

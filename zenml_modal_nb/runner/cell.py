@@ -31,6 +31,7 @@ class Run:
     outputs: tuple[str, ...]
     grace: float | None  # seconds; None: never abandoned
     sources: Mapping[str, str] = field(default_factory=dict)  # of the notebook's other cells, by file name
+    imports: tuple[tuple[str, str], ...] = ()  # names that import statements bind, and the modules
     narrowed: bool = False  # the user has named the outputs: nothing else is written to the notebook
 
     @classmethod
@@ -44,6 +45,7 @@ class Run:
             outputs=tuple(run["outputs"]),
             grace=run["grace"],
             sources=run.get("sources", {}),
+            imports=tuple((name, module) for name, module in run.get("imports", ())),
             narrowed=run.get("narrowed", False),
         )
 

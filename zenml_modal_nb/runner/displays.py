@@ -10,12 +10,12 @@ import os
 import sys
 import traceback
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from zenml_modal_nb.runner import digests, rich
+from zenml_modal_nb.runner import digests, remains, rich
 from zenml_modal_nb.runner.imports import AfterImport, StandIn
 from zenml_modal_nb.runner.output import Output
 
@@ -43,6 +43,14 @@ class Bundle:
     metadata: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bundle is shown: as a display of that ID, or in the place of the one that there is."""
+
+    display_id: str
+    update: bool = False
+
+
 class Displays:
     """Sends bundles; made once by `program`, reached by the cell through the builtin `display`."""
 
@@ -57,19 +65,22 @@ class Displays:
         metadata: dict[str, Any] | None = None,
         raw: bool = False,
         display_id: object = None,
+        update: bool = False,
         **_: Any,
     ) -> DisplayHandle | None:
         """Show objects as `IPython.display.display` does; `raw` means that they are MIME bundles already."""
+        handle = DisplayHandle(display_id) if display_id else None
+        place = None if handle is None else Place(handle.display_id, update)
         for thing in objects:
             own = None if raw or isinstance(thing, type) else getattr(thing, "_ipython_display_", None)
             if callable(own):
                 own()
                 continue
             made = Bundle(dict(thing), {}) if raw else bundle(thing)
-            self.send(Bundle(_jsonable(made.data), _jsonable({**made.metadata, **(metadata or {})})))
-        return DisplayHandle(self, display_id) if display_id else None
+            self.send(Bundle(_jsonable(made.data), _jsonable({**made.metadata, **(metadata or {})})), place)
+        return handle
 
-    def send(self, made: Bundle) -> None:
+    def send(self, made: Bundle, place: Place | None = None) -> None:
         """Send one bundle, through a file if it is large; in a forked process its text is printed instead."""
         if not self._output.here:
             sys.stdout.write(f"{made.data.get('text/plain', '')}\n")
@@ -80,7 +91,8 @@ class Displays:
             name = f"out/display-{next(self._numbers):06d}.json"
             _write(self._directory / name, content)
             fields = {"file": name, "size": len(content), "sha256": digests.of_content([content])}
-        self._output.emit("display", fields)
+        about = {} if place is None else {"id": place.display_id, "update": place.update}
+        self._output.emit("display", {**fields, **about})
 
     def show_last(self, value: Any) -> None:
         """Show a last expression's value that stays here; an open figure is shown with the others."""
@@ -99,6 +111,7 @@ class Displays:
 
     def take_over(self, imports: AfterImport) -> None:
         """Become what matplotlib and IPython show things with, wherever the cell imports them."""
+        DisplayHandle.show = self.show
 
         def show(*_: Any, **__: Any) -> None:
             # A function, since pyplot sets attributes on it.
@@ -111,10 +124,14 @@ class Displays:
 
     def _functions(self) -> dict[str, Any]:
         def update_display(thing: Any, *, display_id: object, **options: Any) -> None:
-            self.show(thing, **options)
+            self.show(thing, display_id=display_id, update=True, **options)
 
-        def publish_display_data(data: Any, metadata: Any = None, **_: Any) -> None:
-            self.send(Bundle(_jsonable(data), _jsonable(metadata or {})))
+        def publish_display_data(
+            data: Any, metadata: Any = None, *, transient: Any = None, update: bool = False, **_: Any
+        ) -> None:
+            display_id = (transient or {}).get("display_id")
+            place = None if display_id is None else Place(display_id, update)
+            self.send(Bundle(_jsonable(data), _jsonable(metadata or {})), place)
 
         def clear_output(wait: bool = False) -> None:
             """Do nothing: what a sandbox has shown is sent, and its log is kept whole."""
@@ -136,17 +153,26 @@ def _write(path: Path, content: bytes) -> None:
 
 
 class DisplayHandle:
-    """What `display(…, display_id=True)` returns; an update is shown below what was shown before."""
+    """What `display(…, display_id=True)` returns; in the notebook it is IPython's own, of the same display."""
 
-    def __init__(self, displays: Displays, display_id: object) -> None:
-        self._displays = displays
+    show: ClassVar[Callable[..., object]]  # of the process's `Displays`
+
+    def __init__(self, display_id: object = None) -> None:
         self.display_id = display_id if isinstance(display_id, str) else uuid.uuid4().hex
 
-    def display(self, thing: Any, **options: Any) -> None:
-        """Show an object."""
-        self._displays.show(thing, **options)
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} display_id={self.display_id}>"
 
-    update = display
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remains.make_display_handle, (self.display_id,)
+
+    def display(self, thing: Any, **options: Any) -> None:
+        """Show an object once more, under the same ID."""
+        type(self).show(thing, display_id=self.display_id, **options)
+
+    def update(self, thing: Any, **options: Any) -> None:
+        """Show an object in the place of what was shown."""
+        type(self).show(thing, display_id=self.display_id, update=True, **options)
 
 
 def bundle(thing: Any) -> Bundle:

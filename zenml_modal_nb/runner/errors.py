@@ -55,6 +55,8 @@ def record(error: BaseException, filename: str, namespace: Namespace, room: int)
     fields: dict[str, Any] = {}
     for measure in _MEASURES:
         fields = {**_described(error, filename, measure), "pickled": pickled}
+        if isinstance(error, BaseExceptionGroup):
+            fields["group"] = _text(partial(_of_group, error, filename), measure.value)
         if len(json.dumps(fields)) <= room:
             return fields
     return {**fields, "pickled": None}
@@ -75,6 +77,14 @@ def _described(error: BaseException, filename: str, measure: _Measure, depth: in
         elif error.__context__ is not None and not error.__suppress_context__:
             fields["context"] = [_described(error.__context__, filename, measure, depth + 1)]
     return fields
+
+
+def _of_group(error: BaseException, filename: str) -> str:
+    """What Python prints of a group of exceptions, from the cell's own lines on."""
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_code.co_filename != filename:
+        step = step.tb_next
+    return "".join(traceback.format_exception(type(error), error, step or error.__traceback__))
 
 
 def _frames(error: BaseException, filename: str, measure: _Measure) -> list[dict[str, Any]]:

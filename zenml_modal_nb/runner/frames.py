@@ -210,11 +210,18 @@ def _shape(
 
 _error_record = _shape(
     {"ename": _is_text, "evalue": _is_text, "frames": _is_error_frames},
-    {"notes": _is_texts, "cause": _is_errors, "context": _is_errors, "pickled": _is_optional_text},
+    {
+        "notes": _is_texts,
+        "cause": _is_errors,
+        "context": _is_errors,
+        "pickled": _is_optional_text,
+        "group": _is_text,
+    },
 )
 _file = {"file": _is_inside, "size": _is_count, "sha256": _is_digest}
-_inline_display = _shape({"data": _is_mapping, "metadata": _is_mapping})
-_filed_display = _shape(_file)
+_of_display = {"id": _is_text, "update": _is_flag}
+_inline_display = _shape({"data": _is_mapping, "metadata": _is_mapping}, _of_display)
+_filed_display = _shape(_file, _of_display)
 _result = {
     "ok": _is_flag,
     "seconds": _is_seconds,

@@ -67,9 +67,11 @@ def make_function(
     namespace: Namespace,
     name: str,
     closure: tuple[types.CellType, ...] | None,
+    *,
+    identities: Identities = IDENTITIES,
 ) -> types.FunctionType:
     """Return the function of that identity, made if this process does not have it."""
-    function: types.FunctionType = IDENTITIES.find_or_make(
+    function: types.FunctionType = identities.find_or_make(
         identity, lambda: types.FunctionType(code, namespace, name, None, closure)
     )
     return function
@@ -90,9 +92,11 @@ def set_function_state(function: types.FunctionType, state: tuple[Any, ...]) -> 
         setattr(function, name, value)
 
 
-def make_foreign_function(identity: str, *arguments: Any) -> types.FunctionType:
+def make_foreign_function(
+    identity: str, *arguments: Any, identities: Identities = IDENTITIES
+) -> types.FunctionType:
     """Return the function of that identity, of other globals than the namespace, e.g. made by a decorator."""
-    function: types.FunctionType = IDENTITIES.find_or_make(
+    function: types.FunctionType = identities.find_or_make(
         identity, lambda: reducers._make_function(*arguments)
     )
     return function
@@ -116,9 +120,16 @@ def make_cached_property(
     return made
 
 
-def make_cached(identity: str, function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
+def make_cached(
+    identity: str,
+    function: Callable[..., Any],
+    maxsize: int | None,
+    typed: bool,
+    *,
+    identities: Identities = IDENTITIES,
+) -> Any:
     """Return the `functools.lru_cache` of that identity, made, empty, if this process does not have it."""
-    return IDENTITIES.find_or_make(identity, lambda: functools.lru_cache(maxsize, typed)(function))
+    return identities.find_or_make(identity, lambda: functools.lru_cache(maxsize, typed)(function))
 
 
 def set_cached_state(cached: Any, state: tuple[Any, Mapping[str, Any]]) -> None:

@@ -21,7 +21,8 @@ from typing import Any, ClassVar, Protocol
 import cloudpickle
 from cloudpickle import cloudpickle as reducers
 
-from zenml_modal_nb.runner import devices, functions
+from zenml_modal_nb.runner import devices, exceptions, functions, remains, type_names
+from zenml_modal_nb.runner.copies import Copies
 from zenml_modal_nb.runner.functions import EMPTY, IDENTITIES, Namespace, current_namespace
 from zenml_modal_nb.runner.tables import arrays_in
 from zenml_modal_nb.runner.views import Views, is_array
@@ -60,6 +61,18 @@ class _FunctionReference:
 def _reduce_weak(mapping: Any) -> tuple[Any, ...]:
     # e.g. the cache inside a functools.singledispatch function
     return type(mapping), (dict(mapping),)
+
+
+_CLASS_MAKERS = (reducers._make_skeleton_class, reducers._make_skeleton_enum)
+
+
+def _as_it_is(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    if cls.__qualname__ != cls.__name__:  # of a class inside a class or a function; cloudpickle forgets it
+        make, arguments, (attributes, slots), *rest = reduced
+        reduced = make, arguments, ({**attributes, "__qualname__": cls.__qualname__}, slots), *rest
+    if reduced[0] is reducers._make_skeleton_class and vars(cls).get("__slots__"):
+        return _with_slots(cls, reduced)
+    return reduced
 
 
 def _with_slots(slotted: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -135,9 +148,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 importlib.import_module(obj.__module__)
         if is_array(obj):
             return self._views.reduce(obj)
-        of_array = devices.reduce(obj)
-        if of_array is not NotImplemented:
-            return of_array
+        for rule in (devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce):
+            by_rule = rule(obj)
+            if by_rule is not NotImplemented:
+                return by_rule
         if kind.__module__.startswith("pandas.core.internals"):
             self._views.leave_alone(arrays_in(obj))
         reduced = super().reducer_override(obj)
@@ -149,12 +163,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 *rest[:-1],
                 functions.set_foreign_function_state,
             )
-        if (
-            isinstance(reduced, tuple)
-            and reduced[0] is reducers._make_skeleton_class
-            and vars(obj).get("__slots__")
-        ):
-            return _with_slots(obj, reduced)
+        if isinstance(reduced, tuple) and reduced[0] in _CLASS_MAKERS:
+            return _as_it_is(obj, reduced)
         return reduced
 
     def _reduce_function(self, function: types.FunctionType) -> tuple[Any, ...]:
@@ -218,15 +228,20 @@ class Unpickler(pickle.Unpickler):
         namespace: Namespace,
         buffers: Iterable[Any],
         stand_in: Callable[[str, str, Exception], Any] | None = None,
+        copies: Copies | None = None,
     ) -> None:
         super().__init__(source, buffers=buffers)
         self._namespace = namespace
         self._stand_in = stand_in
+        self._copies = copies
 
     def find_class(self, module: str, name: str) -> Any:
         """Find a global of the pickle; the reference to the namespace means this unpickler's."""
         if name == current_namespace.__name__ and module == functions.__name__:
             return lambda: self._namespace
+        copy = None if self._copies is None else self._copies.find(module, name)
+        if copy is not None:
+            return copy
         try:
             return super().find_class(module, name)
         except (ImportError, AttributeError) as error:

@@ -62,6 +62,8 @@ def kind_of(cls: type) -> Kind | None:
         return None
     if cls.__module__.startswith("pandas.core.internals"):
         return None  # part of its table
+    if any(base.__module__.startswith("tqdm.") for base in cls.__mro__):
+        return WHOLE  # a progress bar, see `remains`
     if cls is types.FunctionType:
         return FUNCTION
     if issubclass(cls, type):

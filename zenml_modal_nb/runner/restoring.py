@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zenml_modal_nb.runner import blocks
+from zenml_modal_nb.runner.copies import Copies
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.graph import Unpickler
 from zenml_modal_nb.runner.shipment import Segment, Shipment
@@ -24,7 +25,8 @@ class Reader:
 
     `known` are the writer's known objects, as this process has them. `stand_in` provides something in the place
     of a class or function that does not exist here; without it the graph cannot be restored. `shipment` has what
-    the file at a path lacks.
+    the file at a path lacks. With `copies`
+    functions are made anew, and classes that this process has stay as they are.
     Raises DamagedValuesError when the source is no values file.
     """
 
@@ -35,9 +37,11 @@ class Reader:
         known: Sequence[object] = (),
         stand_in: StandIn | None = None,
         shipment: Shipment | None = None,
+        copies: Copies | None = None,
     ) -> None:
         self._namespace = namespace
         self._stand_in = stand_in
+        self._copies = copies
         self._switch = _Switch()
         self._stream, self.buffers = _opened(source, shipment)
         self._begin = self._stream.tell()
@@ -76,7 +80,7 @@ class Reader:
         The instructions are the pickle protocol's own: take the next buffer, which may be any object, note it, drop it.
         """
         objects = _Objects(memo, self.buffers)
-        unpickler = Unpickler(self._switch, self._namespace, objects, self._stand_in)
+        unpickler = Unpickler(self._switch, self._namespace, objects, self._stand_in, self._copies)
         if memo:
             steps = b"\x97\x940" * len(memo) + b"N."
             self._switch.stream = io.BytesIO(b"\x80\x05\x95" + len(steps).to_bytes(8, "little") + steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,8 @@ from zenml_modal_nb.runner.output import Output
 from zenml_modal_nb.runner.pickling import Values, Writer
 
 LARGE = 32 << 20  # bytes; for more, the filesystem API of a sandbox takes longer than a volume and its commit
+LAST = "the last expression's value"  # among the names of what is lost
+
 _INLINE_LIMIT = 4096  # bytes
 _FILE = "out/result.zmnb"
 
@@ -71,6 +74,8 @@ def collect(
         "changed": known.reaching(candidates, touched),
         "deleted": [name for name in arrived if name in wanted and name not in namespace],
         "session": session,
+        "imported": [each for each in run.imports if _is_imported(*each, namespace, arrived)],
+        "stale": [],
     }
     delivery = _Delivery(named, tuple(changes), head, () if last is None else (last,))
     try:
@@ -81,10 +86,20 @@ def collect(
     return Result(values, tuple(delivery.named), delivery.lost, bool(delivery.last))
 
 
+def _is_imported(name: str, module: str, namespace: Namespace, arrived: Mapping[str, Any]) -> bool:
+    """Tell whether the cell got as far as to an import statement."""
+    if name != "*":
+        return name in namespace and (name not in arrived or namespace[name] is not arrived[name])
+    found = vars(sys.modules.get(module, object))
+    public = [each for each in found.get("__all__", found) if not each.startswith("_")]
+    return bool(public) and all(namespace.get(each) is found.get(each) for each in public)
+
+
 def nothing() -> Result:
     """Return the result of a cell of which nothing can be said."""
     none = Known((), {}, Path(), {})
-    empty = _Delivery({}, (), {"changed": [], "deleted": [], "session": {}}, ())
+    head: dict[str, Any] = {"changed": [], "deleted": [], "session": {}, "imported": [], "stale": []}
+    empty = _Delivery({}, (), head, ())
     return Result(_pickled(empty, {}, none), (), {}, False)
 
 
@@ -98,6 +113,7 @@ def _pickled(delivery: _Delivery, namespace: Namespace, known: Known) -> Values:
             **delivery.head,
             "changes": [change.number for change in others],
             "names": names,
+            "lost": dict(delivery.lost),
             "last": bool(delivery.last),
         }
     )
@@ -116,7 +132,7 @@ def _without_lost(delivery: _Delivery, namespace: Namespace, known: Known) -> _D
         for name, value in delivery.named.items()
         if (reason := offenders.reason(value, name, known.failure)) is not None
     }
-    kept = []
+    kept, stale = [], []
     for change in delivery.changes:
         error = None if change.how == "memory" else known.failure(change.content)
         if error is None:
@@ -125,11 +141,13 @@ def _without_lost(delivery: _Delivery, namespace: Namespace, known: Known) -> _D
         changed = {name: namespace[name] for name in delivery.head["changed"]}
         names = known.reaching(changed, {change.number})
         for name in names or ["an object"]:
+            stale.append(name)
             lost.setdefault(name, _changed_reason(namespace.get(name), name, change, error, known))
     return replace(
         delivery,
         named={name: value for name, value in delivery.named.items() if name not in lost},
         changes=tuple(kept),
+        head={**delivery.head, "stale": stale},
         last=tuple(value for value in delivery.last if known.failure(value) is None),
         lost=lost,
     )

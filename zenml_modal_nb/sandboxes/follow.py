@@ -276,11 +276,12 @@ class _Run:
 
     async def _show(self, frame: Frame) -> None:
         try:
-            display = Display(*await read_display(self._sandbox, self._directory, frame))
+            data, metadata = await read_display(self._sandbox, self._directory, frame)
         except lost_contact(SandboxError) as error:
             self._emit(Log(f"[a display of the cell could not be read: {error}]\n", "stderr"))
         else:
-            self._emit(display)
+            fields = frame.fields
+            self._emit(Display(data, metadata, fields.get("id"), fields.get("update", False)))
 
 
 def _other_cloudpickle(theirs: str) -> str:

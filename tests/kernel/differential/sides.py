@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 from corpus.case import Case
 from frontend import Kernel, Message, Reply
@@ -19,6 +21,11 @@ _NOISE = (
     (re.compile(r"\b\d[\d.e+-]* ?(?:s|ms|[µμu]s|ns)\b"), "<time>"),
     (re.compile(r"sk-container-id-\d+"), "sk-container-id"),
     (re.compile(r"^.+:(\d+): (?=\w*Warning)", re.M), r"<cell>:\1: "),
+    # Of a group Python prints all frames, also the one in which IPython runs the cell.
+    (re.compile(r'^ +\| +File "[^"\n]*/IPython/.*\n +\| +exec\(.*\n', re.M), ""),
+    (re.compile(r'"[^"\n]*ipykernel_\d+/\d+\.py"|"<Cell In\[\d+\]>"'), '"<cell>"'),
+    # IPython's advice after an exit, which Python shows once in a process.
+    (re.compile(r"^.*UserWarning: To exit: use.*\n.*\n", re.M), ""),
     (re.compile(r"[^\n]*\r(?!\n)"), ""),  # a line that was rewritten: its last state counts
 )
 NAMESPACE = "__import__('structure').of(get_ipython().user_ns)"
@@ -43,8 +50,8 @@ class Outcome:
     """What a user has after a case's cell."""
 
     shown: list[Shown]  # of the cell and of those after it
-    before: dict[str, object]  # the namespace, as `structure` describes it
-    after: dict[str, object]
+    before: dict[str, Any]  # the namespace, as `structure` describes it
+    after: dict[str, Any]
     started: bool  # a run exists
 
     def differences(self, here: Outcome) -> list[str]:
@@ -53,6 +60,17 @@ class Outcome:
             [asdict(each) for each in self.shown], [asdict(each) for each in here.shown], "shown"
         )
         return shown + differences(self.after, here.after, "after")
+
+    def without_names(self, names: Iterable[str]) -> Outcome:
+        """The same without variables that cannot come back."""
+        kept = {name: each for name, each in self.after["names"].items() if name not in names}
+        return replace(self, after={**self.after, "names": kept})
+
+    def without_lines(self, lines: list[str]) -> Outcome:
+        """The same without what the cell's standard error tells of them."""
+        first, *rest = self.shown
+        kept = [each for each in first.stderr.splitlines(keepends=True) if each not in lines]
+        return replace(self, shown=[replace(first, stderr="".join(kept)), *rest])
 
 
 def differences(there: object, here: object, place: str = "") -> list[str]:

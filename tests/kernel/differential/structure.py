@@ -92,6 +92,8 @@ class _Walk:
             return ["opaque", type(thing).__name__]
         if isinstance(thing, logging.Logger):
             return ["logger", thing.name, thing.level]
+        if isinstance(thing, types.GenericAlias | types.UnionType):  # as good as any other that says the same
+            return ["type", repr(thing)]
         if id(thing) in self._paths:
             return ["same as", self._paths[id(thing)]]
         self._paths[id(thing)] = path
@@ -122,9 +124,9 @@ class _Walk:
                 return [type(thing).__name__, thing.__name__]
             case functools.partial():
                 return ["partial", self._all((thing.func, thing.args, thing.keywords), path)]
-            case types.GenericAlias() | types.UnionType() | typing.TypeVar() | typing.NewType():
+            case typing.TypeVar() | typing.NewType():
                 return ["type", repr(thing)]
-        return self._library(thing, path) or self._instance(thing, path)
+        return self._ended(thing, path) or self._library(thing, path) or self._instance(thing, path)
 
     def _all(self, things: Any, path: str) -> list[object]:
         return [self.describe(each, f"{path}[{number}]") for number, each in enumerate(things)]
@@ -159,6 +161,18 @@ class _Walk:
             self._named(function.__dict__, path),
             self._all(map(_content, function.__closure__ or ()), f"{path}.__closure__"),
         ]  # fmt: skip
+
+    def _ended(self, thing: Any, path: str) -> object:
+        """Describe what belongs to one process, by what it tells; None: it is not of that kind."""
+        kind, module = type(thing).__name__, type(thing).__module__
+        if module.startswith("tqdm"):
+            return ["bar", module, thing.n, thing.total, thing.disable]
+        if module == "concurrent.futures.thread":
+            return ["pool", kind, thing._shutdown]
+        if module == "concurrent.futures._base" and kind == "Future":
+            outcome = thing.exception() or thing.result()
+            return ["future", self.describe(outcome, f"{path}.result()")]
+        return [kind, module] if kind == "DisplayHandle" else None
 
     def _library(self, thing: Any, path: str) -> object:
         """Describe what libraries keep outside Python's own structures; None: it is not of that kind."""

@@ -62,9 +62,9 @@ def test_a_name_that_is_only_sometimes_a_module_comes_back_like_any_other() -> N
     assert (cell.outputs, cell.imported_names) == (("j",), ())
 
 
-def test_underscore_names_come_back_except_ipythons() -> None:
+def test_underscore_names_come_back_and_a_throwaway_is_no_result() -> None:
     cell = analyze("_tmp = 1\n_, __, _i3 = 1, 2, 3\nfor _ in (): pass", notebook())
-    assert (cell.outputs, cell.optional_outputs) == (("_tmp",), ())
+    assert (cell.outputs, cell.optional_outputs) == (("_tmp",), ("_", "__"))
 
 
 def test_the_status_of_a_command_comes_back_but_is_no_result_of_the_step() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from zenml_modal_nb.errors import RemoteCellError
 from zenml_modal_nb.packaging.payload import unpack_error
-from zenml_modal_nb.pipelines.cell_error import restore
+from zenml_modal_nb.pipelines.cell_error import recordable, restore
 from zenml_modal_nb.runner import pickling
+from zenml_modal_nb.runner.program import Terminated
 
 
 def fields(error: BaseException | None, ename: str = "E", evalue: str = "why") -> dict[str, Any]:
@@ -18,7 +19,7 @@ def fields(error: BaseException | None, ename: str = "E", evalue: str = "why") -
     return {"ename": ename, "evalue": evalue, "frames": [], "pickled": pickled}
 
 
-def restored(record: dict[str, Any]) -> Exception:
+def restored(record: dict[str, Any]) -> BaseException:
     return restore(record, lambda data: unpack_error(data, {}))
 
 
@@ -29,10 +30,17 @@ def test_an_exception_is_what_it_was() -> None:
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
-def test_what_would_end_the_kernels_cell_is_told_by_its_name(error: BaseException) -> None:
-    found = restored(fields(error, type(error).__name__, "3"))
+def test_what_would_end_zenmls_machinery_is_told_to_it_by_its_name(error: BaseException) -> None:
+    found = restored(fields(error))
+    assert type(found) is type(error)
+    told = recordable(found)
+    assert isinstance(told, RemoteCellError)
+    assert str(told) == ("SystemExit: 3" if isinstance(error, SystemExit) else "KeyboardInterrupt")
+
+
+def test_the_runners_own_end_is_told_by_its_name() -> None:
+    found = restored(fields(Terminated("told to end"), "Terminated", "told to end"))
     assert isinstance(found, RemoteCellError)
-    assert str(found) == f"{type(error).__name__}: 3"
 
 
 @pytest.mark.parametrize("pickled", [None, "no base64 é", "AAAA", ""])

@@ -80,6 +80,7 @@ def test_the_step_runner_loads_its_step_and_parses_inputs_in_methods_of_its_own(
     source = inspect.getsource(StepRunner)
     assert "self._load_step()" in source, MOVED.format("the call of StepRunner._load_step (recording)")
     assert "self._parse_inputs(" in source, MOVED.format("the call of StepRunner._parse_inputs (recording)")
+    assert "self._store_output_artifacts(" in source, MOVED.format("the storing of outputs (recording)")
     assert ".call_entrypoint" in source, MOVED.format("the call of the step's body (recording)")
 
 
@@ -100,6 +101,30 @@ def test_the_recorder_takes_the_place_of_what_it_overrides() -> None:
 
     from zenml_modal_nb.pipelines.recording import _Recorder
 
-    for name in ("_load_step", "_parse_inputs"):
+    for name in ("_load_step", "_parse_inputs", "_store_output_artifacts"):
         ours, theirs = getattr(_Recorder, name), getattr(StepRunner, name)
         assert parameters(ours) == parameters(theirs), MOVED.format(f"StepRunner.{name} (recording)")
+
+
+def test_an_output_of_any_type_is_stored_by_the_materializer_of_its_values_type() -> None:
+    from zenml.materializers.materializer_registry import materializer_registry
+    from zenml.orchestrators.step_runner import StepRunner
+
+    from zenml_modal_nb.pipelines.pickled import PickledValue, PickledValueMaterializer
+
+    assert materializer_registry[PickledValue] is PickledValueMaterializer
+    source = inspect.getsource(StepRunner._store_output_artifacts)
+    assert "materializer_registry[data_type]" in source, MOVED.format(
+        "the choice of a materializer (artifacts)"
+    )
+    assert "for output_name, return_value in output_data.items()" in source, MOVED.format(
+        "the outputs that StepRunner stores (recording)"
+    )
+
+
+def test_the_materializers_whose_ways_we_know_have_their_names() -> None:
+    from zenml import materializers
+
+    for kind in ("BuiltIn", "Bytes", "BuiltInContainer", "Path", "Dataclass", "Pydantic", "Cloudpickle"):
+        name = f"{kind}Materializer"
+        assert hasattr(materializers, name), MOVED.format(f"{name} (restorable)")

@@ -237,7 +237,7 @@ class Sandboxed:
     def values(self):
         """What was bound and the last value, restored into this process as the notebook does."""
         returned = self.returned()
-        assert returned.lost == {}
+        assert returned.lost == self.result["lost"]
         return {"values": returned.named} | ({} if returned.last is None else {"last": returned.last})
 
     def returned(self):

@@ -99,11 +99,22 @@ def test_an_exception_comes_back_as_itself_when_it_can():
     restored = pickling.load(errors.base64.b64decode(described["pickled"]), namespace)
     assert type(restored) is namespace["Own"]
     assert (restored.args, restored.b) == (("text",), 3)
-    needs_two = record(
-        "class Two(Exception):\n    def __init__(self, a, b): super().__init__(a)\nraise Two(1, 2)"
+    refuses = record(
+        "class Two(Exception):\n    def __reduce__(self): return Two, (1, 2, 3)\nraise Two(1, 2)"
     )
-    assert needs_two["pickled"] is None
+    assert refuses["pickled"] is None
     assert record("import threading\nraise ValueError(threading.Lock())")["pickled"] is None
+
+
+def test_an_exception_class_may_take_other_arguments_than_it_hands_on():
+    error, namespace = raised(
+        "class Two(Exception):\n"
+        "    def __init__(self, code, *, text): super().__init__(f'{code}: {text}'); self.code = code\n"
+        "raise Two(7, text='seven')"
+    )
+    described = errors.record(error, CELL, namespace, ROOM)
+    restored = pickling.load(errors.base64.b64decode(described["pickled"]), namespace)
+    assert (str(restored), restored.code) == ("7: seven", 7)
 
 
 def test_the_notebooks_own_exception_class_is_raised_again_here():

@@ -14,13 +14,17 @@ from corpus import (
     estimators,
     functions,
     imports,
+    in_and_out,
     ipython_syntax,
+    leftovers,
     local_modules,
     names,
     printing,
+    progress,
     randomness,
     sharing,
     tables,
+    types,
     values,
 )
 from corpus.case import Case
@@ -30,5 +34,6 @@ GROUPS: dict[str, tuple[Case, ...]] = {
     for module in (
         names, functions, classes, sharing, changes, control_flow, comprehensions, asynchronous, ipython_syntax,
         displays, printing, imports, local_modules, arrays, tables, estimators, randomness, errors, values,
+        leftovers, progress, in_and_out, types,
     )
 }  # fmt: skip

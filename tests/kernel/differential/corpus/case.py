@@ -10,8 +10,9 @@ class Case:
     """Cells of one notebook: `setup` runs here, `cell` here or in a sandbox, `then` here again.
 
     `here` takes the place of `cell` in the run here where DESIGN.md gives the cell another meaning in a sandbox.
-    `refused` are words of the message with which the sandbox's side refuses what would work here; `options` go
-    on the magic line; `fast` cases run by default, the others are slow.
+    `stays` are names whose values cannot come back: they end undefined, and the cell says so. `refused` are words of
+    the message with which the sandbox's side refuses what would work here; `options` go on the magic line; `fast`
+    cases run by default, the others are slow.
     """
 
     name: str
@@ -20,5 +21,6 @@ class Case:
     then: tuple[str, ...] = ()
     options: str = ""
     here: str | None = None
+    stays: tuple[str, ...] = ()
     refused: str | None = None
     fast: bool = False

@@ -59,7 +59,11 @@ CASES = (
         "an error with notes",
         "problem = TypeError('with a note')\nproblem.add_note('look here')\nraise problem",
     ),
-    Case("a group of errors", "raise ExceptionGroup('all', [ValueError(1), TypeError('two')])"),
+    Case(
+        "a group of errors",
+        "def fail(): raise ExceptionGroup('all', [ValueError(1), TypeError('two')])\nfail()",
+        then=("raise ExceptionGroup('own', [ValueError(1)])",),
+    ),
     Case("an error in the last expression", "a = 1\na.missing"),
     Case("an error in a loop leaves its variables", "total = 0\nfor n in [1, 2, 0, 4]:\n    total += 10 / n"),
     Case(
@@ -81,7 +85,30 @@ CASES = (
     Case("a name that is bound later", "if flag:\n    value = 1\nprint(value)", setup=("flag = False",)),
     Case("an unbound local", "def f():\n    x += 1\nf()"),
     Case("stop of the iteration", "next(iter([]))"),
-    Case("an exit", "done = 1\nimport sys\nsys.exit(0)", setup=()),
+    # Where IPython shows SystemExit and asks how to leave, a cell in a sandbox has ended well.
+    Case(
+        "an exit",
+        "done = 1\nimport sys\nsys.exit(0)\nlater = 2\nimport json as codec",
+        here="done = 1\nimport sys",
+    ),
+    Case("an exit with a code", "done = 1\nimport sys\nsys.exit(3)"),
+    Case("an exit with a message", "done = 1\nraise SystemExit('enough')"),
+    Case(
+        "an error class with arguments by name",
+        "raise OwnError(7, text='seven')",
+        setup=(
+            """
+        class OwnError(LookupError):
+            def __init__(self, code, *, text):
+                super().__init__(code)
+                self.text = text
+            def __str__(self): return f'{self.args[0]}: {self.text}'
+        """,
+        ),
+    ),
+    Case("an error before an import", "1 / 0\nimport json as codec", setup=("codec = 5",)),
+    Case("an error after a star import", "from math import *\nfloor('x')"),
+    Case("an error before a star import", "1 / 0\nfrom math import *"),
     Case("a keyboard interrupt of the cell's own", "raise KeyboardInterrupt"),
     Case("a syntax error", "x = 1\ny = = 2", refused="line 3: invalid syntax"),
     Case(
