@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import keyword
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from zenml_modal_nb.cells.capture import Captured, capture
@@ -49,11 +49,13 @@ def analyze(
     gpu: bool = False,
     first_line: int = 1,
     futures: tuple[str, ...] = (),
+    code: Iterable[object] = (),
 ) -> AnalyzedCell:
     """Analyze a cell's text in a notebook's namespace; `inputs` and `outputs` replace what would be found.
 
     `first_line` is the number that the body's first line has for the user, e.g. 2 below a magic line; `futures`
-    are the `__future__` features that earlier cells have turned on.
+    are the `__future__` features that earlier cells have turned on; `code` are functions of the notebook that travel
+    whatever the cell says, e.g. those that are registered to show things.
     Errors: CellError.
     """
     source = read_source(body, first_line=first_line)
@@ -62,7 +64,7 @@ def analyze(
     names = names_in(tree, postponed="annotations" in futures)
     refusals = Refusals(tree, names, namespace, first_line)
     refusals.refuse_input()
-    captured = _captured(names, namespace, inputs, refusals)
+    captured = _captured(names, namespace, inputs, refusals, code)
     imported = {entry.name: entry for entry in names.definite_imports}
     if outputs is None:
         bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n) and n != EXIT_CODE)
@@ -90,10 +92,14 @@ def analyze(
 
 
 def _captured(
-    names: Names, namespace: Mapping[str, object], inputs: tuple[str, ...] | None, refusals: Refusals
+    names: Names,
+    namespace: Mapping[str, object],
+    inputs: tuple[str, ...] | None,
+    refusals: Refusals,
+    code: Iterable[object],
 ) -> Captured:
     own_builtins = {name for name in names.builtins if name in namespace}  # e.g. the notebook's own `sum`
-    found = capture(names.required, names.optional | own_builtins, namespace, names.attributes)
+    found = capture(names.required, names.optional | own_builtins, namespace, names.attributes, code)
     # e.g. after `def make(): global fresh; fresh = 1` of another cell: `make()` and then `fresh`
     refusals.refuse_undefined(name for name in found.missing if name not in found.rebinds)
     if inputs is None:

@@ -64,6 +64,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     Raises:
         ModalStepError: the request, the cell or one of its values makes the run impossible.
     """
+    state = session.take()
     analyzed = analyze(
         _MAGIC_LINE + cell.body,
         namespace,
@@ -71,11 +72,11 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         outputs=request.outputs,
         gpu=request.gpu is not None,
         futures=cell.futures,
+        code=session.code(state),
     )
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
-    state = session.take()
     packed = pack(needed, namespace, captured.submodules, state)
     values = packed.values
     environment, ephemeral = _environment(request)

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import itertools
 import json
 import sys
-import traceback
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from zenml_modal_nb.runner import rich
-from zenml_modal_nb.runner.imports import AfterImport, StandIn
+from zenml_modal_nb.runner import stand_in
+from zenml_modal_nb.runner.formatters import Bundle, DisplayFormatter, jsonable
+from zenml_modal_nb.runner.imports import AfterImport
 from zenml_modal_nb.runner.output import Output
 
 _INLINE_LIMIT = 6 * 1024  # bytes of JSON; larger ones are files
-
-# Method, MIME type; the order is that of IPython's formatters.
-_METHODS = (
-    ("_repr_html_", "text/html"),
-    ("_repr_markdown_", "text/markdown"),
-    ("_repr_svg_", "image/svg+xml"),
-    ("_repr_png_", "image/png"),
-    ("_repr_pdf_", "application/pdf"),
-    ("_repr_jpeg_", "image/jpeg"),
-    ("_repr_latex_", "text/latex"),
-    ("_repr_json_", "application/json"),
-    ("_repr_javascript_", "application/javascript"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A MIME bundle: data and metadata by MIME type, ready for JSON."""
-
-    data: dict[str, Any]
-    metadata: dict[str, Any]
 
 
 class Displays:
@@ -50,6 +26,8 @@ class Displays:
         self._output = output
         self._directory = directory
         self._numbers = itertools.count(1)
+        self.formatter = DisplayFormatter()
+        self.captured: list[dict[str, Any]] | None = None  # by `shell`: what is shown is kept there instead
 
     def show(
         self,
@@ -58,19 +36,25 @@ class Displays:
         raw: bool = False,
         display_id: object = None,
         **_: Any,
-    ) -> DisplayHandle | None:
+    ) -> Any:
         """Show objects as `IPython.display.display` does; `raw` means that they are MIME bundles already."""
         for thing in objects:
-            own = None if raw or isinstance(thing, type) else getattr(thing, "_ipython_display_", None)
-            if callable(own):
-                own()
+            if not raw and self.formatter.shows_itself(thing):
                 continue
-            made = Bundle(dict(thing), {}) if raw else bundle(thing)
-            self.send(Bundle(_jsonable(made.data), _jsonable({**made.metadata, **(metadata or {})})))
-        return DisplayHandle(self, display_id) if display_id else None
+            made = Bundle(jsonable(dict(thing)), {}) if raw else self.formatter.bundle(thing)
+            self.send(Bundle(made.data, {**made.metadata, **jsonable(metadata or {})}))
+        if not display_id:
+            return None
+        # An update is shown below what was shown before.
+        handle = stand_in.find("IPython.core.display_functions", "DisplayHandle")
+        return handle(display_id if isinstance(display_id, str) else uuid.uuid4().hex)
 
     def send(self, made: Bundle) -> None:
         """Send one bundle, through a file if it is large; in a forked process its text is printed instead."""
+        if self.captured is not None:
+            shown = {"data": made.data, "metadata": made.metadata, "transient": {}, "update": False}
+            self.captured.append(shown)
+            return
         if not self._output.here:
             sys.stdout.write(f"{made.data.get('text/plain', '')}\n")
             return
@@ -97,7 +81,7 @@ class Displays:
             self.show(pyplot.figure(number))
         pyplot.close("all")
 
-    def take_over(self, imports: AfterImport) -> None:
+    def take_over(self, imports: AfterImport, shell: Callable[[], Any]) -> None:
         """Become what matplotlib and IPython show things with, wherever the cell imports them."""
 
         def show(*_: Any, **__: Any) -> None:
@@ -106,15 +90,14 @@ class Displays:
 
         imports.add("matplotlib.pyplot", lambda pyplot: vars(pyplot).update(show=show))
         # An installed IPython that has no shell prints instead.
-        imports.add("IPython.core.display_functions", lambda found: vars(found).update(self._functions()))
-        StandIn(rich.modules(self._functions()))
+        stand_in.take_over(imports, shell, self._functions())
 
     def _functions(self) -> dict[str, Any]:
         def update_display(thing: Any, *, display_id: object, **options: Any) -> None:
             self.show(thing, **options)
 
         def publish_display_data(data: Any, metadata: Any = None, **_: Any) -> None:
-            self.send(Bundle(_jsonable(data), _jsonable(metadata or {})))
+            self.send(Bundle(jsonable(data), jsonable(metadata or {})))
 
         def clear_output(wait: bool = False) -> None:
             """Do nothing: what a sandbox has shown is sent, and its log is kept whole."""
@@ -124,40 +107,7 @@ class Displays:
             "update_display": update_display,
             "publish_display_data": publish_display_data,
             "clear_output": clear_output,
-            "DisplayHandle": DisplayHandle,
         }
-
-
-class DisplayHandle:
-    """What `display(…, display_id=True)` returns; an update is shown below what was shown before."""
-
-    def __init__(self, displays: Displays, display_id: object) -> None:
-        self._displays = displays
-        self.display_id = display_id if isinstance(display_id, str) else uuid.uuid4().hex
-
-    def display(self, thing: Any, **options: Any) -> None:
-        """Show an object."""
-        self._displays.show(thing, **options)
-
-    update = display
-
-
-def bundle(thing: Any) -> Bundle:
-    """Ask an object for its representations; one that fails is left out, and standard error says so."""
-    data: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
-    if not isinstance(thing, type):
-        whole = _call(thing, "_repr_mimebundle_", include=None, exclude=None)
-        data, metadata = _parts(whole)
-        for method, kind in _METHODS:
-            if kind not in data:
-                part, about = _parts(_call(thing, method), kind)
-                data.update(part)
-                metadata.update(about)
-        data = {**_figure(thing), **data}
-    if "text/plain" not in data:
-        data["text/plain"] = _plain(thing)
-    return Bundle(_jsonable(data), _jsonable(metadata))
 
 
 def comes_back(value: Any) -> bool:
@@ -168,68 +118,3 @@ def comes_back(value: Any) -> bool:
     return not any(
         type(member).__module__.partition(".")[0] in ("matplotlib", "seaborn") for member in members
     )
-
-
-def _parts(result: Any, kind: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split what a method returns into data and metadata; it may return both, as a pair."""
-    about: Any = {}
-    if isinstance(result, tuple) and len(result) == 2:
-        result, about = result
-    if result is None:
-        return {}, {}
-    if kind is not None:
-        return {kind: result}, {kind: about} if about else {}
-    return (dict(result), dict(about)) if isinstance(result, dict) else ({}, {})
-
-
-def _call(thing: Any, name: str, **arguments: Any) -> Any:
-    try:
-        method = getattr(thing, name, None)
-        # An object that answers to any name has no representations, e.g. a mock or a remote proxy.
-        if not callable(method) or callable(getattr(thing, "_zmnb_no_such_method_", None)):
-            return None
-        return method(**arguments)
-    except NotImplementedError:  # how an object says that it has no such representation just now
-        return None
-    except Exception:  # noqa: BLE001  # a representation is the user's or a library's code
-        traceback.print_exc()
-        return None
-
-
-def _plain(thing: Any) -> str:
-    try:
-        return repr(thing)
-    except Exception as error:  # noqa: BLE001  # as above
-        return f"<{type(thing).__name__} whose repr failed: {type(error).__name__}>"
-
-
-def _figure(thing: Any) -> dict[str, Any]:
-    figures = sys.modules.get("matplotlib.figure")
-    if figures is None or not isinstance(thing, figures.Figure):
-        return {}
-    file = io.BytesIO()
-    try:
-        thing.savefig(file, format="png", bbox_inches="tight")
-    except Exception:  # noqa: BLE001  # e.g. a formula that cannot be drawn: the text below is still shown
-        traceback.print_exc()
-        return {}
-    width, height = thing.get_size_inches() * thing.dpi
-    text = f"<Figure size {width:.0f}x{height:.0f} with {len(thing.axes)} Axes>"
-    return {"image/png": file.getvalue(), "text/plain": text}
-
-
-def _jsonable(value: Any) -> Any:
-    """Turn a bundle's content into what JSON can hold: bytes as base64, as notebooks have them."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # half characters cannot travel
-    if value is None or isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
-    return str(value)

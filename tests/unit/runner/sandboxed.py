@@ -2,19 +2,15 @@
 
 import base64
 import hashlib
-import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
-import zipfile
 from pathlib import Path
 
-import cloudpickle
-
-import zenml_modal_nb.runner
+from zenml_modal_nb.packaging.archive import runner_archive
 from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.runner import frames, pickling
@@ -22,23 +18,6 @@ from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
 
 NONCE = "0123456789abcdef"
 CELL = "<cell 1>"
-_INIT = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
-
-
-def runner_zip():
-    """The archive as packaging builds it: our runner under its own path, and cloudpickle."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("zenml_modal_nb/__init__.py", _INIT)
-        runner = Path(zenml_modal_nb.runner.__file__).parent
-        for path in sorted(runner.glob("*.py")):
-            archive.write(path, f"zenml_modal_nb/runner/{path.name}")
-        for path in sorted(Path(cloudpickle.__file__).parent.glob("*.py")):
-            archive.write(path, f"cloudpickle/{path.name}")
-    return file.getvalue()
-
-
-ZIP = runner_zip()
 
 
 class Text:
@@ -141,7 +120,7 @@ class Sandboxed:
         self.namespace = {"__name__": "__main__"} if namespace is None else namespace
         packed = pack(values or {}, self.namespace, (), state)
         self.known = packed.known
-        self.parts = {"runner.zip": ZIP, "payload.zmnb": bytes(packed.values)}
+        self.parts = {"runner.zip": runner_archive(), "payload.zmnb": bytes(packed.values)}
         self.run = {
             "source": source,
             "filename": CELL,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 _UNRECORDED = "what the cell bound comes back, but ZenML cannot record it, and the cell fails: "
 _NOT_SENT = "the run cannot be started, since ZenML cannot save an input: "
-_NO_SLIST = "`x = !cmd` is a list there, not IPython's SList with its fields(), grep(), n and s"
 
 OPEN: dict[str, str] = {
     # Recording: a value that ZenML has no way to save must not cost the user the cell.
@@ -50,9 +49,6 @@ OPEN: dict[str, str] = {
     "classes: a cached property": "refused: on Python 3.11 functools.cached_property holds a lock",
     "values: an open file": "not refused: cloudpickle sends its text, what is written is lost, a read one fails late",
     "values: a logger": "its level, set there, is not set here",
-    "ipython syntax: the output of a command": _NO_SLIST,
-    "ipython syntax: the output of a command has its own methods": _NO_SLIST,
-    "ipython syntax: a command with an unknown name": _NO_SLIST,
     "names: IPython's own name bound by the cell": "`_`, bound by the cell, stays there",
     # Errors.
     "errors: an error class of the notebook": "a RemoteCellError when __init__ takes other arguments than args",
