@@ -9,6 +9,7 @@ from types import CodeType
 from weakref import WeakKeyDictionary
 
 from zenml_modal_nb.cells.embedded import code_in
+from zenml_modal_nb.cells.shell import EXIT_CODE
 
 _READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _WRITES = frozenset({"STORE_GLOBAL"})
@@ -61,6 +62,8 @@ def code_names(code: CodeType) -> CodeNames:
         deletes |= inner.deletes
         attributes |= inner.attributes
         imports |= inner.imports
+    if "get_ipython" in reads and "system" in attributes:  # e.g. of `!echo`
+        writes.add(EXIT_CODE)
     result = CodeNames(*map(frozenset, (reads, writes, deletes, attributes, imports)))
     _known[code] = result
     return result

@@ -69,7 +69,7 @@ def analyze(
     if outputs is None:
         bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n) and n != EXIT_CODE)
         maybe = [n for n in (*names.maybe_bound, *captured.rebinds, *captured.deletes) if not is_ipythons(n)]
-        maybe += [EXIT_CODE] if EXIT_CODE in names.bound else []  # comes back, but is no result of the step
+        maybe += [EXIT_CODE] if _runs_commands(names) else []  # comes back, but is no result of the step
         maybe_bound = tuple(dict.fromkeys(n for n in maybe if n not in bound))
     else:
         refusals.refuse_unbound(outputs, captured)
@@ -89,6 +89,10 @@ def analyze(
         has_last_expression=_has_last_expression(tree, source.text),
         default_name=_default_name(tree, bound, captured.definitions),
     )
+
+
+def _runs_commands(names: Names) -> bool:
+    return EXIT_CODE in names.bound or ("get_ipython" in names.builtins and "system" in names.attributes)
 
 
 def _captured(

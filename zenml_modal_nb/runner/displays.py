@@ -52,7 +52,7 @@ class Displays:
     def send(self, made: Bundle) -> None:
         """Send one bundle, through a file if it is large; in a forked process its text is printed instead."""
         if self.captured is not None:
-            shown = {"data": made.data, "metadata": made.metadata, "transient": {}, "update": False}
+            shown = {"data": made.data, "metadata": made.metadata, "transient": None, "update": False}
             self.captured.append(shown)
             return
         if not self._output.here:
@@ -68,6 +68,10 @@ class Displays:
 
     def show_last(self, value: Any) -> None:
         """Show a last expression's value that stays here; an open figure is shown with the others."""
+        if self.captured is not None:
+            made = self.formatter.bundle(value)
+            self.captured.append({"data": made.data, "metadata": made.metadata})
+            return
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is None or not any(pyplot.figure(number) is value for number in pyplot.get_fignums()):
             self.show(value)

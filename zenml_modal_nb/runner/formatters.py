@@ -227,8 +227,12 @@ def register(display_formatter: Any, wanted: Mapping[str, Mapping[Key, Any]]) ->
                 formatters[kind].pop(".".join(key))
     for kind, named in wanted.items():
         for key, function in named.items():
-            if kind in formatters:
-                formatters[kind].for_type_by_name(*key, function)
+            module, name = key
+            cls = getattr(sys.modules.get(module), name, None)
+            if kind in formatters and isinstance(cls, type):
+                formatters[kind].for_type(cls, function)
+            elif kind in formatters:
+                formatters[kind].for_type_by_name(module, name, function)
 
 
 def jsonable(value: Any) -> Any:

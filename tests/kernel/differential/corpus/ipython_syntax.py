@@ -111,6 +111,7 @@ CASES = (
         """,
         setup=(
             """
+            n = 0  # IPython leaves the names of a function that times there
             def twice(n):
                 return 2 * n
             def measure(n):
@@ -188,7 +189,7 @@ CASES = (
         'last'
         """,
         then=(
-            "print(repr(shown.stdout), repr(shown.stderr), x)",
+            "print(shown.stdout, shown.stderr, x)",
             "[dict(each.data) for each in shown.outputs]",
             "shown.show()",
         ),
