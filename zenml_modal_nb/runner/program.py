@@ -19,7 +19,17 @@ from typing import Any, NoReturn
 
 import cloudpickle
 
-from zenml_modal_nb.runner import cell, clocks, devices, displays, errors, frames, pickling, results
+from zenml_modal_nb.runner import (
+    cell,
+    clocks,
+    definitions,
+    devices,
+    displays,
+    errors,
+    frames,
+    pickling,
+    results,
+)
 from zenml_modal_nb.runner.children import hand_on_definitions
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.imports import AfterImport, StandIn
@@ -73,6 +83,7 @@ def _serve(run: cell.Run, output: Output, place: Path) -> None:
     imports = AfterImport()
     namespace = _make_main(place, imports)
     shell = _make_shell(namespace, shown, imports)
+    definitions.offer(namespace, place)
     cell.show_sources(run)
     _catch_signals()
     outcome, arrived = _run(run, place, namespace, imports)
@@ -199,7 +210,7 @@ def _make_shell(namespace: Namespace, shown: displays.Displays, imports: AfterIm
 
     builtins.__dict__.update(display=shown.show, get_ipython=get_ipython)
     shown.take_over(imports, get_ipython)
-    StandIn(clocks.modules())
+    StandIn({**clocks.modules(), **definitions.stand_in(namespace)})
     return shell
 
 
