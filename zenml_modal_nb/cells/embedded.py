@@ -55,10 +55,15 @@ def _functions_in(call: ast.Call, called: str) -> Iterator[ast.FunctionDef]:
     ]
     name, *rest = texts if called in _MAGICS else ["", *texts]
     runs_code = called in _EVALUATES or name in _RUNS_CODE
-    for text in rest:
-        body = statements(text, name) if runs_code else _fields(text)
-        if body:
-            yield _function(body)
+    parts = [statements(text, name) if runs_code else _fields(text) for text in rest]
+    # A cell's set-up and its body share their names.
+    bodies = [[each for part in parts for each in part]] if name == "timeit" else parts
+    for body in filter(None, bodies):
+        function = _function(body)
+        for node in ast.walk(function):
+            if hasattr(node, "lineno"):
+                ast.copy_location(node, call)
+        yield function
 
 
 def code_in(code: CodeType) -> Iterator[CodeType]:
@@ -74,8 +79,10 @@ def code_in(code: CodeType) -> Iterator[CodeType]:
 
 def statements(text: str, magic: str = "") -> list[ast.stmt]:
     """The statements of a magic's text; none if it is not Python."""
-    tree = parsed(text[split(text) :] if magic == "timeit" else text)
-    return tree.body if isinstance(tree, ast.Module) else []
+    code = text[split(text) :] if magic == "timeit" else text
+    if isinstance(parsed(code), SyntaxError):
+        return []
+    return ast.parse(code).body  # not the one that is remembered: its lines are changed
 
 
 def split(text: str) -> int:
