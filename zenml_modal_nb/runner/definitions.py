@@ -37,8 +37,15 @@ def offer(namespace: Namespace, directory: Path) -> None:
     source = _SOURCE.format(archive=str(Path(__file__).parents[2]), directory=str(place))
     (place / f"{MODULE}.py").write_text(source, encoding="utf-8")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH")]))
-    # Both ends, so that the pipe never ends; it is read by this process only.
+    # Both ends, so that the pipe never ends. A forked process must not hold it: nobody answers there.
     questions = os.open(place / _ASK, os.O_RDWR | os.O_CLOEXEC)
+    held = [questions]
+
+    def release() -> None:
+        while held:
+            os.close(held.pop())
+
+    os.register_at_fork(after_in_child=release)
     answering = threading.Thread(
         target=_answer_all, args=(questions, place, namespace), name="zenml_modal_nb definitions", daemon=True
     )

@@ -38,6 +38,8 @@ class Magics:
                 return clocks.timeit(text, None, self._shell.user_ns, self._local)
             case "matplotlib":  # it sets up the notebook's own display
                 return None
+            case "config" if text.startswith("InlineBackend"):  # likewise
+                return None
             case "pip" | "conda" | "mamba" | "uv":
                 raise UsageError(
                     f"%{name} has to be known before a sandbox is created: name the packages with --pip, or with "

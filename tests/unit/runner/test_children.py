@@ -151,16 +151,23 @@ def test_a_program_that_outlives_the_cell_is_told_that_it_has_ended(tmp_path):
         f"process = subprocess.Popen([sys.executable, '-c', {program!r}], stdout=subprocess.PIPE, text=True)\n"
         "ready = process.stdout.readline()\n"
         "pid = process.pid\n"
-        "del process"
+        "del process\n"
+        "import multiprocessing, time\n"
+        "worker = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,), daemon=True)\n"
+        "worker.start()\n"
+        "worker = worker.pid"
     )
-    with Sandboxed(source, outputs=["ready", "pid"]) as run:
+    with Sandboxed(source, outputs=["ready", "pid", "worker"]) as run:
         run.send().wait()
         assert run.result["ok"], run.error
-        left = psutil.Process(run.returned().named["pid"])
+        named = run.returned().named
+        left, worker = psutil.Process(named["pid"]), psutil.Process(named["worker"])
         run.process.kill()
         run.process.wait()
         (tmp_path / "gate").write_text("go on")
-        psutil.wait_procs([left], timeout=30)
+        gone, _ = psutil.wait_procs([left], timeout=30)
+        worker.kill()
+        assert gone == [left]
     assert (tmp_path / "told").read_text() == "the cell that offered notebook_definitions has ended"
 
 
