@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dis
+import itertools
 from dataclasses import dataclass
 from types import CodeType
 from weakref import WeakKeyDictionary
+
+from zenml_modal_nb.cells.embedded import code_in
+from zenml_modal_nb.cells.shell import EXIT_CODE
 
 _READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _WRITES = frozenset({"STORE_GLOBAL"})
@@ -50,14 +54,16 @@ def code_names(code: CodeType) -> CodeNames:
             attributes.add(name)
         elif instruction.opname == "IMPORT_NAME":
             imports.add(name)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            inner = code_names(constant)
-            reads |= inner.reads
-            writes |= inner.writes
-            deletes |= inner.deletes
-            attributes |= inner.attributes
-            imports |= inner.imports
+    nested = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    for each in itertools.chain(nested, code_in(code)):
+        inner = code_names(each)
+        reads |= inner.reads
+        writes |= inner.writes
+        deletes |= inner.deletes
+        attributes |= inner.attributes
+        imports |= inner.imports
+    if "get_ipython" in reads and "system" in attributes:  # e.g. of `!echo`
+        writes.add(EXIT_CODE)
     result = CodeNames(*map(frozenset, (reads, writes, deletes, attributes, imports)))
     _known[code] = result
     return result

@@ -65,11 +65,12 @@ def capture(
     optional: Iterable[str],
     namespace: Mapping[str, object],
     attributes: Iterable[str] = (),
+    code: Iterable[object] = (),
 ) -> Captured:
     """Look names up in the notebook and follow what they need.
 
-    `attributes` are the names behind a dot in the cell. Names of `optional` that the notebook lacks are
-    left out; those of `names` are reported as missing.
+    `attributes` are the names behind a dot in the cell; `code` are functions that travel besides. Names of
+    `optional` that the notebook lacks are left out; those of `names` are reported as missing.
     """
     search = _Search(namespace, set(attributes))
     missing = []
@@ -80,6 +81,7 @@ def capture(
             missing.append(name)
     for name in sorted(set(optional)):
         search.want(name)
+    search.queue(code)
     search.follow()
     return Captured(
         values=search.values,

@@ -54,12 +54,14 @@ def analyze(
     futures: tuple[str, ...] = (),
     pip: tuple[str, ...] = (),
     own_image: bool = False,
+    code: Iterable[object] = (),
 ) -> AnalyzedCell:
     """Analyze a cell's text in a notebook's namespace; `inputs` and `outputs` replace what would be found.
 
     `first_line` is the number that the body's first line has for the user, e.g. 2 below a magic line; `futures`
     are the `__future__` features that earlier cells have turned on. `pip` is asked for on top of the cell's own
     `%pip install`; `own_image` is one of the user's, in which anything may be installed.
+    `code` are functions of the notebook that travel whatever the cell says, e.g. those registered to show things.
     Errors: CellError.
     """
     source = read_source(body, first_line=first_line)
@@ -68,13 +70,14 @@ def analyze(
     names = names_in(tree, postponed="annotations" in futures)
     refusals = Refusals(tree, names, namespace, first_line)
     refusals.refuse_input()
-    captured = _captured(names, namespace, inputs, refusals)
+    captured = _captured(names, namespace, inputs, refusals, code)
     imported = {entry.name: entry for entry in names.definite_imports}
     if outputs is None:
         bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n) and n != EXIT_CODE)
         maybe = [n for n in (*names.maybe_bound, *captured.rebinds, *captured.deletes) if not is_ipythons(n)]
         # These come back, but are no results of the step: e.g. `_` in `for _ in range(3)`.
         maybe += [n for n in (*names.bound, *names.maybe_bound) if n == EXIT_CODE or not n.strip("_")]
+        maybe += [EXIT_CODE] if _runs_commands(names) else []  # as in IPython
         maybe_bound = tuple(dict.fromkeys(n for n in maybe if n not in bound))
     else:
         refusals.refuse_unbound(outputs, captured)
@@ -119,11 +122,19 @@ def _requirements(
     )
 
 
+def _runs_commands(names: Names) -> bool:
+    return EXIT_CODE in names.bound or ("get_ipython" in names.builtins and "system" in names.attributes)
+
+
 def _captured(
-    names: Names, namespace: Mapping[str, object], inputs: tuple[str, ...] | None, refusals: Refusals
+    names: Names,
+    namespace: Mapping[str, object],
+    inputs: tuple[str, ...] | None,
+    refusals: Refusals,
+    code: Iterable[object],
 ) -> Captured:
     own_builtins = {name for name in names.builtins if name in namespace}  # e.g. the notebook's own `sum`
-    found = capture(names.required, names.optional | own_builtins, namespace, names.attributes)
+    found = capture(names.required, names.optional | own_builtins, namespace, names.attributes, code)
     # e.g. after `def make(): global fresh; fresh = 1` of another cell: `make()` and then `fresh`
     refusals.refuse_undefined(name for name in found.missing if name not in found.rebinds)
     refusals.refuse_helpers(found)

@@ -9,12 +9,12 @@ and `if c: q = 1` followed by `print(q)` on the other; the tests hold this modul
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from zenml_modal_nb.cells.bodies import Body
+from zenml_modal_nb.cells.embedded import functions_in, names_in_strings
 from zenml_modal_nb.cells.imports import imports_of
 from zenml_modal_nb.cells.ledger import Ledger, interrupted
 from zenml_modal_nb.cells.paths import Paths, join
@@ -24,9 +24,7 @@ from zenml_modal_nb.cells.syntax import (
     always_matches,
     annotations_of,
     asks_namespace,
-    called_name,
     catches_name_error,
-    names_in_code,
     parsed,
     postpones_annotations,
     strings_as_names,
@@ -34,11 +32,6 @@ from zenml_modal_nb.cells.syntax import (
     swallows_name_error,
     type_parameters_of,
 )
-
-# Code in a string that is evaluated among the caller's names, e.g. `df.query("x > @limit")`, `eval("x + 1")`
-# or the formula of `smf.ols("y ~ np.log(x)", df)`.
-_QUERY_NAME = re.compile(r"@([A-Za-z_]\w*)")
-_FORMULA_NAME = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*[.(]")
 
 
 class Flow(Ledger):
@@ -84,21 +77,11 @@ class Flow(Ledger):
                 self.unseen = True
 
     def read_code_in_strings(self, node: ast.Call) -> None:
-        called = called_name(node)
-        names: set[str] = set()
-        for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
-            text = argument.value if isinstance(argument, ast.Constant) else None
-            if not isinstance(text, str):
-                continue
-            if called in {"query", "eval"} and "@" in text:
-                names.update(_QUERY_NAME.findall(text))
-            elif called == "eval":
-                names.update(names_in_code(text))
-            elif "~" in text:
-                names.update(_FORMULA_NAME.findall(text))
         with self.forgiving():
-            for name in names:
+            for name in names_in_strings(node):
                 self.mention(name)
+        for function in functions_in(node):
+            self.run(function_body(function, self))
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)

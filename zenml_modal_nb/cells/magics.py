@@ -7,12 +7,14 @@ import shlex
 from typing import Any
 
 from zenml_modal_nb.cells import clocks, shell
+from zenml_modal_nb.cells.embedded import split
 from zenml_modal_nb.cells.syntax import is_expression, parsed, statement_lines
 from zenml_modal_nb.errors import CellError
 
 # These set up the notebook's own display and mean nothing elsewhere; the runner collects plots by itself.
 _DROPPED = frozenset({"matplotlib"})
 _SHELL_ALIASES = frozenset({"ls", "cat", "cp", "mv", "rm", "mkdir", "rmdir"})
+_KEPT_RESULT = re.compile(r"-v\s*(\S+)\s*")  # of %timeit
 _SCRIPTS = frozenset({"bash", "sh"})
 # e.g. `!ls`, `%cd data`, `files = !ls`; not `!!ls`, `%%bash` and `a = b = %pwd`, which are IPython's own to find
 _PLAIN = re.compile(r"\s*(?:\w+\s*=\s*)?(?:!(?!!)|%(?!%))\s*\S")
@@ -25,6 +27,7 @@ class CellRewriter:
         self.body = body
         self.first_line = first_line
         self.pip: tuple[str, ...] = ()
+        self.captured = False
 
     def rewrite(self) -> str:
         """Return the cell as Python, every line at its number.
@@ -101,6 +104,8 @@ class CellRewriter:
         name, _, rest = text[1:].partition(" ")
         if name == "time":
             return clocks.timed_expression(rest)
+        if name == "timeit":
+            return self.timed_often("run_line_magic", rest, assigned=True)
         if name in {"sx", "system"}:
             return shell.read_command(rest)
         if name == "pwd":
@@ -130,7 +135,11 @@ class CellRewriter:
         words = shell.command_words(command)
         if words is not None and self.installs(words, row):
             return "pass"
-        return shell.run_command(command)
+        return self.run(command)
+
+    def run(self, command: str) -> str:
+        """Rewrite a command whose output is shown, or captured with the cell's."""
+        return shell.show_command(command) if self.captured else shell.run_command(command)
 
     def installs(self, words: list[str], row: int) -> bool:
         """Collect the requirements of a pip command line; tell whether it was one."""
@@ -154,11 +163,13 @@ class CellRewriter:
             return "pass"
         if name == "time" and rest:
             return self.timed(rest)
+        if name == "timeit" and rest:
+            return self.timed_often("run_line_magic", rest)
         if name in {"pip", "uv"}:
             words = shlex.split(rest, comments=True)
             if self.installs([name, *words], row):
                 return "pass"
-            return shell.run_command(f"python -m {name} {rest}")
+            return self.run(f"python -m {name} {rest}")
         if name in {"env", "set_env"} and rest:
             return self.environment(rest)
         if name == "cd":
@@ -166,12 +177,21 @@ class CellRewriter:
         if name in {"pwd", "sx", "system"}:
             return self.expression(f"%{text}", row)
         if name in _SHELL_ALIASES:
-            return shell.run_command(text)
+            return self.run(text)
         raise self.refusal(row, f"%{name}")
 
     def timed(self, code: str) -> str:
         """Rewrite `%time code`."""
         return clocks.timed_expression(code) if is_expression(code) else clocks.timed_statement(code)
+
+    def timed_often(self, method: str, text: str, *arguments: str, assigned: bool = False) -> str:
+        """Rewrite `%timeit text`; the analysis reads the code in it, see `cells.embedded`."""
+        options, code = text[: (end := split(text))], text[end:]
+        kept = _KEPT_RESULT.search(options)
+        given = _KEPT_RESULT.sub("-o ", options) if kept else options
+        parts = ("timeit", given + code, *arguments)
+        call = f"get_ipython().{method}({', '.join(map(repr, parts))})"
+        return f"{kept[1]} = {call}" if kept and not assigned else call
 
     def directory(self, rest: str) -> str:
         """Rewrite `%cd place` and `%cd -q place`; like IPython, say where that is."""
@@ -199,6 +219,25 @@ class CellRewriter:
             except SyntaxError:
                 return body  # `cells.source` explains the error
             return [*free[:first], *timed]
+        rest = rest.strip()
+        below = lines[first + 1 :]
+        free = ["\n"] * first
+        if name == "capture":
+            self.captured = True
+            output = [word for word in rest.split() if not word.startswith("-")]
+            start = f"get_ipython().capture({rest!r})[1]"
+            body = self.line_syntax(["\n"] * (first + 1) + below)
+            return [*free, f"{output[0]} = {start}\n" if output else f"{start};\n", *body[first + 1 :]]
+        if name == "timeit":
+            code = "".join(self.line_syntax(["\n"] * (first + 1) + below)[first + 1 :])
+            return [*free, self.timed_often("run_cell_magic", rest, code) + "\n", *["\n"] * len(below)]
+        if name in {"writefile", "file"}:
+            if not rest:
+                raise CellError(
+                    f"line {first + self.first_line}: %%{name} needs the name of a file; nothing was created."
+                )
+            call = f"get_ipython().run_cell_magic('writefile', {rest!r}, {''.join(below)!r})"
+            return [*free, f"{call}\n", *["\n"] * len(below)]
         if name in _SCRIPTS:
             script = "".join(lines[first + 1 :])
             return [
@@ -229,5 +268,20 @@ def _ipython() -> Any:
 
 
 def _known() -> str:
-    names = ["time", "%time", "%bash", "pip", "env", "cd", "pwd", "matplotlib", "sx", *sorted(_SHELL_ALIASES)]
+    names = [
+        "time",
+        "%time",
+        "timeit",
+        "%timeit",
+        "%capture",
+        "%writefile",
+        "%bash",
+        "pip",
+        "env",
+        "cd",
+        "pwd",
+        "matplotlib",
+        "sx",
+        *sorted(_SHELL_ALIASES),
+    ]
     return ", ".join(f"%{name}" for name in names)

@@ -14,6 +14,7 @@ from zenml_modal_nb.cells import certainty
 from zenml_modal_nb.cells.asked import Asked
 from zenml_modal_nb.cells.capture import Captured
 from zenml_modal_nb.cells.distributions import may_bring_modules
+from zenml_modal_nb.cells.embedded import functions_in
 from zenml_modal_nb.cells.names import PROVIDED, Names
 from zenml_modal_nb.cells.requirements import Requirements
 from zenml_modal_nb.cells.syntax import nodes_in
@@ -167,7 +168,15 @@ class Refusals:
         if not wanted:
             return {}
         lines = dict.fromkeys(wanted, self.first_line)
-        uses = [node for node in ast.walk(self.tree) if isinstance(node, ast.Name) and node.id in wanted]
+        nodes = [*ast.walk(self.tree)]
+        nodes += [
+            node
+            for call in nodes
+            if isinstance(call, ast.Call)
+            for code in functions_in(call)
+            for node in ast.walk(code)
+        ]
+        uses = [node for node in nodes if isinstance(node, ast.Name) and node.id in wanted]
         # Later uses first, so that the earliest wins; plain reads win over others, e.g. a parameter's default.
         for node in sorted(uses, key=lambda node: (isinstance(node.ctx, ast.Load), -node.lineno)):
             lines[node.id] = self.line(node)

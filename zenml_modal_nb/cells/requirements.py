@@ -15,8 +15,8 @@ from zenml_modal_nb.cells.asked import Asked, instead
 from zenml_modal_nb.cells.distributions import installed, local_module
 from zenml_modal_nb.cells.imports import imports_of
 
-# The sandbox has these without an image: the runner provides `display` and `IPython.display`.
-_PROVIDED = frozenset({"__main__", "IPython", "zenml_modal_nb", "cloudpickle"})
+# The sandbox has these without an image: the runner provides IPython's display modules, and what the cell has defined.
+_PROVIDED = frozenset({"__main__", "IPython", "zenml_modal_nb", "cloudpickle", "notebook_definitions"})
 
 # Distributions whose CUDA build has another name on the public index (as of November 2026).
 _ON_GPU = {

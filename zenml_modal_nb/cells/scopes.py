@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from zenml_modal_nb.cells.bodies import Body
+from zenml_modal_nb.cells.embedded import functions_in
 from zenml_modal_nb.cells.imports import Import, imports_of
 from zenml_modal_nb.cells.syntax import (
     Comprehension,
@@ -148,6 +149,8 @@ class _ScopeReader(Visitor):
         if isinstance(node.func, ast.Name):
             self.calls.add(node.func.id)
         self.visit_children(node)
+        for function in functions_in(node):
+            self.function(function)
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         self.visit(node.iter)

@@ -1,4 +1,4 @@
-"""Shell lines of a cell (`!cmd`, `x = !cmd`) as Python that needs nothing but the standard library."""
+"""Shell lines of a cell (`!cmd`, `x = !cmd`) as Python that needs no shell of IPython's."""
 
 from __future__ import annotations
 
@@ -43,10 +43,20 @@ def run_command(command: str) -> str:
 
 
 def read_command(command: str) -> str:
-    """Return an expression for `x = !command`: the lines of its output and errors, as in IPython."""
+    """Return an expression for `x = !command`: the lines of its output and errors, as IPython's own list."""
+    return f"__import__('IPython.utils.text', fromlist=['SList']).SList({_run(command)}.stdout.splitlines())"
+
+
+def show_command(command: str) -> str:
+    """Return a statement for `!command` where the cell's output is captured: it is written by the cell."""
+    written = "print(done.stdout, end='') or done.returncode"
+    return f"{EXIT_CODE} = (lambda done: {written})({_run(command)})"
+
+
+def _run(command: str) -> str:
     return (
         f"__import__('subprocess').run({_expanded(command)}, shell=True, stdout=-1, stderr=-2, text=True, "
-        "errors='replace').stdout.splitlines()"
+        "errors='replace')"
     )
 
 
@@ -60,6 +70,11 @@ def run_script(interpreter: str, script: str) -> str:
 def expand(text: str) -> str:
     """Return an expression for a text with IPython's `{expression}` and `$name`."""
     return _expanded(text)
+
+
+def expressions(text: str) -> list[str]:
+    """Return the expressions that IPython would put in a text, e.g. `["x"]` for `echo {x}`."""
+    return [part.code for part in _fields(text) or () if not isinstance(part, str)]
 
 
 def pip_requirements(words: list[str]) -> tuple[str, ...] | None:

@@ -62,7 +62,7 @@ class PickledValueMaterializer(BaseMaterializer):
         """
         with self.artifact_store.open(self._path, "rb") as file:
             data = bytearray(file.read())
-        if self.expected_content_hash not in (None, hashlib.digest(data).hexdigest()):
+        if self.expected_content_hash not in (None, hashlib.sha256(data).hexdigest()):
             raise ArtifactError(f"The artifact at {self.uri} is not what was recorded: its digest differs.")
         about: dict[str, str] = {}
         namespace = {"__name__": "__main__", "__builtins__": builtins}

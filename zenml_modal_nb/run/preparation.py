@@ -71,6 +71,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     """
     if request.image is not None:
         refuse_other_python(request.image)
+    state = session.take()
     analyzed = analyze(
         _MAGIC_LINE + cell.body,
         namespace,
@@ -80,11 +81,11 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         futures=cell.futures,
         pip=request.pip,
         own_image=request.image is not None,
+        code=session.code(state),
     )
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
-    state = session.take()
     packed = pack(needed, namespace, captured.submodules, state, analyzed.lines)
     values = packed.values
     seen = digests.Seen()

@@ -35,7 +35,7 @@ def restore(namespace: Namespace, path: str) -> None:
 
 def _save(namespace: Namespace, directory: Path) -> Path:
     found = _pickled(
-        {name: value for name, value in list(namespace.items()) if _is_definition(value)}, namespace
+        {name: value for name, value in list(namespace.items()) if is_definition(value)}, namespace
     )
     target = directory / "out" / f"definitions-{found.digest[:16]}.zmnb"
     main = target.with_suffix(".py")
@@ -66,6 +66,7 @@ def _travels(value: object, namespace: Namespace) -> bool:
     return True
 
 
-def _is_definition(value: object) -> bool:
+def is_definition(value: object) -> bool:
+    """Tell whether this is a function or class of the notebook."""
     kinds = (type, types.FunctionType, functools._lru_cache_wrapper)
     return isinstance(value, kinds) and getattr(value, "__module__", None) == "__main__"

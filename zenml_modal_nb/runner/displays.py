@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import itertools
 import json
 import os
 import sys
-import traceback
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from zenml_modal_nb.runner import digests, remains, rich
-from zenml_modal_nb.runner.imports import AfterImport, StandIn
+from zenml_modal_nb.runner import digests, stand_in
+from zenml_modal_nb.runner.formatters import Bundle, DisplayFormatter, jsonable
+from zenml_modal_nb.runner.imports import AfterImport
 from zenml_modal_nb.runner.output import Output
 
 _INLINE_LIMIT = 6 * 1024  # bytes of JSON; larger ones are files
-
-# Method, MIME type; the order is that of IPython's formatters.
-_METHODS = (
-    ("_repr_html_", "text/html"),
-    ("_repr_markdown_", "text/markdown"),
-    ("_repr_svg_", "image/svg+xml"),
-    ("_repr_png_", "image/png"),
-    ("_repr_pdf_", "application/pdf"),
-    ("_repr_jpeg_", "image/jpeg"),
-    ("_repr_latex_", "text/latex"),
-    ("_repr_json_", "application/json"),
-    ("_repr_javascript_", "application/javascript"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A MIME bundle: data and metadata by MIME type, ready for JSON."""
-
-    data: dict[str, Any]
-    metadata: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +35,8 @@ class Displays:
         self._output = output
         self._directory = directory
         self._numbers = itertools.count(1)
+        self.formatter = DisplayFormatter()
+        self.captured: list[dict[str, Any]] | None = None  # by `shell`: what is shown is kept there instead
 
     def show(
         self,
@@ -67,21 +46,28 @@ class Displays:
         display_id: object = None,
         update: bool = False,
         **_: Any,
-    ) -> DisplayHandle | None:
+    ) -> Any:
         """Show objects as `IPython.display.display` does; `raw` means that they are MIME bundles already."""
-        handle = DisplayHandle(display_id) if display_id else None
-        place = None if handle is None else Place(handle.display_id, update)
+        place = None
+        if display_id:
+            place = Place(display_id if isinstance(display_id, str) else uuid.uuid4().hex, update)
         for thing in objects:
-            own = None if raw or isinstance(thing, type) else getattr(thing, "_ipython_display_", None)
-            if callable(own):
-                own()
+            if not raw and self.formatter.shows_itself(thing):
                 continue
-            made = Bundle(dict(thing), {}) if raw else bundle(thing)
-            self.send(Bundle(_jsonable(made.data), _jsonable({**made.metadata, **(metadata or {})})), place)
-        return handle
+            made = Bundle(jsonable(dict(thing)), {}) if raw else self.formatter.bundle(thing)
+            self.send(Bundle(made.data, {**made.metadata, **jsonable(metadata or {})}), place)
+        if place is None:
+            return None
+        return stand_in.find("IPython.core.display_functions", "DisplayHandle")(place.display_id)
 
     def send(self, made: Bundle, place: Place | None = None) -> None:
         """Send one bundle, through a file if it is large; in a forked process its text is printed instead."""
+        if self.captured is not None:
+            transient = None if place is None else {"display_id": place.display_id}
+            update = place is not None and place.update
+            shown = {"data": made.data, "metadata": made.metadata, "transient": transient, "update": update}
+            self.captured.append(shown)
+            return
         if not self._output.here:
             sys.stdout.write(f"{made.data.get('text/plain', '')}\n")
             return
@@ -96,6 +82,10 @@ class Displays:
 
     def show_last(self, value: Any) -> None:
         """Show a last expression's value that stays here; an open figure is shown with the others."""
+        if self.captured is not None:
+            made = self.formatter.bundle(value)
+            self.captured.append({"data": made.data, "metadata": made.metadata})
+            return
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is None or not any(pyplot.figure(number) is value for number in pyplot.get_fignums()):
             self.show(value)
@@ -109,9 +99,8 @@ class Displays:
             self.show(pyplot.figure(number))
         pyplot.close("all")
 
-    def take_over(self, imports: AfterImport) -> None:
+    def take_over(self, imports: AfterImport, shell: Callable[[], Any]) -> None:
         """Become what matplotlib and IPython show things with, wherever the cell imports them."""
-        DisplayHandle.show = self.show
 
         def show(*_: Any, **__: Any) -> None:
             # A function, since pyplot sets attributes on it.
@@ -119,8 +108,7 @@ class Displays:
 
         imports.add("matplotlib.pyplot", lambda pyplot: vars(pyplot).update(show=show))
         # An installed IPython that has no shell prints instead.
-        imports.add("IPython.core.display_functions", lambda found: vars(found).update(self._functions()))
-        StandIn(rich.modules(self._functions()))
+        stand_in.take_over(imports, shell, self._functions())
 
     def _functions(self) -> dict[str, Any]:
         def update_display(thing: Any, *, display_id: object, **options: Any) -> None:
@@ -131,7 +119,7 @@ class Displays:
         ) -> None:
             display_id = (transient or {}).get("display_id")
             place = None if display_id is None else Place(display_id, update)
-            self.send(Bundle(_jsonable(data), _jsonable(metadata or {})), place)
+            self.send(Bundle(jsonable(data), jsonable(metadata or {})), place)
 
         def clear_output(wait: bool = False) -> None:
             """Do nothing: what a sandbox has shown is sent, and its log is kept whole."""
@@ -141,7 +129,6 @@ class Displays:
             "update_display": update_display,
             "publish_display_data": publish_display_data,
             "clear_output": clear_output,
-            "DisplayHandle": DisplayHandle,
         }
 
 
@@ -152,47 +139,6 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())  # whoever is told of the file may read it from another machine
 
 
-class DisplayHandle:
-    """What `display(…, display_id=True)` returns; in the notebook it is IPython's own, of the same display."""
-
-    show: ClassVar[Callable[..., object]]  # of the process's `Displays`
-
-    def __init__(self, display_id: object = None) -> None:
-        self.display_id = display_id if isinstance(display_id, str) else uuid.uuid4().hex
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} display_id={self.display_id}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return remains.make_display_handle, (self.display_id,)
-
-    def display(self, thing: Any, **options: Any) -> None:
-        """Show an object once more, under the same ID."""
-        type(self).show(thing, display_id=self.display_id, **options)
-
-    def update(self, thing: Any, **options: Any) -> None:
-        """Show an object in the place of what was shown."""
-        type(self).show(thing, display_id=self.display_id, update=True, **options)
-
-
-def bundle(thing: Any) -> Bundle:
-    """Ask an object for its representations; one that fails is left out, and standard error says so."""
-    data: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
-    if not isinstance(thing, type):
-        whole = _call(thing, "_repr_mimebundle_", include=None, exclude=None)
-        data, metadata = _parts(whole)
-        for method, kind in _METHODS:
-            if kind not in data:
-                part, about = _parts(_call(thing, method), kind)
-                data.update(part)
-                metadata.update(about)
-        data = {**_figure(thing), **data}
-    if "text/plain" not in data:
-        data["text/plain"] = _plain(thing)
-    return Bundle(_jsonable(data), _jsonable(metadata))
-
-
 def comes_back(value: Any) -> bool:
     """Say whether a last expression's value makes sense in the notebook; a line of a plot does not."""
     members: Iterable[Any] = (value,)
@@ -201,68 +147,3 @@ def comes_back(value: Any) -> bool:
     return not any(
         type(member).__module__.partition(".")[0] in ("matplotlib", "seaborn") for member in members
     )
-
-
-def _parts(result: Any, kind: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split what a method returns into data and metadata; it may return both, as a pair."""
-    about: Any = {}
-    if isinstance(result, tuple) and len(result) == 2:
-        result, about = result
-    if result is None:
-        return {}, {}
-    if kind is not None:
-        return {kind: result}, {kind: about} if about else {}
-    return (dict(result), dict(about)) if isinstance(result, dict) else ({}, {})
-
-
-def _call(thing: Any, name: str, **arguments: Any) -> Any:
-    try:
-        method = getattr(thing, name, None)
-        # An object that answers to any name has no representations, e.g. a mock or a remote proxy.
-        if not callable(method) or callable(getattr(thing, "_zmnb_no_such_method_", None)):
-            return None
-        return method(**arguments)
-    except NotImplementedError:  # how an object says that it has no such representation just now
-        return None
-    except Exception:  # noqa: BLE001  # a representation is the user's or a library's code
-        traceback.print_exc()
-        return None
-
-
-def _plain(thing: Any) -> str:
-    try:
-        return repr(thing)
-    except Exception as error:  # noqa: BLE001  # as above
-        return f"<{type(thing).__name__} whose repr failed: {type(error).__name__}>"
-
-
-def _figure(thing: Any) -> dict[str, Any]:
-    figures = sys.modules.get("matplotlib.figure")
-    if figures is None or not isinstance(thing, figures.Figure):
-        return {}
-    file = io.BytesIO()
-    try:
-        thing.savefig(file, format="png", bbox_inches="tight")
-    except Exception:  # noqa: BLE001  # e.g. a formula that cannot be drawn: the text below is still shown
-        traceback.print_exc()
-        return {}
-    width, height = thing.get_size_inches() * thing.dpi
-    text = f"<Figure size {width:.0f}x{height:.0f} with {len(thing.axes)} Axes>"
-    return {"image/png": file.getvalue(), "text/plain": text}
-
-
-def _jsonable(value: Any) -> Any:
-    """Turn a bundle's content into what JSON can hold: bytes as base64, as notebooks have them."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # half characters cannot travel
-    if value is None or isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
-    return str(value)

@@ -13,20 +13,32 @@ import threading
 import traceback
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import cloudpickle
 
-from zenml_modal_nb.runner import cell, devices, displays, errors, frames, pickling, resources, results
+from zenml_modal_nb.runner import (
+    cell,
+    clocks,
+    definitions,
+    devices,
+    displays,
+    errors,
+    frames,
+    pickling,
+    resources,
+    results,
+)
 from zenml_modal_nb.runner.children import hand_on_definitions
 from zenml_modal_nb.runner.functions import Namespace
-from zenml_modal_nb.runner.imports import AfterImport
+from zenml_modal_nb.runner.imports import AfterImport, StandIn
 from zenml_modal_nb.runner.known import Known
 from zenml_modal_nb.runner.liveness import Liveness
 from zenml_modal_nb.runner.output import Output
 from zenml_modal_nb.runner.session import Session
+from zenml_modal_nb.runner.shell import Shell
 from zenml_modal_nb.runner.shipment import RESULTS, SHIPPED, Shipment
 
 PAYLOAD = "payload.zmnb"
@@ -75,7 +87,9 @@ def _serve(
     liveness = Liveness(place, run.grace, lambda: output.emit_within(2.0, "abandoned", {}))
     shown = displays.Displays(output, place)
     imports = AfterImport()
-    namespace = _make_main(shown, place, imports)
+    namespace = _make_main(place, imports)
+    shell = _make_shell(namespace, shown, imports)
+    definitions.offer(namespace, place)
     cell.show_sources(run)
     _catch_signals()
     outcome, arrived = _run(run, header, place, namespace, imports)
@@ -83,6 +97,7 @@ def _serve(
         _leave_fork(output, outcome)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # from here on there is nothing to interrupt
+    outcome = _end_cell(outcome, shell, shown)
     _report(run, outcome, arrived, namespace, output, shown, store)
     liveness.wait_for_acknowledgement()
 
@@ -149,10 +164,6 @@ def _report(
     store: results.Store,
 ) -> None:
     last = outcome.last
-    if last is not None and not displays.comes_back(last):
-        _show(lambda: shown.show_last(outcome.last))
-        last = None
-    _show(shown.show_figures)
     try:
         session = {} if arrived.session is None else arrived.session.changes()
         result = results.collect(run, namespace, arrived.values, arrived.known, last, session)
@@ -173,6 +184,18 @@ def _report(
     results.send(result, stored, outcome, output, store)
 
 
+def _end_cell(outcome: cell.Outcome, shell: Shell, shown: displays.Displays) -> cell.Outcome:
+    """Show what the cell leaves to be shown; the outcome has the last value that comes back, if there is one."""
+    last = outcome.last
+    if last is not None and (shown.captured is not None or not displays.comes_back(last)):
+        _show(lambda: shown.show_last(outcome.last))
+        last = None
+    _show(lambda: shell.events.trigger("post_execute"))
+    _show(shown.show_figures)
+    shell.end_capture()
+    return replace(outcome, last=last)
+
+
 def _show(show: Callable[[], object]) -> None:
     try:
         show()
@@ -186,17 +209,28 @@ def _choose_backend() -> None:
         os.environ["MPLBACKEND"] = "Agg"
 
 
-def _make_main(shown: displays.Displays, place: Path, imports: AfterImport) -> Namespace:
+def _make_main(place: Path, imports: AfterImport) -> Namespace:
     """Make the module `__main__` whose variables are the cell's, as in a notebook's kernel."""
     module = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
-    builtins.__dict__["display"] = shown.show
     builtins.input = _refuse_input
     getpass.getpass = _refuse_input
-    shown.take_over(imports)
     imports.add("multiprocessing.spawn", lambda spawn: hand_on_definitions(spawn, module.__dict__, place))
     return module.__dict__
+
+
+def _make_shell(namespace: Namespace, shown: displays.Displays, imports: AfterImport) -> Shell:
+    """Make what a notebook's kernel provides besides Python itself."""
+    shell = Shell(namespace, shown)
+
+    def get_ipython() -> Shell:
+        return shell
+
+    builtins.__dict__.update(display=shown.show, get_ipython=get_ipython)
+    shown.take_over(imports, get_ipython)
+    StandIn({**clocks.modules(), **definitions.stand_in(namespace)})
+    return shell
 
 
 def _refuse_input(*_: object, **__: object) -> str:

@@ -6,21 +6,23 @@ settings when the cell imports it.
 
 from __future__ import annotations
 
+import builtins
 import functools
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from zenml_modal_nb.runner import filters, pickling
+from zenml_modal_nb.runner import filters, formatters, pickling
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.imports import AfterImport
 
 State = Mapping[str, Any]  # by module
 Packed = Mapping[str, bytes]  # each module's state a values file of its own: not every image has every module
 
+_SHELL = "get_ipython"  # no module, but treated as one: the functions that are registered for types
 _DRAWN = ("random", "numpy.random")  # this process may draw from them meanwhile, e.g. a client that retries
 
 
@@ -34,7 +36,14 @@ class _Facet:
 
 def take() -> State:
     """Return the state of all loaded modules."""
-    return {name: facet.take(sys.modules[name]) for name, facet in _FACETS.items() if name in sys.modules}
+    found = {name: _found(name) for name in _FACETS}
+    return {name: _FACETS[name].take(module) for name, module in found.items() if module is not None}
+
+
+def code(state: State) -> Iterator[object]:
+    """The notebook's functions in a state, which need what they refer to."""
+    for printers in state.get(_SHELL, {}).values():
+        yield from printers.values()
 
 
 def pack(state: State, namespace: Namespace) -> Packed:
@@ -54,7 +63,7 @@ def put(changes: Packed, namespace: Namespace, taken: State) -> None:
         if name in taken and name not in changes:
             _FACETS[name].put(sys.modules[name], taken[name])
     for name, value in changes.items():
-        if name in sys.modules:
+        if _found(name) is not None:
             _put(name, value, namespace)
 
 
@@ -66,6 +75,9 @@ class Session:
         self._namespace = namespace
         self._before: dict[str, Any] = {}
         for name in _FACETS:
+            if name == _SHELL:
+                self._begin(name, _found(name))
+                continue
             imports.add(name, functools.partial(self._begin, name))
         if "warnings" in state:
             for each in pickling.load(state["warnings"], namespace):
@@ -74,7 +86,8 @@ class Session:
 
     def changes(self) -> Packed:
         """Return the state of modules in which the cell has changed something."""
-        now = {name: _FACETS[name].take(sys.modules[name]) for name in self._before if name in sys.modules}
+        modules = {name: _found(name) for name in self._before}
+        now = {name: _FACETS[name].take(each) for name, each in modules.items() if each is not None}
         changed = {name: value for name, value in now.items() if value != self._before[name]}
         if "warnings" in changed:
             changed["warnings"] = {"now": changed["warnings"], "before": self._before["warnings"]}
@@ -85,15 +98,24 @@ class Session:
         filters.add(warnings, wanted, append=False)
         self._before["warnings"].insert(0, wanted)
 
-    def _begin(self, name: str, module: ModuleType) -> None:
+    def _begin(self, name: str, module: Any) -> None:
         if name in self._state:
             _put(name, self._state[name], self._namespace)
-        self._before[name] = _FACETS[name].take(module)
+        if module is not None:
+            self._before[name] = _FACETS[name].take(module)
+
+
+def _found(name: str) -> Any:
+    """What a facet is about: a loaded module, or the notebook's shell, which is `runner.shell`'s in a sandbox."""
+    if name != _SHELL:
+        return sys.modules.get(name)
+    get = vars(builtins).get(_SHELL) or getattr(sys.modules.get("IPython"), _SHELL, None)
+    return None if get is None else get()
 
 
 def _put(name: str, value: bytes, namespace: Namespace) -> None:
     try:
-        _FACETS[name].put(sys.modules[name], pickling.load(value, namespace))
+        _FACETS[name].put(_found(name), pickling.load(value, namespace))
     except Exception as error:  # noqa: BLE001  # e.g. an option that the module's other version does not have
         _warn(name, error)
 
@@ -204,4 +226,8 @@ _FACETS = {
     "pandas": _Facet(_take_pandas, _put_pandas),
     "matplotlib": _Facet(_take_matplotlib, _put_matplotlib),
     "torch": _Facet(_take_torch, _put_torch),
+    _SHELL: _Facet(
+        lambda shell: formatters.registered(shell.display_formatter),
+        lambda shell, state: formatters.register(shell.display_formatter, state),
+    ),
 }

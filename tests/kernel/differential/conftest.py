@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
-from frontend import Home, Kernel
+from frontend import STRICT, Home, Kernel
 from sides import Ahead, Side
 
 FEW = 60  # cases that are over before a second kernel could help
@@ -23,14 +23,27 @@ def here(home: Home) -> Iterator[Side]:
 @pytest.fixture(scope="session")
 def there(home: Home, request: pytest.FixtureRequest) -> Iterator[Ahead]:
     """The same notebook with its cell in a sandbox of the local Modal API."""
+    yield from _ahead(home, request)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Ahead]:
+    """The same, where a sandbox has nothing but what its image installs."""
+    home = Home(tmp_path_factory.mktemp("built"))
+    with home.local_modal(*STRICT, "--images", "venv"):
+        yield from _ahead(home, request)
+
+
+def _ahead(home: Home, request: pytest.FixtureRequest) -> Iterator[Ahead]:
     chosen = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    cases = [item.callspec.params["case"] for item in chosen if "there" in item.fixturenames]
+    cases = [item.callspec.params["case"] for item in chosen if request.fixturename in item.fixturenames]
     with ExitStack() as stack:
         kernels = []
         for number in range(KERNELS if len(cases) > FEW else 1):
-            kernel = stack.enter_context(closing(Kernel(home, f"differential-there-{number}")))
+            name = f"differential-{request.fixturename}-{number}"
+            kernel = stack.enter_context(closing(Kernel(home, name)))
             kernel.run("%load_ext zenml_modal_nb")
             # Two kernels must not be the first ones of a home at the same time: each would make ZenML's database.
             kernel.run("from zenml.client import Client\nstack = Client().active_stack")
-            kernels.append(Side(kernel, f"../differential-there-{number}", "%%modal_step --on local"))
+            kernels.append(Side(kernel, f"../{name}", "%%modal_step --on local"))
         yield Ahead(cases, kernels)

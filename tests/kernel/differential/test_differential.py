@@ -10,13 +10,24 @@ from corpus import GROUPS
 from corpus.case import Case
 from sides import Ahead, Side, differences
 
+# Those of `built` that run by default.
+_BUILT = frozenset(
+    {
+        "displays: the last expression is HTML",
+        "estimators: a model trained there predicts here",
+        "ipython syntax: shell lines in a helper of another cell",
+    }
+)
+
 CASES = {f"{group}: {case.name}": case for group, cases in GROUPS.items() for case in cases}
 
 
-def chosen(*, refused: bool) -> list[Any]:
+def chosen(*, refused: bool, built: bool = False) -> list[Any]:
     """The corpus as parameters; what is not fast runs with everything only."""
     return [
-        pytest.param(case, id=name, marks=[] if case.fast else [pytest.mark.slow])
+        pytest.param(
+            case, id=name, marks=[] if (name in _BUILT if built else case.fast) else [pytest.mark.slow]
+        )
         for name, case in CASES.items()
         if (case.refused is not None) is refused
     ]
@@ -28,6 +39,12 @@ def test_the_notebook_ends_in_the_same_state(case: Case, here: Side, there: Ahea
     told = [each for each in outcome.shown[0].stderr.splitlines(keepends=True) if _tells(each, case)]
     assert len(told) == len(case.stays), outcome.shown[0].stderr
     found = outcome.without_lines(told).differences(expected.without_names(case.stays))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("case", chosen(refused=False, built=True))
+def test_what_the_cell_imports_is_all_that_its_image_needs(case: Case, here: Side, built: Ahead) -> None:
+    found = built.outcome(case).differences(here.run(case))
     assert not found, "\n".join(found)
 
 
@@ -51,5 +68,6 @@ def _tells(line: str, case: Case) -> bool:
 def test_the_corpus_has_a_fast_case_of_every_group_and_no_name_twice() -> None:
     assert len(CASES) >= 150
     assert [name for name, count in Counter(case.name for case in CASES.values()).items() if count > 1] == []
+    assert set(CASES) >= _BUILT
     for group, cases in GROUPS.items():
         assert any(case.fast for case in cases), group

@@ -205,10 +205,11 @@ def test_the_text_is_the_same_every_time() -> None:
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("x = 1\n%timeit x", "line 2: the magic %timeit does not work in a sandbox."),
+        ("x = 1\n%prun x", "line 2: the magic %prun does not work in a sandbox."),
         ("%load_ext a", "line 1: the magic %load_ext does not work in a sandbox."),
         ("x = %who", "line 1: the magic %who does not work in a sandbox."),
-        ("%%capture out\nx", "line 1: the magic %%capture does not work in a sandbox."),
+        ("%%prun\nx", "line 1: the magic %%prun does not work in a sandbox."),
+        ("%%writefile\nx", "line 1: %%writefile needs the name of a file"),
         ("\n%%html\n<b>", "line 2: the magic %%html does not work in a sandbox."),
         ("x\ndf.head?", "line 2: df.head? asks IPython for help"),
         ("?df", "line 1: ?df asks IPython for help"),

@@ -123,7 +123,7 @@ class Sandboxed:
         self.namespace = {"__name__": "__main__"} if namespace is None else namespace
         packed = pack(values or {}, self.namespace, (), state)
         self.known = packed.known
-        self.parts = {"runner.zip": ZIP, "payload.zmnb": bytes(packed.values)}
+        self.parts = {"runner.zip": runner_archive(), "payload.zmnb": bytes(packed.values)}
         self.run = {
             "source": source,
             "filename": CELL,

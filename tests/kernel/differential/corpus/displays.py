@@ -10,6 +10,16 @@ class Rich:
     def __repr__(self): return 'Rich()'
 """
 
+_NO_FORMATTERS = """
+for formatter in get_ipython().display_formatter.formatters.values():
+    for kind, function in [*formatter.type_printers.items()]:
+        if getattr(function, '__module__', None) == '__main__':
+            formatter.pop(kind)
+    formatter.deferred_printers = {
+        key: function for key, function in formatter.deferred_printers.items() if function.__module__ != '__main__'
+    }
+"""
+
 CASES = (
     Case("a number", "x = 41\nx + 1"),
     Case("nothing for None", "None"),
@@ -114,6 +124,75 @@ CASES = (
         )
         """,
         ),
+    ),
+    Case(
+        "objects of IPython.display that are kept",
+        """
+        from IPython.display import (HTML, Markdown, Latex, Math, JSON, SVG, Code, IFrame, Image, Javascript, Pretty,
+            Audio, YouTubeVideo, FileLink)
+        kept = [
+            HTML('<i>h</i>'), Markdown('*m*'), Latex('$l$'), Math('x'), JSON({'a': [1]}), SVG('<svg></svg>'),
+            IFrame('https://example.org', 100, 50), Javascript('1'), Pretty('p'), YouTubeVideo('abc'),
+            Image(data=b'\\x89PNG', width=3, alt='a'), FileLink('no.txt'), HTML(kept_here.data, metadata={'m': 1}),
+        ]
+        kept_here.metadata['changed'] = True
+        """,
+        setup=("from IPython.display import HTML\nkept_here = HTML('<b>k</b>')",),
+        then=("kept[0]", "display(*kept[1:3], kept_here)"),
+    ),
+    Case(
+        "text as IPython writes it",
+        """
+        display({'key %d' % n: list(range(n)) for n in range(14)}, {3, 1, 2}, Thing, (n for n in []).__class__)
+        display([Pretty(), Pretty()])
+        """,
+        setup=(
+            """
+            class Thing: pass
+            class Pretty:
+                def _repr_pretty_(self, p, cycle): p.text('pretty!')
+            """,
+        ),
+    ),
+    Case(
+        "formatters registered in the notebook",
+        """
+        display(Thing(), 2.5)
+        print('shown')
+        Thing()
+        """,
+        setup=(
+            """
+            class Thing: pass
+            width = 3
+            def as_html(thing):
+                return f'<b>{type(thing).__name__}, {width}</b>'
+            formatters = get_ipython().display_formatter.formatters
+            formatters['text/html'].for_type(Thing, as_html)
+            formatters['text/plain'].for_type(Thing, lambda thing, p, cycle: p.text('<thing>'))
+            formatters['text/plain'].for_type(float, lambda number, p, cycle: p.text(f'{number:.3f}'))
+            del formatters
+            """,
+        ),
+        then=(_NO_FORMATTERS,),
+        fast=True,
+    ),
+    Case(
+        "a formatter registered by the cell",
+        """
+        import fractions
+        formatters = get_ipython().display_formatter.formatters
+        formatters['text/markdown'].for_type(fractions.Fraction, lambda f: f'**{f.numerator}/{f.denominator}**')
+        formatters['text/html'].for_type_by_name('fractions', 'Fraction', to_html)
+        del formatters
+        display(fractions.Fraction(1, 2))
+        """,
+        setup=("def to_html(f):\n    return f'<i>{f}</i>'",),
+        then=("fractions.Fraction(2, 3)", _NO_FORMATTERS),
+    ),
+    Case(
+        "a handle of a display",
+        "handle = display('first', display_id='mine')\nkind = type(handle).__name__, handle.display_id",
     ),
     Case("display of raw bundles", "display({'text/plain': 'raw', 'text/html': '<u>raw</u>'}, raw=True)"),
     Case("display with metadata", "display('m', metadata={'text/plain': {'k': 1}})"),
