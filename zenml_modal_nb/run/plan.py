@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.run.preparation import Prepared
 
+_MOST_FILES = 20  # named one by one
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -31,7 +33,9 @@ class Plan:
             "packages": " ".join([*job.image.apt, *job.image.pip]) or "none",
             "variables in": ", ".join(sorted(job.inputs)) or "none",
             "code in": ", ".join(self.prepared.code) or "none but the cell's own",
-            "size": f"{_size(sum(part.size for part in job.parts))} to send, the program that runs the cell included",
+            "size": f"{words.size(sum(part.size for part in job.parts) + self.prepared.shipment.size)} to send, "
+            "the program that runs the cell included",
+            **_files(self.prepared),
             "variables out": ", ".join(job.run["outputs"]) or "none",
         }
         width = max(map(len, rows))
@@ -40,11 +44,16 @@ class Plan:
         return "\n".join([*lines, *([note] if note else []), "Dry run: no image, no sandbox, no ZenML run."])
 
 
-def _size(count: int) -> str:
-    """Return bytes as e.g. "44.3 KiB" or "1.2 GiB"."""
-    amount = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.4g} {unit}"
-        amount /= 1024
-    return f"{amount:.4g} GiB"
+def _files(prepared: Prepared) -> dict[str, str]:
+    """Rows of what goes in and out beside the variables, where there is any."""
+    shipment, job = prepared.shipment, prepared.job
+    shown = [f"{each.inside} ({words.size(each.size)})" for each in shipment.entries[:_MOST_FILES]]
+    more = len(shipment.entries) - len(shown)
+    rows = {
+        "files in": ", ".join(shown)
+        + (f" and {more} more" if more > 0 else "")
+        + (f": {words.size(shipment.size)} in all" if len(shown) > 1 else ""),
+        "files out": ", ".join(job.fetch),
+        "volumes": ", ".join(f"{name} at {path}" for name, path in job.volumes),
+    }
+    return {name: words.shortened(text, 2000) for name, text in rows.items() if text}

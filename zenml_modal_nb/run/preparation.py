@@ -9,24 +9,27 @@ import secrets
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from zenml_modal_nb.cells.cell import AnalyzedCell, analyze
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.errors import InvalidRequestError
-from zenml_modal_nb.events import Target
+from zenml_modal_nb.events import File, Target
 from zenml_modal_nb.packaging.archive import runner_archive
+from zenml_modal_nb.packaging.files import Shipment, find
 from zenml_modal_nb.packaging.local_modules import modules_archive
 from zenml_modal_nb.packaging.module import write_module
 from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
-from zenml_modal_nb.runner import pickling, session
+from zenml_modal_nb.runner import files, pickling, session
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
 from zenml_modal_nb.sandboxes.prices import prices_for
+from zenml_modal_nb.sandboxes.volumes import check as check_volumes
 
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
@@ -56,6 +59,7 @@ class Prepared:
     imported: tuple[Import, ...]
     code: tuple[str, ...]  # functions, classes and modules of the user's that travel
     futures: tuple[str, ...]  # features of `__future__` that the cell turns on
+    shipment: Shipment
 
 
 def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prepared:
@@ -75,6 +79,9 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
+    directory = Path.cwd()
+    shipment = find(request.files, directory)
+    check_volumes(request.volumes)
     state = session.take()
     packed = pack(needed, namespace, captured.submodules, state)
     values = packed.values
@@ -89,6 +96,8 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         "grace": min(_GRACE, request.timeout),
         "narrowed": request.outputs is not None,
         "sources": _sources(captured.definitions.values()),
+        "fetch": request.fetch,
+        "volumes": [path for _, path in request.volumes],
     }
     target, meter = _target(request, name, connection, values.size)
     target = replace(target, packages=bool(request.pip or request.apt or analyzed.source.pip))
@@ -108,7 +117,8 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         ),
         inputs=captured.values,
         digests={name: pickling.dump(value, namespace).sha256 for name, value in captured.values.items()},
-        parts=_parts(analyzed, values),
+        # What a dry run shows of files is their sizes.
+        parts=_parts(analyzed, values) + (() if request.dry_run else _files(shipment)),
         known=packed.known,
         session=state,
         run=run,
@@ -119,10 +129,16 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         gpu_type=request.gpu,
         gpu_count=request.gpu_count,
         notebook=cell.notebook,
+        directory=directory,
+        sent=tuple(File(each.inside, each.size) for each in shipment.entries),
+        fetch=request.fetch,
+        volumes=request.volumes,
     )
     names = analyzed.names
     turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)
-    return Prepared(job, meter, cell, analyzed.deleted, analyzed.imported_names, _code(analyzed), turned_on)
+    return Prepared(
+        job, meter, cell, analyzed.deleted, analyzed.imported_names, _code(analyzed), turned_on, shipment
+    )
 
 
 def _with_futures(text: str, futures: Iterable[str]) -> str:
@@ -176,6 +192,13 @@ def _parts(analyzed: AnalyzedCell, values: pickling.Values) -> tuple[Part, ...]:
     if local is not None:
         parts.append(Part.of("modules.zip", [local]))
     return tuple(parts)
+
+
+def _files(shipment: Shipment) -> tuple[Part, ...]:
+    if not shipment.entries:
+        return ()
+    archive = shipment.archive()
+    return (Part(files.ARCHIVE, (archive.content,), archive.size, archive.sha256),)
 
 
 def _code(analyzed: AnalyzedCell) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ class Run:
     grace: float | None  # seconds; None: never abandoned
     sources: Mapping[str, str] = field(default_factory=dict)  # of the notebook's other cells, by file name
     narrowed: bool = False  # the user has named the outputs: nothing else is written to the notebook
+    fetch: tuple[str, ...] = ()  # patterns of files that are to come back
+    volumes: tuple[str, ...] = ()  # mount paths
 
     @classmethod
     def of_header(cls, header: Mapping[str, Any]) -> Run:
@@ -45,6 +47,8 @@ class Run:
             grace=run["grace"],
             sources=run.get("sources", {}),
             narrowed=run.get("narrowed", False),
+            fetch=tuple(run.get("fetch", ())),
+            volumes=tuple(run.get("volumes", ())),
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
+import subprocess
 import traceback
 import types
 from collections.abc import Callable
@@ -16,6 +18,8 @@ from zenml_modal_nb.runner import pickling
 from zenml_modal_nb.runner.functions import Namespace
 
 _PICKLE_LIMIT = 4096  # bytes
+_MISSING_LIMIT = 300  # characters of the name of what is missing
+_START = os.getcwd()  # the sandbox's working directory, which stands for the notebook's
 _OURS = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -60,6 +64,9 @@ def _described(error: BaseException, filename: str, measure: _Measure, depth: in
         "evalue": _text(lambda: str(error), measure.value),
         "frames": _frames(error, filename, measure),
     }
+    missing = _missing(error)
+    if missing:
+        fields["missing"] = missing
     notes = vars(error).get("__notes__")
     if isinstance(notes, list) and notes:
         fields["notes"] = [_text(partial(str, note), measure.value) for note in notes[:8]]
@@ -69,6 +76,36 @@ def _described(error: BaseException, filename: str, measure: _Measure, depth: in
         elif error.__context__ is not None and not error.__suppress_context__:
             fields["context"] = [_described(error.__context__, filename, measure, depth + 1)]
     return fields
+
+
+def _missing(error: BaseException) -> dict[str, str]:
+    """Say which file or variable of the environment an error lacks; the notebook may have it."""
+    if not isinstance(error, FileNotFoundError | KeyError):
+        return {}
+    innermost = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        innermost = frame.f_code
+    if isinstance(error, KeyError):
+        # Not just any mapping that lacks a key: os.environ["KEY"].
+        looked_up = innermost is os._Environ.__getitem__.__code__
+        name = error.args[0] if error.args else None
+        return (
+            {"variable": name} if looked_up and isinstance(name, str) and len(name) <= _MISSING_LIMIT else {}
+        )
+    path = error.filename
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    if error.errno != errno.ENOENT or not isinstance(path, str) or not path:
+        return {}
+    if innermost is not None and innermost.co_filename == subprocess.__file__ and "/" not in path:
+        return {}  # a program that is not installed
+    try:
+        whole = os.path.abspath(path)
+    except FileNotFoundError:  # the present directory is gone, and no path can be told
+        return {}
+    below = os.path.relpath(whole, _START)
+    told = whole if below.split("/")[0] == ".." else below
+    return {"file": told} if len(told) <= _MISSING_LIMIT else {}
 
 
 def _frames(error: BaseException, filename: str, measure: _Measure) -> list[dict[str, Any]]:

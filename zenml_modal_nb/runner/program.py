@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import cloudpickle
 
-from zenml_modal_nb.runner import cell, devices, displays, errors, frames, pickling, results
+from zenml_modal_nb.runner import cell, devices, displays, errors, files, frames, mounts, pickling, results
 from zenml_modal_nb.runner.children import hand_on_definitions
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.imports import AfterImport
@@ -72,22 +72,30 @@ def _serve(run: cell.Run, output: Output, place: Path) -> None:
     imports = AfterImport()
     namespace = _make_main(shown, place, imports)
     cell.show_sources(run)
+    mounts.follow(run.volumes)
+    directory = files.opened(run.fetch, place, run.volumes)
     _catch_signals()
-    outcome, arrived = _run(run, place, namespace, imports)
+    outcome, arrived = _run(run, place, namespace, imports, directory)
     if not output.here:
         _leave_fork(output, outcome)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # from here on there is nothing to interrupt
+    _show(lambda: directory.report(output))
     _report(run, outcome, arrived, namespace, output, shown, place)
     liveness.wait_for_acknowledgement()
 
 
 def _run(
-    run: cell.Run, place: Path, namespace: Namespace, imports: AfterImport
+    run: cell.Run,
+    place: Path,
+    namespace: Namespace,
+    imports: AfterImport,
+    directory: files.WorkingDirectory,
 ) -> tuple[cell.Outcome, Arrived]:
     arrived = Arrived({}, Known((), namespace, place, {}))
     try:
         _add_modules(place)
+        directory.receive(place / "in" / files.ARCHIVE)
         arrived = _restore(place / "in" / PAYLOAD, namespace, imports)
     except BaseException as error:  # noqa: BLE001  # restoring runs the objects' own code
         error.add_note("while the notebook's values were restored in the sandbox")

@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 STDIN_LIMIT = 8 << 20  # bytes; larger parts go through the filesystem API, which streams
@@ -51,6 +52,7 @@ class Launch:
     python: str  # minor version that the values were pickled with, e.g. "3.11"
     grace: float  # seconds that the runner goes on without a client
     arguments: Mapping[str, Any] = field(repr=False)  # of modal.Sandbox.create; holds secrets
+    into: Path = field(default_factory=Path.cwd)  # where fetched files are put
     server: str = "Modal"  # who is asked for it, in the words of a sentence
 
     @property

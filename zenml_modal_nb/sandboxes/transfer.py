@@ -40,6 +40,11 @@ async def read_display(sandbox: Any, directory: str, frame: Frame) -> tuple[Bund
     return dict(bundle["data"]), dict(bundle.get("metadata") or {})
 
 
+async def read_manifest(sandbox: Any, directory: str, frame: Frame) -> dict[str, Any]:
+    """Return the list that a `files` frame names."""
+    return dict(json.loads(await _read_file(sandbox, directory, frame)))
+
+
 async def _read_file(sandbox: Any, directory: str, frame: Frame) -> bytes:
     path, size, digest = f"{directory}/{frame.fields['file']}", frame.fields["size"], frame.fields["sha256"]
     import modal
