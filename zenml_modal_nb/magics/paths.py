@@ -42,7 +42,12 @@ def volume(text: str) -> tuple[str, str]:
             f"--volume {text!r} is not understood. Write a name and where it is mounted, as in --volume data:/data."
         )
     path = path.rstrip("/") or "/"
-    if not path.startswith("/") or posixpath.normpath(path) != path or not path.isprintable():
+    if (
+        not path.startswith("/")
+        or path.startswith("//")
+        or posixpath.normpath(path) != path
+        or not path.isprintable()
+    ):
         raise InvalidRequestError(
             f"--volume {text!r} is not mounted at an absolute path. Write, for example, --volume {name}:/data."
         )

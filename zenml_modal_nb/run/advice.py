@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ _SYSTEM = (
     "/sys",
     "/usr",
 )
+_ODD = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, and ends of lines
 
 
 def advice(error: Mapping[str, Any], job: CellJob, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -57,7 +59,8 @@ def _of_variable(name: str, job: CellJob, environment: Mapping[str, str]) -> str
 
 
 def _of_file(path: str, job: CellJob) -> str | None:
-    if not path.isprintable() or _is_elsewhere(path, job):
+    # A path with a line break cannot stand on the magic line.
+    if any(unicodedata.category(each) in _ODD for each in path) or _is_elsewhere(path, job):
         return None
     here = job.directory / path
     if here.exists():

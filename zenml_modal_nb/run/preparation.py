@@ -79,7 +79,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
-    directory = Path.cwd()
+    directory = Path(os.path.abspath(os.curdir)) if os.path.exists(os.curdir) else Path()
     shipment = find(request.files, directory)
     check_volumes(request.volumes)
     state = session.take()

@@ -104,7 +104,7 @@ def _missing(error: BaseException) -> dict[str, str]:
     except FileNotFoundError:  # the present directory is gone, and no path can be told
         return {}
     below = os.path.relpath(whole, _START)
-    told = whole if below.split("/")[0] == ".." else below
+    told = whole if below.split("/")[0] == ".." and os.path.isabs(path) else below
     return {"file": told} if len(told) <= _MISSING_LIMIT else {}
 
 

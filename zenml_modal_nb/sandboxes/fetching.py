@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import stat
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from zenml_modal_nb.sandboxes.transfer import read_manifest
 _TRIES = 4
 _AT_ONCE = 4  # files on their way
 _LONGEST_NAME = 200
+_ODD = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, and ends of lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,8 @@ class _Transfer:
 def refusal(path: str, wanted: Iterable[str], into: Path) -> str | None:
     """Say why a path that a sandbox names is not written here, None if it may be."""
     parts = path.split("/")
-    if not path.isprintable() or path.startswith("/") or not {"", ".", ".."}.isdisjoint(parts):
+    odd = any(unicodedata.category(character) in _ODD for character in path)
+    if odd or path.startswith("/") or not {"", ".", ".."}.isdisjoint(parts):
         return "its name leads out of the working directory, or holds what no name should"
     if not any(patterns.matches(pattern, path) for pattern in wanted):
         return "nobody has asked for it"

@@ -12,6 +12,7 @@ from corpus import (
     displays,
     errors,
     estimators,
+    files,
     functions,
     imports,
     ipython_syntax,
@@ -29,6 +30,6 @@ GROUPS: dict[str, tuple[Case, ...]] = {
     module.__name__.rpartition(".")[2].replace("_", " "): module.CASES
     for module in (
         names, functions, classes, sharing, changes, control_flow, comprehensions, asynchronous, ipython_syntax,
-        displays, printing, imports, local_modules, arrays, tables, estimators, randomness, errors, values,
+        displays, printing, imports, local_modules, files, arrays, tables, estimators, randomness, errors, values,
     )
 }  # fmt: skip
