@@ -8,6 +8,7 @@ their places.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import functools
 import io
 import json
@@ -28,10 +29,11 @@ _OF_ONE = (
     "setxattr", "stat", "statvfs", "symlink", "truncate", "unlink", "utime",
 )  # fmt: skip
 _OF_TWO = frozenset({"link", "rename", "replace", "symlink"})
-_WORDS = ("path", "src", "dst", "file")  # what these parameters are called
+_WORDS = ("path", "src", "dst", "file", "database")  # what these parameters are called
 _ABLE = ("supports_dir_fd", "supports_effective_ids", "supports_fd", "supports_follow_symlinks")
 
 _places: dict[str, str] = {}
+_own_errors: set[int] = set()  # identities of errors of the functions that know where the volumes are
 _text = re.compile(r"(?!)")
 
 
@@ -49,6 +51,23 @@ def follow_parent() -> None:
     found = os.environ.get(_FOUND)
     if found and not _places:
         _install(json.loads(found))
+
+
+def explain(error: BaseException | None) -> None:
+    """Add what to do to an error that may come from a library that opens files by itself, in C."""
+    if error is None or id(error) in _own_errors or not _places:
+        return
+    try:
+        said = _text.search(str(error))
+    except Exception:  # noqa: BLE001  # an exception's own __str__ may raise anything at all
+        return
+    if said is not None:
+        error.add_note(
+            f"This sandbox has no file system of its own: the volume of {said[1]} is found by Python's own functions "
+            "and by commands, not by a library that opens files itself. Mount it below the working directory and use "
+            "a relative path, e.g. --volume NAME:/root/data and 'data/file', or hand over an open file. "
+            "At Modal both work."
+        )
 
 
 def place(path: Any) -> Any:
@@ -85,6 +104,10 @@ def _install(moved: Mapping[str, str]) -> None:
     for able in _ABLE:
         functions: set[Any] = getattr(os, able)
         functions |= {new for known, new in replaced.items() if known in functions}
+    with contextlib.suppress(ImportError):  # a Python that was built without it
+        import sqlite3
+
+        replaced[sqlite3.connect] = _Led(sqlite3.connect, 1)
     _replace_captured(replaced)
     setattr(os, "system", _told(os.system))  # noqa: B010  # an assignment would have to keep the names of its parameters
     popen: Any = subprocess.Popen
@@ -112,6 +135,7 @@ class _Led:
         try:
             return self._known(*found[: len(arguments[: self._count])], *arguments[self._count :], **named)
         except OSError as error:
+            _own_errors.add(id(error))
             for before, after in zip(asked, found, strict=True):
                 if before is not after and error.filename == after:
                     error.filename = before
@@ -120,6 +144,8 @@ class _Led:
             raise
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._known.__name__ == "connect":
+            return getattr, (sys.modules["sqlite3"], "connect")
         return getattr, (
             builtins if self._known.__name__ == "open" and self._count == 1 else os,
             self._known.__name__,

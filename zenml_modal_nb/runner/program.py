@@ -80,6 +80,7 @@ def _serve(run: cell.Run, output: Output, place: Path) -> None:
         _leave_fork(output, outcome)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # from here on there is nothing to interrupt
+    mounts.explain(outcome.error)
     _show(lambda: directory.report(output))
     _report(run, outcome, arrived, namespace, output, shown, place)
     liveness.wait_for_acknowledgement()

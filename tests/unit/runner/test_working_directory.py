@@ -136,6 +136,7 @@ def test_mount_paths_lead_to_where_the_environment_says_the_volumes_are(tmp_path
         "except FileNotFoundError as error:\n    print(error.filename, error.filename2)\n"
         "print(os.path.exists('/database'), os.stat in os.supports_follow_symlinks, 'ZMNB_VOLUMES' in os.environ)\n"
         "class Holder:\n    open = open\nprint(Holder().open('/data/c').read())\n"
+        "import sqlite3\nsqlite3.connect('/data/base.db').execute('create table t (x)')\n"
     )
     environment = {"ZMNB_VOLUMES": json.dumps([str(tmp_path / "volume")])}
     sandboxed = ran(source, volumes=["/data"], environment=environment)
@@ -151,7 +152,25 @@ def test_mount_paths_lead_to_where_the_environment_says_the_volumes_are(tmp_path
         "False True False",
         "a",
     ], sandboxed.stderr.text.shown
-    assert sorted(os.listdir(tmp_path / "volume")) == ["c", "sub"]
+    assert sorted(os.listdir(tmp_path / "volume")) == ["base.db", "c", "sub"]
+
+
+@pytest.mark.parametrize(
+    ("source", "explained"),
+    [
+        ("raise RuntimeError('Parent directory /data does not exist.')", True),
+        ("raise RuntimeError('/database is empty')", False),
+        ("open('/data/absent')", False),
+        ("1 / 0", False),
+    ],
+)
+def test_a_library_that_does_not_find_a_volume_is_explained(
+    tmp_path: Any, source: str, explained: bool
+) -> None:
+    environment = {"ZMNB_VOLUMES": json.dumps([str(tmp_path)])}
+    notes = ran(source, volumes=["/data"], environment=environment).error.get("notes", [])
+    assert any("the volume of /data" in note for note in notes) is explained
+    assert not ran(source, volumes=["/data"], environment={"ZMNB_VOLUMES": '["/data"]'}).error.get("notes")
 
 
 def test_where_the_volumes_are_at_their_paths_nothing_is_changed() -> None:
