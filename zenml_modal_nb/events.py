@@ -136,6 +136,25 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file of the sandbox's working directory, by its relative path; `size` in bytes."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What became of the files of a cell: those it wrote, which stay in the sandbox, and those that came back."""
+
+    written: tuple[File, ...] = ()
+    more: int = 0  # files that it wrote besides
+    unlisted: bool = False  # there are too many files in its directory to tell what it wrote
+    fetched: tuple[File, ...] = ()
+    unmatched: tuple[str, ...] = ()  # patterns of --fetch that matched nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The cell ended and its results are verified."""
 
@@ -143,6 +162,7 @@ class Finished:
     usd: float | None
     outputs: tuple[str, ...] = ()
     recorded: Recorded | None = None
+    files: Files = field(default_factory=Files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +174,7 @@ class Failed:
     duration: float
     usd: float | None
     recorded: Recorded | None = None
+    files: Files = field(default_factory=Files)
 
 
 @dataclass(frozen=True, slots=True)

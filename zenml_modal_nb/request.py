@@ -41,6 +41,9 @@ class StepRequest:
     image: str | None = None
     env: tuple[tuple[str, str | None], ...] = ()  # (K, None): the notebook's value, sent as a secret
     secrets: tuple[str, ...] = ()  # names of Modal secrets
+    files: tuple[str, ...] = ()  # paths or patterns of what to send
+    fetch: tuple[str, ...] = ()  # patterns of what to bring back, relative to the sandbox's working directory
+    volumes: tuple[tuple[str, str], ...] = ()  # names of Modal volumes and their mount paths
     dry_run: bool = False  # show what would be sent, and its price; create nothing
 
     @property

@@ -45,6 +45,18 @@ REFUSALS = {
         "%config ModalStep.max_inputs = '2MiB'\nget_ipython().run_cell_magic('modal_step', '', 'len(large + small)')",
         ["more than the limit of 2 MiB: large (3", "small (", "%config ModalStep.max_inputs"],
     ),
+    "--file that is not there": (
+        "%%modal_step --file work-of-nobody.csv\n1",
+        ["'work-of-nobody.csv': there is no such file"],
+    ),
+    "--file that matches nothing": ("%%modal_step --file 'of-nobody/*.csv'\n1", ["matches nothing"]),
+    "--fetch outside": ("%%modal_step --fetch ../x\n1", ["'../x' leads out"]),
+    "--volume at a system's path": ("%%modal_step --volume data:/etc\n1", ["cannot be mounted at /etc"]),
+    "two volumes at one path": (
+        "%%modal_step --volume a:/data --volume b:/data/b\n1",
+        ["a and b cannot be mounted at /data and /data/b"],
+    ),
+    "a volume at two paths": ("%%modal_step --volume a:/one --volume a:/two\n1", ["at two places"]),
     "--env that is not set": ("%%modal_step --env NO_SUCH_VARIABLE\n1", ["NO_SUCH_VARIABLE", "not set"]),
 }
 

@@ -93,7 +93,8 @@ def help_text() -> str:
     lines += [
         "",
         'Defaults for every cell: %config ModalStep.gpu = "T4", %config ModalStep.pip = ["torch", "pandas"].',
-        "An option on the line replaces its default; --pip, --apt, --env and --secret add to theirs.",
+        "An option on the line replaces its default; --pip, --apt, --env, --secret, --file,",
+        "--fetch and --volume add to theirs.",
         "--no-gpu, --no-region, --no-pip and so on drop a default. %config ModalStep lists them all.",
         "",
         *textwrap.wrap(f"Not in this version yet: {', '.join(missing)}.", width=100, break_on_hyphens=False),

@@ -98,6 +98,11 @@ def workspace(text: str) -> str:
     return _modal_name("Workspace", text)
 
 
+def volume(text: str) -> str:
+    """Return the name of a Modal volume."""
+    return _modal_name("Volume", text)
+
+
 def secret(text: str) -> str:
     """Return the name of a Modal secret."""
     if "=" in text:  # a value on a secret's option would be recorded with the cell

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
-from zenml_modal_nb.magics import names, quantities
+from zenml_modal_nb.magics import names, paths, quantities
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,12 @@ SUPPORTED: tuple[Option, ...] = (
            "env", names.environment_variable, _environment_text, repeatable=True),
     Option("--secret", "NAME", "a secret that exists in Modal; repeatable", SOFTWARE,
            "secrets", names.secret, repeatable=True),
+    Option("--file", "PATH", "file or folder to send, as in --file data.csv; repeatable", FILES,
+           "files", paths.sent, repeatable=True),
+    Option("--fetch", "PATTERN", 'files to bring back, as in --fetch "out/*.pt"; repeatable', FILES,
+           "fetch", paths.fetched, repeatable=True),
+    Option("--volume", "NAME:/PATH", "a named Modal volume, as in --volume data:/data; repeatable", FILES,
+           "volumes", paths.volume, paths.volume_text, repeatable=True),
     Option("--name", "NAME", "the step's name, as in --name train (default: from the cell)", STEP,
            "name", names.step, has_default=False),
     Option("--in", "NAMES", "variables to send, as in --in X,y, instead of what the cell reads", STEP,
@@ -123,9 +129,6 @@ NOT_YET: tuple[Option, ...] = (
     Option("--gpu-wait", "TIME", "how long to wait for each GPU type", LIMITS),
     Option("--keep-warm", "TIME", "keep the sandbox for the next cell", LIMITS),
     Option("--on-disconnect", "ACTION", "keep or stop, when the notebook is gone", LIMITS),
-    Option("--file", "PATH", "a file or folder to send", FILES, repeatable=True),
-    Option("--fetch", "PATTERN", "files to bring back", FILES, repeatable=True),
-    Option("--volume", "NAME:/PATH", "a named Modal volume", FILES, repeatable=True),
     Option("--cache", None, "no run when cell and inputs are unchanged", STEP),
     Option("--background", None, "return at once and bind the handle", STEP),
     Option("--as", "NAME", "the handle's variable", STEP, has_default=False),

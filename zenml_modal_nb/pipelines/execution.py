@@ -12,10 +12,11 @@ import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.errors import ResultError, SandboxError
-from zenml_modal_nb.events import Event, Log, Reason, Recorded, Target
+from zenml_modal_nb.events import Event, File, Files, Log, Reason, Recorded, Target
 from zenml_modal_nb.pipelines.step_module import StepModule
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner import devices
@@ -55,6 +56,10 @@ class CellJob:
     gpu_type: str | None
     gpu_count: int
     notebook: str  # names the ZenML pipeline and the Modal app
+    directory: Path = field(default_factory=Path.cwd)  # the notebook's: what is fetched is put there
+    sent: tuple[File, ...] = ()  # files, by their path in the sandbox
+    fetch: tuple[str, ...] = ()  # patterns of files that are to come back
+    volumes: tuple[tuple[str, str], ...] = ()  # names of Modal volumes and their mount paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ class Execution:
         self.lost: Mapping[str, str] = {}  # what has to come back and could not, with the reason
         # What the cell bound, nobody asked for and cannot come back, e.g. an open file.
         self.left: Mapping[str, str] = {}
+        self.files = Files()  # what the cell wrote, and what came back of it
         self.seconds = 0.0  # of the cell's own code
         self.cell_error: Mapping[str, Any] | None = None  # fields of the runner's `error` frame
         self.raised: BaseException | None = None  # the cell's error, as it was restored
@@ -193,7 +199,8 @@ class Execution:
         self.seconds = float(fields["seconds"])
         self.cell_error = outcome.error.fields if outcome.error is not None else None
         self.values = self._read(outcome.values)
-        lost = {**fields["lost"], **self.values.lost}
+        self.files = outcome.fetched.files
+        lost = {**fields["lost"], **self.values.lost, **outcome.fetched.lost}
         bound = {*self.job.run["outputs"]} - self.values.stale
         must = bound if self.job.run["narrowed"] else set()
         self.left = {name: reason for name, reason in lost.items() if name == LAST or name in bound - must}

@@ -6,6 +6,7 @@ import getpass
 import math
 import os
 import platform
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,14 +21,14 @@ from zenml.orchestrators.publish_utils import publish_step_run_metadata, publish
 from zenml.utils.dashboard_utils import get_run_url
 
 from zenml_modal_nb.errors import ResultError, SandboxError
-from zenml_modal_nb.events import Reason, Recorded
+from zenml_modal_nb.events import File, Reason, Recorded
 from zenml_modal_nb.pipelines import execution as executions
 from zenml_modal_nb.pipelines.cell_log import CellLog
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSettings
 from zenml_modal_nb.pipelines.recording import record_step
 from zenml_modal_nb.sandboxes import image as images
-from zenml_modal_nb.sandboxes import layers, secrets
+from zenml_modal_nb.sandboxes import layers, secrets, volumes
 from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.ending import RunEndedError, is_of_stopped_app, why_not_created
 from zenml_modal_nb.sandboxes.follow import Follower
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotBase, StepRunResponse
     from zenml.stack import StackValidator
 
+_MOST_NAMES = 50  # of files, in the metadata of a step
 _STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
 
@@ -156,7 +158,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             image=images.define(job.image, plan.layers),
             settings=settings,
             resource_settings=resources,
-            environment=dict(job.environment),
+            environment={**job.environment, **volumes.environment(job.volumes)},
             modal_client=client,
         )
         arguments["memory"] = _memory_mib(resources)
@@ -164,6 +166,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
             *arguments.get("secrets", []),
             *secrets.of(job.secrets, job.ephemeral, job.connection),
         ]
+        if job.volumes:
+            arguments["volumes"] = volumes.of(job.volumes, job.connection)
         arguments["tags"] = _tags(job, info)
         return Launch(
             nonce=job.nonce,
@@ -175,6 +179,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             depot=Depot(client, job.connection.environment, job.notebook),
             # Models that a GPU has trained are large.
             large_results=job.gpu_type is not None,
+            into=job.directory,
             server=job.connection.server,
             why_built=plan.why,
         )
@@ -228,9 +233,29 @@ def _plan(job: CellJob, info: StepRunInfo) -> dict[str, MetadataType]:
         "timeout_seconds": target.timeout,
         "outputs": list(job.run["outputs"]),  # those that are bound on some paths only, too
         "modal_environment": job.connection.environment or "default",
+        **_files(job),
         # An unknown price is no price of 0.
         **({} if target.hourly_rate is None else {"hourly_rate_usd": target.hourly_rate}),
     }
+
+
+def _files(job: CellJob) -> dict[str, MetadataType]:
+    """What goes in and out beside the variables, as far as there is any."""
+    told: dict[str, MetadataType] = {}
+    if job.sent:
+        told["files_sent"] = _names(job.sent)
+        told["files_sent_bytes"] = sum(each.size for each in job.sent)
+    if job.fetch:
+        told["fetch"] = list(job.fetch)
+    if job.volumes:
+        told["volumes"] = [":".join(each) for each in job.volumes]
+    return told
+
+
+def _names(files: Sequence[File]) -> list[MetadataType]:
+    """Their paths, of a great many the first only."""
+    rest = len(files) - _MOST_NAMES
+    return [*(each.path for each in files[:_MOST_NAMES]), *([f"and {rest} more"] if rest > 0 else [])]
 
 
 def _bill(execution: Execution) -> dict[str, MetadataType]:
@@ -250,4 +275,5 @@ def _bill(execution: Execution) -> dict[str, MetadataType]:
         },  # a short cell ends before the first sample
         **({"not_returned": dict(execution.left)} if execution.left else {}),
         **({} if cost is None else {"estimated_cost_usd": round(cost, 6)}),
+        **({"files_fetched": _names(execution.files.fetched)} if execution.files.fetched else {}),
     }

@@ -32,6 +32,7 @@ def html(panel: Panel) -> str:
         blocks.append(_block("zmnb-facts", escape(words.sandbox(panel.started))))
     if message := words.message(panel):
         blocks.append(_block("zmnb-message", escape(message)))
+    blocks += [_block("zmnb-facts", escape(line)) for line in words.files(panel)]
     if end := _end(panel):
         blocks.append(_block("zmnb-end", end))
     return (

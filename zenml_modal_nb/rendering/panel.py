@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -12,6 +12,7 @@ from zenml_modal_nb.events import (
     Display,
     Event,
     Failed,
+    Files,
     Finished,
     Log,
     Progress,
@@ -61,6 +62,7 @@ class Panel:
     outputs: tuple[str, ...] = ()
     reason: Reason | None = None
     message: str = ""
+    files: Files = field(default_factory=Files)
 
 
 def advance(panel: Panel | None, event: Event) -> Panel | None:
@@ -82,14 +84,14 @@ def advance(panel: Panel | None, event: Event) -> Panel | None:
             return replace(panel, usd=usd, elapsed=elapsed)
         case Recorded():
             return replace(panel, recorded=event)
-        case Finished(duration=duration, usd=usd, outputs=outputs, recorded=recorded):
-            return replace(
-                _ended(panel, Phase.DONE, duration, usd, recorded), outputs=outputs, reason=Reason.FINISHED
-            )
-        case Failed(reason=reason, message=message, duration=duration, usd=usd, recorded=recorded):
-            return replace(
-                _ended(panel, Phase.FAILED, duration, usd, recorded), reason=reason, message=message
-            )
+        case Finished(duration=duration, usd=usd, outputs=outputs, recorded=recorded, files=files):
+            ended = _ended(panel, Phase.DONE, duration, usd, recorded)
+            return replace(ended, outputs=outputs, reason=Reason.FINISHED, files=files)
+        case Failed(
+            reason=reason, message=message, duration=duration, usd=usd, recorded=recorded, files=files
+        ):
+            ended = _ended(panel, Phase.FAILED, duration, usd, recorded)
+            return replace(ended, reason=reason, message=message, files=files)
         case Stopped(reason=reason, duration=duration, usd=usd, recorded=recorded):
             return replace(_ended(panel, Phase.STOPPED, duration, usd, recorded), reason=reason)
         case Log() | Progress() | Display():

@@ -78,7 +78,7 @@ def footer(panel: Panel) -> list[str]:
     """Return the lines that close a run: how it ended, what it cost, what came back, where it is recorded."""
     outputs = f"outputs: {', '.join(words.outputs(panel))}" if panel.outputs else ""
     ending = (words.state(panel), words.cost(panel), outputs)
-    lines = [words.SEPARATOR.join(part for part in ending if part), words.message(panel)]
+    lines = [words.SEPARATOR.join(part for part in ending if part), words.message(panel), *words.files(panel)]
     if panel.recorded is not None:
         lines.append(f"ZenML run: {words.lookup(panel.recorded)}")
         lines.append(words.address(panel.recorded))

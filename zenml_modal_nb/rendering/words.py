@@ -6,12 +6,13 @@ What others wrote (a user, a sandbox, a server) leaves here without control char
 
 from __future__ import annotations
 
-from zenml_modal_nb.events import Reason, Recorded, Started, Target, Transfer
+from zenml_modal_nb.events import File, Reason, Recorded, Started, Target, Transfer
 from zenml_modal_nb.rendering.ansi import plain
 from zenml_modal_nb.rendering.panel import Panel, Phase
 
 SEPARATOR = " · "
 _LEAST = 0.0001  # USD; less would be shown as nothing
+_MOST_FILES = 20  # listed by name
 LONGEST_MESSAGE = 300  # characters of an error's message in the panel; the error itself is shown below it
 
 
@@ -28,16 +29,6 @@ def span(seconds: int) -> str:
     hours, minute = divmod(minutes, 60)
     parts = [(hours, "h"), (minute, "min"), (second, "s")]
     return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"
-
-
-def size(count: int) -> str:
-    """Return bytes as e.g. "44.3 KiB" or "1.2 GiB"."""
-    amount = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.4g} {unit}"
-        amount /= 1024
-    return f"{amount:.4g} GiB"
 
 
 def money(usd: float) -> str:
@@ -165,6 +156,40 @@ def message(panel: Panel) -> str:
 def outputs(panel: Panel) -> tuple[str, ...]:
     """Return the names of the variables that came back."""
     return tuple(shortened(output, 80) for output in panel.outputs)
+
+
+def files(panel: Panel) -> list[str]:
+    """Return what became of the cell's files, a line each for those that came back and those that stayed."""
+    told = panel.files
+    lines = []
+    if told.fetched:
+        lines.append(f"files fetched: {_listed(told.fetched, len(told.fetched) - _MOST_FILES)}")
+    lines += [f"--fetch {shortened(pattern, 80)} matched nothing" for pattern in told.unmatched]
+    if told.written:
+        lines.append(
+            f"files left in the sandbox: {_listed(told.written, told.more)} (--fetch brings files back)"
+        )
+    elif told.unlisted:
+        lines.append("files left in the sandbox: not listed, its working directory holds too many")
+    return lines
+
+
+def _listed(listed: tuple[File, ...], more: int) -> str:
+    names = [f"{shortened(each.path, 80)} ({size(each.size)})" for each in listed[:_MOST_FILES]]
+    more = max(0, more)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def size(count: int) -> str:
+    """Return bytes as e.g. "44.3 KiB" or "1.2 GiB"."""
+    if count == 1:
+        return "1 byte"
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.4g} {unit}"
+        amount /= 1024
+    return f"{amount:.4g} GiB"
 
 
 def lookup(recorded: Recorded) -> str:

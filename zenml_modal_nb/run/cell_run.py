@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from zenml_modal_nb.cells.imports import Import
@@ -19,6 +20,7 @@ from zenml_modal_nb.packaging.payload import unpack_error
 from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.pipelines.execution import Execution, Values
 from zenml_modal_nb.pipelines.record import record
+from zenml_modal_nb.run.advice import advice as advice_on
 from zenml_modal_nb.run.failure import Tracebacks
 from zenml_modal_nb.run.gpu_advice import with_gpu_advice
 from zenml_modal_nb.run.interrupts import interrupts_to
@@ -52,6 +54,7 @@ class CellRun:
         self._events: queue.SimpleQueue[Event | KeyboardInterrupt | None] = queue.SimpleQueue()
         self._log: list[str] = []
         self._raised: BaseException | None = None  # what `record` raised
+        self._advice: str | None = None  # on what a failing cell lacks
         self._status = "running"
         self._tick = time.monotonic() + _TICK  # when the running cost is shown again
         self._execution = Execution(
@@ -127,12 +130,15 @@ class CellRun:
                 )
             self._write_back()
             self._restore_session()
+            if self._execution.cell_error is not None:
+                self._advice = advice_on(self._execution.cell_error, self._execution.job)
             if not self._execution.gone:
                 sandbox_id = self._execution.sandbox_id
                 told = f"It is not confirmed that sandbox {sandbox_id} has ended; {advice(sandbox_id)}\n"
                 self._renderer.show(Log(told, "stderr"))
             self._renderer.show(self._last_event())
             self._execution.release()
+            self._prepared = replace(self._prepared, job=self._execution.job)
         return self._conclusion()
 
     def _emit(self, event: Event) -> None:
@@ -237,7 +243,7 @@ class CellRun:
             return Stopped(execution.ended.reason, elapsed, usd, recorded)
         if self._raised is None:
             self._status = str(Reason.FINISHED)
-            return Finished(elapsed, usd, tuple(self.outputs), recorded)
+            return Finished(elapsed, usd, tuple(self.outputs), recorded, execution.files)
         if isinstance(execution.ended, RunEndedError):
             reason = execution.ended.reason
         elif execution.cell_error is not None:
@@ -247,7 +253,7 @@ class CellRun:
         else:
             reason = Reason.NOT_STARTED if execution.values is None else Reason.NOT_RECORDED
         self._status = str(reason)
-        return Failed(reason, str(self._raised), elapsed, usd, recorded)
+        return Failed(reason, str(self._raised), elapsed, usd, recorded, execution.files)
 
     def _conclusion(self) -> object:
         execution = self._execution
@@ -257,7 +263,7 @@ class CellRun:
             raise self._tracebacks.stopped(execution.gone, execution.sandbox_id)
         if execution.cell_error is not None and execution.raised is not None:
             fields = with_gpu_advice(execution.cell_error, self._prepared.job.target)
-            raise self._tracebacks.of_cell(execution.raised, fields)
+            raise self._tracebacks.of_cell(execution.raised, fields, self._advice)
         if self._raised is None:
             values = execution.values
             return None if values is None else values.last

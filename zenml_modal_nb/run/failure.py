@@ -9,7 +9,7 @@ from typing import Any
 from zenml_modal_nb.rendering import traceback
 from zenml_modal_nb.rendering.ansi import clean
 from zenml_modal_nb.run.preparation import Cell
-from zenml_modal_nb.sandboxes.termination import advice
+from zenml_modal_nb.sandboxes.termination import advice as ending_advice
 
 GROUP = "_modal_step_group_"  # the attribute of a group of exceptions that holds what the sandbox says of it
 
@@ -25,12 +25,16 @@ class Tracebacks:
         self._lines = lines
         self._name_of_cell = name_of_cell
 
-    def of_cell(self, error: BaseException, fields: Mapping[str, Any]) -> BaseException:
-        """Give the restored exception the remote traceback, drawn as IPython draws its own."""
+    def of_cell(
+        self, error: BaseException, fields: Mapping[str, Any], advice: str | None = None
+    ) -> BaseException:
+        """Give the restored exception the remote traceback, drawn as IPython draws its own, and advice below it."""
         report = traceback.read(self._with_sources(fields))
         lines = traceback.draw(
             report, cell_file=self._cell.filename, cell_lines=self._lines, cell_label=self._cell.label
         )
+        if advice is not None:
+            lines += ["", clean(advice)]
         # IPython asks an exception for its own rendering before it draws one. Not an attribute's assignment, which a
         # class may refuse, e.g. a frozen dataclass.
         vars(error)["_render_traceback_"] = lambda: lines
@@ -44,7 +48,7 @@ class Tracebacks:
             "the run was stopped and its sandbox is terminated"
             if confirmed
             else f"the run was stopped, but it is not confirmed that {_sandbox(sandbox_id)} has ended; "
-            f"{advice(sandbox_id)}"
+            f"{ending_advice(sandbox_id)}"
         )
 
     def never_begun(self) -> KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.table import Item, Row, Table
@@ -11,6 +12,8 @@ from zenml_modal_nb.run.preparation import Prepared
 from zenml_modal_nb.sandboxes import layers
 
 _CLOSING = "Dry run: no image, no sandbox, no ZenML run."
+
+_MOST_FILES = 20  # named one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Plan:
             Item(name, f"{type(job.inputs[name]).__name__}, {words.size(size)}")
             for name, size in sorted(prepared.sizes.items())
         )
-        sent = sum(part.size for part in job.parts)
+        sent = sum(part.size for part in job.parts) + prepared.shipment.size
         return [
             Row.of("step", words.name(target)),
             Row.of("where", words.place(target)),
@@ -52,9 +55,11 @@ class Plan:
             _row("packages", map(Item, [*job.image.apt, *job.image.pip])),
             _row("variables in", inputs),
             _row("code in", map(Item, prepared.code), "none but the cell's own"),
-            _row("files in", map(Item, prepared.modules)),
+            _row("files in", chain(map(Item, prepared.modules), _files(prepared))),
             Row.of("size", f"{words.size(sent)} to send, the program that runs the cell included"),
             _row("variables out", map(Item, job.run["outputs"])),
+            *([_row("files out", map(Item, job.fetch))] if job.fetch else []),
+            *([_row("volumes", (Item(name, path) for name, path in job.volumes))] if job.volumes else []),
         ]
 
     def _build(self) -> str:
@@ -66,3 +71,14 @@ class Plan:
 
 def _row(label: str, items: Iterable[Item], otherwise: str = "none") -> Row:
     return Row(label, tuple(items) or (Item(otherwise),))
+
+
+def _files(prepared: Prepared) -> list[Item]:
+    """What `--file` sends: the first files one by one, and how many more."""
+    entries = prepared.shipment.entries
+    shown = [Item(each.inside, words.size(each.size)) for each in entries[:_MOST_FILES]]
+    more = len(entries) - len(shown)
+    return [
+        *shown,
+        *([Item(f"{more} more", f"{words.size(prepared.shipment.size)} in all")] if more > 0 else []),
+    ]

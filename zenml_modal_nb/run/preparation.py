@@ -9,14 +9,16 @@ import secrets
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from zenml_modal_nb.cells.cell import AnalyzedCell, analyze, requiring
 from zenml_modal_nb.cells.distributions import local_module
 from zenml_modal_nb.cells.imports import Import
 from zenml_modal_nb.errors import InvalidRequestError, PackagingError
-from zenml_modal_nb.events import Target
+from zenml_modal_nb.events import File, Target
 from zenml_modal_nb.packaging.archive import runner_archive
+from zenml_modal_nb.packaging.files import Shipment, find
 from zenml_modal_nb.packaging.local_modules import modules_archive
 from zenml_modal_nb.packaging.module import write_module
 from zenml_modal_nb.packaging.payload import pack
@@ -24,11 +26,12 @@ from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
-from zenml_modal_nb.runner import digests, pickling, session
+from zenml_modal_nb.runner import digests, files, pickling, session
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec, refuse_other_python
 from zenml_modal_nb.sandboxes.launch import Part
 from zenml_modal_nb.sandboxes.prices import prices_for
+from zenml_modal_nb.sandboxes.volumes import check as check_volumes
 
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
@@ -61,6 +64,7 @@ class Prepared:
     modules: tuple[str, ...]  # files of the user's that travel, as `helpers.py` or `package/`
     futures: tuple[str, ...]  # features of `__future__` that the cell turns on
     sizes: Mapping[str, int]  # bytes of each input by itself; what two of them share is sent once
+    shipment: Shipment
 
 
 def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prepared:
@@ -86,6 +90,9 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
+    directory = Path(os.path.abspath(os.curdir)) if os.path.exists(os.curdir) else Path()
+    shipment = find(request.files, directory)
+    check_volumes(request.volumes)
     packed = pack(needed, namespace, captured.submodules, state, analyzed.lines)
     values = packed.values
     seen = digests.Seen()
@@ -105,6 +112,8 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         "narrowed": request.outputs is not None,
         "imports": [(each.name, each.module) for each in analyzed.imported_names],
         "sources": _sources(captured.definitions.values()),
+        "fetch": request.fetch,
+        "volumes": [path for _, path in request.volumes],
     }
     target, meter = _target(request, name, connection, values.size)
     target = replace(target, packages=bool(request.pip or request.apt or analyzed.source.pip))
@@ -126,7 +135,8 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         ),
         inputs=captured.values,
         digests={name: seen.of_content(each.pieces) for name, each in dumped.items()},
-        parts=_parts(analyzed, values, seen),
+        # What a dry run shows of files is their sizes.
+        parts=_parts(analyzed, values, seen) + (() if request.dry_run else _files(shipment)),
         known=packed.known,
         session=state,
         run=run,
@@ -137,6 +147,10 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         gpu_type=request.gpu,
         gpu_count=request.gpu_count,
         notebook=cell.notebook,
+        directory=directory,
+        sent=tuple(File(each.inside, each.size) for each in shipment.entries),
+        fetch=request.fetch,
+        volumes=request.volumes,
     )
     names = analyzed.names
     turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)
@@ -150,6 +164,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         modules=_modules(analyzed),
         futures=turned_on,
         sizes=sizes,
+        shipment=shipment,
     )
 
 
@@ -222,6 +237,12 @@ def _parts(analyzed: AnalyzedCell, values: pickling.Values, seen: digests.Seen) 
 def _modules(analyzed: AnalyzedCell) -> tuple[str, ...]:
     places = map(local_module, sorted(analyzed.requirements.by_value_modules))
     return tuple(f"{place.name}/" if place.is_dir() else place.name for place in places if place is not None)
+
+
+def _files(shipment: Shipment) -> tuple[Part, ...]:
+    if not shipment.entries:
+        return ()
+    return (Part.of(files.ARCHIVE, [shipment.archive().content]),)
 
 
 def _environment(request: StepRequest) -> tuple[dict[str, str], dict[str, str]]:

@@ -33,6 +33,8 @@ class Run:
     sources: Mapping[str, str] = field(default_factory=dict)  # of the notebook's other cells, by file name
     imports: tuple[tuple[str, str], ...] = ()  # names that import statements bind, and the modules
     narrowed: bool = False  # the user has named the outputs: nothing else is written to the notebook
+    fetch: tuple[str, ...] = ()  # patterns of files that are to come back
+    volumes: tuple[str, ...] = ()  # mount paths
 
     @classmethod
     def of_header(cls, header: Mapping[str, Any]) -> Run:
@@ -47,6 +49,8 @@ class Run:
             sources=run.get("sources", {}),
             imports=tuple((name, module) for name, module in run.get("imports", ())),
             narrowed=run.get("narrowed", False),
+            fetch=tuple(run.get("fetch", ())),
+            volumes=tuple(run.get("volumes", ())),
         )
 
 

@@ -8,7 +8,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from zenml_modal_nb.runner import pickling
+from zenml_modal_nb.runner import mounts, pickling
 from zenml_modal_nb.runner.functions import Namespace
 
 # Run as the main module of each such process; functions and classes are then found in it by name.
@@ -30,6 +30,7 @@ def hand_on_definitions(spawn: types.ModuleType, namespace: Namespace, directory
 
 def restore(namespace: Namespace, path: str) -> None:
     """Load what `hand_on_definitions` has saved; called in the new process."""
+    mounts.follow_parent()
     namespace.update(pickling.load(path, namespace)["values"])
 
 

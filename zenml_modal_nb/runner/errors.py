@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
+import subprocess
 import traceback
 import types
 from collections.abc import Callable
@@ -23,6 +25,8 @@ _OURS = (
     os.path.dirname(pickling.dump.__code__.co_filename),
     os.path.dirname(reducers.subimport.__code__.co_filename),
 )
+_MISSING_LIMIT = 300  # characters of the name of what is missing
+_START = os.getcwd()  # the sandbox's working directory, which stands for the notebook's
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,9 @@ def _described(error: BaseException, filename: str, measure: _Measure, depth: in
         "evalue": _text(lambda: str(error), measure.value),
         "frames": _frames(error, filename, measure),
     }
+    missing = _missing(error)
+    if missing:
+        fields["missing"] = missing
     notes = vars(error).get("__notes__")
     if isinstance(notes, list) and notes:
         fields["notes"] = [_text(partial(str, note), measure.value) for note in notes[:8]]
@@ -85,6 +92,36 @@ def _of_group(error: BaseException, filename: str) -> str:
     while step is not None and step.tb_frame.f_code.co_filename != filename:
         step = step.tb_next
     return "".join(traceback.format_exception(type(error), error, step or error.__traceback__))
+
+
+def _missing(error: BaseException) -> dict[str, str]:
+    """Say which file or variable of the environment an error lacks; the notebook may have it."""
+    if not isinstance(error, FileNotFoundError | KeyError):
+        return {}
+    innermost = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        innermost = frame.f_code
+    if isinstance(error, KeyError):
+        # Not just any mapping that lacks a key: os.environ["KEY"].
+        looked_up = innermost is os._Environ.__getitem__.__code__
+        name = error.args[0] if error.args else None
+        return (
+            {"variable": name} if looked_up and isinstance(name, str) and len(name) <= _MISSING_LIMIT else {}
+        )
+    path = error.filename
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    if error.errno != errno.ENOENT or not isinstance(path, str) or not path:
+        return {}
+    if innermost is not None and innermost.co_filename == subprocess.__file__ and "/" not in path:
+        return {}  # a program that is not installed
+    try:
+        whole = os.path.abspath(path)
+    except FileNotFoundError:  # the present directory is gone, and no path can be told
+        return {}
+    below = os.path.relpath(whole, _START)
+    told = whole if below.split("/")[0] == ".." and os.path.isabs(path) else below
+    return {"file": told} if len(told) <= _MISSING_LIMIT else {}
 
 
 def _frames(error: BaseException, filename: str, measure: _Measure) -> list[dict[str, Any]]:

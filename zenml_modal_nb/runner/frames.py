@@ -192,6 +192,23 @@ def _is_errors(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) and _error_record(item) for item in value)
 
 
+def _is_missing(value: object) -> bool:
+    """What an error lacks, by kind, e.g. {"file": "data.csv"}."""
+    return (
+        isinstance(value, dict) and set(value) <= {"file", "variable"} and all(map(_is_text, value.values()))
+    )
+
+
+def _is_files(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, dict)
+        and set(item) == {"path", "size"}
+        and _is_text(item["path"])
+        and _is_count(item["size"])
+        for item in value
+    )
+
+
 Check = Callable[[object], bool]
 
 
@@ -211,6 +228,7 @@ def _shape(
 _error_record = _shape(
     {"ename": _is_text, "evalue": _is_text, "frames": _is_error_frames},
     {
+        "missing": _is_missing,
         "notes": _is_texts,
         "cause": _is_errors,
         "context": _is_errors,
@@ -222,6 +240,9 @@ _file = {"file": _is_inside, "size": _is_count, "sha256": _is_digest}
 _of_display = {"id": _is_text, "update": _is_flag}
 _inline_display = _shape({"data": _is_mapping, "metadata": _is_mapping}, _of_display)
 _filed_display = _shape(_file, _of_display)
+_files = {"directory": _is_text, "unlisted": _is_flag, "written": _is_files, "more": _is_count}
+_listed_files = _shape(_files)
+_fetched_files = _shape({**_files, **_file})
 _result = {
     "ok": _is_flag,
     "seconds": _is_seconds,
@@ -243,6 +264,7 @@ KINDS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "partial": _shape({"text": _is_text}),
     "progress": _shape({"text": _is_text}),
     "display": lambda fields: _inline_display(fields) or _filed_display(fields),
+    "files": lambda fields: _listed_files(fields) or _fetched_files(fields),
     "error": lambda fields: "pickled" in fields and _error_record(fields),
     "result": lambda fields: any(shape(fields) for shape in (_inline_result, _filed_result, _shipped_result)),
     "end": _shape({}),

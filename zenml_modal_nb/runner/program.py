@@ -26,7 +26,9 @@ from zenml_modal_nb.runner import (
     devices,
     displays,
     errors,
+    files,
     frames,
+    mounts,
     pickling,
     resources,
     results,
@@ -91,24 +93,34 @@ def _serve(
     shell = _make_shell(namespace, shown, imports)
     definitions.offer(namespace, place)
     cell.show_sources(run)
+    mounts.follow(run.volumes)
+    directory = files.opened(run.fetch, place, run.volumes)
     _catch_signals()
-    outcome, arrived = _run(run, header, place, namespace, imports)
+    outcome, arrived = _run(run, header, place, namespace, imports, directory)
     if not output.here:
         _leave_fork(output, outcome)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # from here on there is nothing to interrupt
+    mounts.explain(outcome.error)
     outcome = _end_cell(outcome, shell, shown)
+    _show(lambda: directory.report(output))
     _report(run, outcome, arrived, namespace, output, shown, store)
     liveness.wait_for_acknowledgement()
 
 
 def _run(
-    run: cell.Run, header: Mapping[str, Any], place: Path, namespace: Namespace, imports: AfterImport
+    run: cell.Run,
+    header: Mapping[str, Any],
+    place: Path,
+    namespace: Namespace,
+    imports: AfterImport,
+    directory: files.WorkingDirectory,
 ) -> tuple[cell.Outcome, Arrived]:
     arrived = Arrived({}, Known((), namespace, place, {}))
     try:
         shipments = _shipments(header, place)
         _add_modules(place)
+        directory.receive(place / "in" / files.ARCHIVE)
         arrived = _restore(place / "in" / PAYLOAD, namespace, imports, shipments.get(PAYLOAD))
     except BaseException as error:  # noqa: BLE001  # restoring runs the objects' own code
         error.add_note("while the notebook's values were restored in the sandbox")

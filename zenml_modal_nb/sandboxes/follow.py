@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Event as Flag
 from typing import Any
@@ -20,10 +20,12 @@ from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started, Stream
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
+from zenml_modal_nb.sandboxes import volumes
 from zenml_modal_nb.sandboxes.channel import Channel, Text
 from zenml_modal_nb.sandboxes.creation import Creation
 from zenml_modal_nb.sandboxes.depot import why_not_shipped
 from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended, why_not_followed
+from zenml_modal_nb.sandboxes.fetching import Fetched, fetch
 from zenml_modal_nb.sandboxes.launch import Launch, send
 from zenml_modal_nb.sandboxes.loop import call, start
 from zenml_modal_nb.sandboxes.losses import Losses, unsaid
@@ -46,6 +48,7 @@ class Outcome:
     result: Frame
     values: bytes | bytearray
     error: Frame | None
+    fetched: Fetched = field(default_factory=Fetched)
 
 
 class Follower:
@@ -168,6 +171,7 @@ class _Run:
         self._result: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._stderr_end = asyncio.Event()
         self._error: Frame | None = None
+        self._files: Frame | None = None
         self._directory = ""  # the runner's, from its hello
         self._python = ""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -186,8 +190,19 @@ class _Run:
             self._aside(self._read(reading))
         frame = await self._result
         await self._finish_stderr(frame.fields["stderr"])
+        await self._commit()
         values = await read_values(self._sandbox, self._directory, frame, self._launch.depot, self._emit)
-        return Outcome(frame, values, self._error)
+        return Outcome(frame, values, self._error, await self._fetch())
+
+    async def _commit(self) -> None:
+        failure = await volumes.commit(self._sandbox, self._launch.run.get("volumes", ()))
+        if failure:
+            told = f"It is not sure that the volumes hold what the cell wrote last: {failure}\n"
+            self._emit(Log(told, "stderr"))
+
+    async def _fetch(self) -> Fetched:
+        wanted = self._launch.run.get("fetch", ())
+        return await fetch(self._sandbox, self._directory, self._files, wanted, self._launch.into)
 
     async def close(self) -> None:
         """Stop everything that goes on beside the result, and return when it has stopped."""
@@ -240,6 +255,8 @@ class _Run:
                 await self._show(item)
             case "error":
                 self._error = item
+            case "files":
+                self._files = item
             case "end":
                 self._stderr_end.set()
             case "result" if not self._result.done():

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.runner import digests
@@ -94,6 +95,7 @@ class Launch:
     arguments: Mapping[str, Any] = field(repr=False)  # of modal.Sandbox.create; holds secrets
     depot: Depot
     large_results: bool = False  # whether large results are to be expected, though no input is large
+    into: Path = field(default_factory=Path.cwd)  # where fetched files are put
     server: str = "Modal"  # who is asked for it, in the words of a sentence
     why_built: str = ""  # the reason for its image, if that has to be built
 

@@ -50,6 +50,12 @@ async def read_display(sandbox: Any, directory: str, frame: Frame) -> tuple[Bund
     return dict(bundle["data"]), dict(bundle.get("metadata") or {})
 
 
+async def read_manifest(sandbox: Any, directory: str, frame: Frame) -> dict[str, Any]:
+    """Return the list that a `files` frame names."""
+    fields = frame.fields
+    return dict(json.loads(await _read_file(sandbox, f"{directory}/{fields['file']}", fields)))
+
+
 async def _read_file(sandbox: Any, path: str, fields: Mapping[str, Any]) -> bytes:
     import modal
 

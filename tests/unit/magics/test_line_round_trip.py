@@ -15,6 +15,7 @@ from zenml_modal_nb.request import StepRequest
 names = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=64)
 variables = st.from_regex(r"v_[a-z0-9_]{0,8}", fullmatch=True)
 values = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=20)
+paths = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=20)
 gpus = st.one_of(
     st.just((None, 1)),
     st.sampled_from(CATALOGUE).flatmap(
@@ -46,6 +47,13 @@ def requests(draw: st.DrawFn) -> StepRequest:
         image=draw(st.sampled_from([None, "python:3.11-slim"])),
         env=tuple(draw(st.dictionaries(variables, st.none() | values, max_size=3)).items()),
         secrets=tuple(draw(st.lists(names, **few))),
+        files=tuple(draw(st.lists(paths, **few))),
+        fetch=tuple(
+            draw(st.lists(paths.filter(lambda path: path[0] not in "/~" and ".." not in path), **few))
+        ),
+        volumes=tuple(
+            draw(st.lists(st.tuples(names, st.sampled_from(["/data", "/mnt/a b", "/root/x"])), **few))
+        ),
         dry_run=draw(st.booleans()),
     )
 
@@ -61,7 +69,8 @@ def test_a_line_means_the_request_it_was_written_for(request_: StepRequest) -> N
 def test_it_means_the_same_on_top_of_a_users_defaults(request_: StepRequest, usual: StepRequest) -> None:
     defaults = ModalStep(
         gpu=usual.modal_gpu, cpu=usual.cpu, region=usual.region, timeout=usual.timeout, on=usual.on,
-        pip=list(usual.pip), env=dict(usual.env), secret=list(usual.secrets), dry_run=usual.dry_run,
+        pip=list(usual.pip), env=dict(usual.env), secret=list(usual.secrets), file=list(usual.files),
+        fetch=list(usual.fetch), volume=[":".join(each) for each in usual.volumes], dry_run=usual.dry_run,
     )  # fmt: skip
     assert parse(format_line(request_, defaults), defaults) == request_
 

@@ -13,6 +13,8 @@ from zenml_modal_nb.events import (
     Display,
     Event,
     Failed,
+    File,
+    Files,
     Finished,
     Log,
     Progress,
@@ -289,6 +291,8 @@ HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'&\x1b]0;title
 def test_nothing_that_others_wrote_becomes_markup_or_a_terminal_sequence(page: Page) -> None:
     target = Target(HOSTILE, HOSTILE, True, gpu=HOSTILE, region=HOSTILE, cloud=HOSTILE, rate_source=HOSTILE)
     link = Recorded(HOSTILE, HOSTILE, HOSTILE, url="javascript:alert(1)")
+    file = File(HOSTILE, 1)
+    hostile = Files((file,), 1, fetched=(file,), unmatched=(HOSTILE,))
     shown(
         page,
         Queued(target),
@@ -298,12 +302,14 @@ def test_nothing_that_others_wrote_becomes_markup_or_a_terminal_sequence(page: P
         link,
         Log(HOSTILE + "\n"),
         Progress(HOSTILE),
-        Failed(Reason.CELL_FAILED, HOSTILE, 1, 1, link),
+        Failed(Reason.CELL_FAILED, HOSTILE, 1, 1, link, hostile),
     )
     shown(
         page,
         Queued(target),
-        Finished(1, 1, (HOSTILE,), Recorded("", HOSTILE, "", f"https://x/{HOSTILE.replace(' ', '')}")),
+        Finished(
+            1, 1, (HOSTILE,), Recorded("", HOSTILE, "", f"https://x/{HOSTILE.replace(' ', '')}"), hostile
+        ),
     )
     tags: set[str] = set()
     attributes: set[str] = set()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from zenml_modal_nb.events import Building, Cost, Queued, Target
+from zenml_modal_nb.events import Building, Cost, Failed, File, Files, Finished, Queued, Reason, Target
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.panel import advance
 
@@ -46,3 +46,34 @@ def test_why_an_image_is_built_stays_while_its_log_goes_on(on_modal: Target) -> 
     panel = advance(panel, Building("Collecting pandas"))
     assert panel is not None
     assert words.state(panel) == "building image (pandas added): Collecting pandas"
+
+
+@pytest.mark.parametrize(
+    ("files", "lines"),
+    [
+        (Files(), []),
+        (
+            Files((File("a.pt", 1536), File("b\x1b[2J.txt", 1)), 3),
+            [
+                "files left in the sandbox: a.pt (1.5 KiB), b.txt (1 byte) and 3 more (--fetch brings files back)"
+            ],
+        ),
+        (
+            Files(fetched=(File("out/a.pt", 5 << 30),), unmatched=("*.csv",)),
+            ["files fetched: out/a.pt (5 GiB)", "--fetch *.csv matched nothing"],
+        ),
+        (
+            Files(fetched=tuple(File(f"{n}", 0) for n in range(50))),
+            ["files fetched: " + ", ".join(f"{n} (0 bytes)" for n in range(20)) + " and 30 more"],
+        ),
+        (
+            Files(unlisted=True),
+            ["files left in the sandbox: not listed, its working directory holds too many"],
+        ),
+    ],
+)
+def test_what_became_of_files_is_told_at_either_end(on_modal: Target, files: Files, lines: list[str]) -> None:
+    for end in (Finished(1, 1, files=files), Failed(Reason.CELL_FAILED, "no", 1, 1, files=files)):
+        panel = advance(advance(None, Queued(on_modal)), end)
+        assert panel is not None
+        assert words.files(panel) == lines

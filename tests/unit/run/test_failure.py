@@ -58,6 +58,12 @@ def test_lines_of_other_cells_are_read_here() -> None:
     assert "return nothing" in text
 
 
+def test_advice_is_the_last_line_and_cannot_hide_anything() -> None:
+    advice = "`a\x1b[2J` exists here but was not sent"
+    text = shown(tracebacks().of_cell(ZeroDivisionError(), report(), advice))
+    assert text.splitlines()[-2:] == ["", "`a` exists here but was not sent"]
+
+
 @pytest.mark.parametrize("link", ["cause", "context"])
 def test_an_earlier_error_is_shown_too(link: str) -> None:
     earlier = {"ename": "KeyError", "evalue": "'k'", "frames": [frame("<cell 5>", 2, "x = 1")]}

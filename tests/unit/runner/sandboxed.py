@@ -138,6 +138,8 @@ class Sandboxed:
         self._hello = threading.Event()
         self.complete = threading.Event()
         self.changed = threading.Condition()
+        self.work = Path(self._home.name, "work")
+        self.work.mkdir()
         environment = {"PATH": os.environ["PATH"], "TMPDIR": self._home.name, **(environment or {})}
         # Isolated: neither this environment's packages nor the working directory can be imported.
         command = [sys.executable, *(["-I", "-S"] if isolated else []), "-u", "-c", BOOTSTRAP, NONCE]
@@ -147,6 +149,7 @@ class Sandboxed:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
+            cwd=self.work,
             bufsize=-1,
         )
         self.stdout = Reading(self.process.stdout, self.changed, self._saw)

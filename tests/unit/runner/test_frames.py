@@ -12,6 +12,7 @@ NONCE = "c0ffee"
 DIGEST = "0" * 64
 ERROR = {"ename": "E", "evalue": "v", "frames": [{"file": "f", "line": 1, "name": "n", "text": "t"}]}
 RESULT = {"ok": True, "seconds": 0.5, "names": ["x"], "lost": {"y": "why"}, "last": False, "stderr": 9}
+FILES = {"directory": "/root", "unlisted": False, "written": [{"path": "a", "size": 3}], "more": 0}
 VALID = [
     ("hello", {"python": "3.11.7", "directory": "/tmp/zmnb", "pid": 1}),
     ("begin", {"gpu": None, "cloudpickle": "3.1.2"}),
@@ -22,7 +23,10 @@ VALID = [
     ("progress", {"text": "50%"}),
     ("display", {"data": {"text/plain": "1"}, "metadata": {}}),
     ("display", {"file": "out/display-000001.json", "size": 7000, "sha256": DIGEST}),
+    ("files", FILES),
+    ("files", {**FILES, "file": "out/files.json", "size": 1, "sha256": DIGEST}),
     ("error", {**ERROR, "pickled": None}),
+    ("error", {**ERROR, "pickled": None, "missing": {"file": "data.csv"}}),
     ("error", {**ERROR, "pickled": "AA==", "notes": ["n"], "cause": [{**ERROR, "context": [ERROR]}]}),
     ("result", {**RESULT, "inline": "AA=="}),
     ("result", {**RESULT, "file": "out/result.zmnb", "size": 1, "sha256": DIGEST}),
@@ -54,7 +58,7 @@ def test_every_kind_is_tried_here():
 
 @pytest.mark.parametrize(("kind", "fields"), VALID)
 def test_a_frame_with_a_member_too_few_or_too_many_is_text(kind, fields):
-    optional = {"gpu", "notes", "cause"} if kind in ("begin", "error") else set()
+    optional = {"gpu", "missing", "notes", "cause"} if kind in ("begin", "error") else set()
     assert frames.decode(edited(kind, fields), NONCE) is not None
     assert frames.decode(edited(kind, fields, surplus=1), NONCE) is None
     for name in {"v", "n", "s", "at", "k", *fields} - optional:

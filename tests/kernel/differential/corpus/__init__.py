@@ -12,6 +12,7 @@ from corpus import (
     displays,
     errors,
     estimators,
+    files,
     functions,
     imports,
     in_and_out,
@@ -33,7 +34,7 @@ GROUPS: dict[str, tuple[Case, ...]] = {
     module.__name__.rpartition(".")[2].replace("_", " "): module.CASES
     for module in (
         names, functions, classes, sharing, changes, control_flow, comprehensions, asynchronous, ipython_syntax,
-        displays, printing, imports, local_modules, arrays, tables, estimators, randomness, errors, values,
+        displays, printing, imports, local_modules, files, arrays, tables, estimators, randomness, errors, values,
         leftovers, progress, in_and_out, types,
     )
 }  # fmt: skip
