@@ -129,6 +129,9 @@ class Finished:
     usd: float | None
     outputs: tuple[str, ...] = ()
     recorded: Recorded | None = None
+    cached: str = (
+        ""  # the earlier run whose outputs these are, e.g. "run quickstart-2026 of 2026-11-26 10:00 UTC"
+    )
 
 
 @dataclass(frozen=True, slots=True)

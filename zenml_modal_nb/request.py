@@ -37,6 +37,8 @@ class StepRequest:
     image: str | None = None
     env: tuple[tuple[str, str | None], ...] = ()  # (K, None): the notebook's value, sent as a secret
     secrets: tuple[str, ...] = ()  # names of Modal secrets
+    cache: bool = False  # no run when nothing that matters has changed
+    define: bool = False  # do not run; bind a ZenML step under `name`
     dry_run: bool = False  # show what would be sent, and its price; create nothing
 
     @property

@@ -112,6 +112,10 @@ SUPPORTED: tuple[Option, ...] = (
            "inputs", names.variables, ",".join, has_default=False),
     Option("--out", "NAMES", "variables to bring back, as in --out model, instead of what it binds", STEP,
            "outputs", names.variables, ",".join, has_default=False),
+    Option("--cache", None, "no run, but the earlier outputs, when code, inputs and image are unchanged", STEP,
+           "cache", _switch),
+    Option("--define", None, "do not run; bind a ZenML step under --name, for use in a @pipeline", STEP,
+           "define", _switch),
     Option("--dry-run", None, "show what would be sent, and its price; create nothing", STEP,
            "dry_run", _switch),
 )  # fmt: skip
@@ -126,10 +130,8 @@ NOT_YET: tuple[Option, ...] = (
     Option("--file", "PATH", "a file or folder to send", FILES, repeatable=True),
     Option("--fetch", "PATTERN", "files to bring back", FILES, repeatable=True),
     Option("--volume", "NAME:/PATH", "a named Modal volume", FILES, repeatable=True),
-    Option("--cache", None, "no run when cell and inputs are unchanged", STEP),
     Option("--background", None, "return at once and bind the handle", STEP),
     Option("--as", "NAME", "the handle's variable", STEP, has_default=False),
-    Option("--define", None, "bind a ZenML step, do not run it", STEP),
 )
 
 OPTIONS: tuple[Option, ...] = SUPPORTED + NOT_YET

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Event, Log, Reason, Recorded, Target
+from zenml_modal_nb.pipelines.caching import CacheKey, Kept, Said
 from zenml_modal_nb.pipelines.step_module import StepModule
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner import devices
@@ -52,6 +53,7 @@ class CellJob:
     gpu_type: str | None
     gpu_count: int
     notebook: str  # names the ZenML pipeline and the Modal app
+    cache: CacheKey | None = None  # None: neither looked up nor kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,9 @@ class Execution:
         self.ended: SandboxError | ResultError | None = None  # why there is no result
         self.recorded: Recorded | None = None
         self.sandbox_id: str | None = None
+        self.said = Said()  # kept only for a cache
+        self.delivered = b""  # the values file, for a cache only
+        self.cached: Kept | None = None  # the earlier run whose outcome this one has
         self.gone = True  # nothing of this run is left at Modal, as far as is confirmed
         self._clock = clock
         self._began = clock()
@@ -127,6 +132,8 @@ class Execution:
         """Take an event from the follower: the log goes to ZenML too."""
         if isinstance(event, Log) and self.log is not None:
             self.log.write(event)
+        if self.job.cache is not None:
+            self.said.add(event)
         self.emit(event)
 
     def stop(self, reason: Reason) -> None:
@@ -156,7 +163,10 @@ class Execution:
 
     def release(self) -> None:
         """Forget what only a run in progress needs: its handle must not keep large values alive."""
-        self.job = replace(self.job, parts=(), inputs={}, ephemeral={}, known=[])
+        self.job = replace(self.job, parts=(), inputs={}, ephemeral={}, known=[], cache=None)
+        self.delivered, self.said = b"", Said()
+        if self.cached is not None:
+            self.cached = replace(self.cached, values=b"", said=(), states={}, inputs={})
         with self._lock:
             self._follower = None
 
@@ -165,12 +175,29 @@ class Execution:
         fields = outcome.result.fields
         self.seconds = float(fields["seconds"])
         self.cell_error = outcome.error.fields if outcome.error is not None else None
+        if self.job.cache is not None:
+            self.delivered = outcome.values
         self.values = self._read(outcome.values)
         self.lost = {**fields["lost"], **self.values.lost}
         if self.values.moved:
             self.observe(Log(f"{devices.told(self.values.moved, 'in the sandbox')}\n", "stderr"))
         if self.lost and self.cell_error is not None:  # the cell's own error is what is raised
             self.observe(Log(f"What could not come back: {_told(self.lost)}.\n", "stderr"))
+
+    def take_over(self, kept: Kept) -> None:
+        """Take an earlier run's outcome for this one's; raises ResultError when it cannot be restored in full."""
+        self.cached = kept
+        self.seconds = kept.seconds
+        values = self._read(kept.values)
+        self.values = replace(values, session={**kept.states, **values.session})
+        self.lost = values.lost
+        for event in kept.said:
+            self.emit(event)
+        if self.lost:
+            raise ResultError(
+                f"Not all that the earlier run has done can come back: {_told(self.lost)}. "
+                "The rest is in your variables."
+            )
 
 
 def _told(lost: Mapping[str, str]) -> str:

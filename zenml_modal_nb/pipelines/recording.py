@@ -17,7 +17,7 @@ from zenml.orchestrators import output_utils
 from zenml.orchestrators.step_runner import StepRunner
 
 from zenml_modal_nb.errors import ResultError
-from zenml_modal_nb.pipelines import cell_error
+from zenml_modal_nb.pipelines import caching, cell_error
 
 if TYPE_CHECKING:
     import inspect
@@ -94,5 +94,7 @@ def _body(execution: Execution) -> Any:
         raise ResultError(
             f"The cell ran, but not all that it did can come back: {reasons}. The rest is in your variables."
         )
+    if execution.job.cache is not None:
+        caching.keep(execution)
     results = tuple(values.named[name] for name in declared)
     return results[0] if len(results) == 1 else (results or None)

@@ -56,6 +56,7 @@ class Panel:
     outputs: tuple[str, ...] = ()
     reason: Reason | None = None
     message: str = ""
+    cached: str = ""
 
 
 def advance(panel: Panel | None, event: Event) -> Panel | None:
@@ -75,10 +76,9 @@ def advance(panel: Panel | None, event: Event) -> Panel | None:
             return replace(panel, usd=usd, elapsed=elapsed)
         case Recorded():
             return replace(panel, recorded=event)
-        case Finished(duration=duration, usd=usd, outputs=outputs, recorded=recorded):
-            return replace(
-                _ended(panel, Phase.DONE, duration, usd, recorded), outputs=outputs, reason=Reason.FINISHED
-            )
+        case Finished(duration=duration, usd=usd, outputs=outputs, recorded=recorded, cached=cached):
+            ended = _ended(panel, Phase.DONE, duration, usd, recorded)
+            return replace(ended, outputs=outputs, reason=Reason.FINISHED, cached=cached)
         case Failed(reason=reason, message=message, duration=duration, usd=usd, recorded=recorded):
             return replace(
                 _ended(panel, Phase.FAILED, duration, usd, recorded), reason=reason, message=message

@@ -220,7 +220,9 @@ class CellRun:
             return Stopped(execution.ended.reason, elapsed, usd, recorded)
         if self._raised is None:
             self._status = str(Reason.FINISHED)
-            return Finished(elapsed, usd, tuple(self.outputs), recorded)
+            kept = execution.cached
+            cached = "" if kept is None else f"run {kept.run_name} of {kept.date}"
+            return Finished(elapsed, usd, tuple(self.outputs), recorded, cached)
         if isinstance(execution.ended, RunEndedError):
             reason = execution.ended.reason
         elif execution.cell_error is not None:

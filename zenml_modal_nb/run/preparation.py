@@ -22,6 +22,7 @@ from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
+from zenml_modal_nb.run.cache_key import cache_key, definition_digest
 from zenml_modal_nb.runner import pickling, session
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec
@@ -75,14 +76,16 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
     needed |= {alias: importlib.import_module(module) for alias, module in captured.modules.items()}
+    needed = dict(sorted(needed.items()))  # whatever led to them: known objects have the same order next time
     state = session.take()
     packed = pack(needed, namespace, captured.submodules, state)
     values = packed.values
     environment, ephemeral = _environment(request)
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
     name = request.name or analyzed.default_name
+    source = _with_futures(analyzed.source.text, cell.futures)
     run = {
-        "source": _with_futures(analyzed.source.text, cell.futures),
+        "source": source,
         "filename": cell.filename,
         "step": name,
         "outputs": [*analyzed.outputs, *analyzed.optional_outputs],
@@ -92,23 +95,32 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     }
     target, meter = _target(request, name, connection, values.size)
     target = replace(target, packages=bool(request.pip or request.apt or analyzed.source.pip))
+    image = ImageSpec(request.image, request.apt, _requirements(request, analyzed))
+    module = write_module(
+        analyzed.source.text.removeprefix(_MAGIC_LINE),
+        name=name,
+        inputs=tuple(captured.values),
+        outputs=analyzed.outputs,
+        modules=captured.modules,
+        definitions=captured.definitions,
+        references=captured.references,
+    )
+    parts = _parts(analyzed, values)
+    cache = None
+    if request.cache:
+        definition = definition_digest(
+            request, analyzed, source, needed, namespace, image, parts, module.digest
+        )
+        cache = cache_key(definition, analyzed, state, namespace, ephemeral, connection.billed)
     job = CellJob(
         nonce=secrets.token_hex(16),
         target=target,
         connection=connection,
-        image=ImageSpec(request.image, request.apt, _requirements(request, analyzed)),
-        module=write_module(
-            analyzed.source.text.removeprefix(_MAGIC_LINE),
-            name=name,
-            inputs=tuple(captured.values),
-            outputs=analyzed.outputs,
-            modules=captured.modules,
-            definitions=captured.definitions,
-            references=captured.references,
-        ),
+        image=image,
+        module=module,
         inputs=captured.values,
         digests={name: pickling.dump(value, namespace).sha256 for name, value in captured.values.items()},
-        parts=_parts(analyzed, values),
+        parts=parts,
         known=packed.known,
         session=state,
         run=run,
@@ -119,6 +131,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         gpu_type=request.gpu,
         gpu_count=request.gpu_count,
         notebook=cell.notebook,
+        cache=cache,
     )
     names = analyzed.names
     turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)
