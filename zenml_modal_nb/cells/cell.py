@@ -49,11 +49,13 @@ def analyze(
     gpu: bool = False,
     first_line: int = 1,
     futures: tuple[str, ...] = (),
+    parameters: bool = False,
 ) -> AnalyzedCell:
     """Analyze a cell's text in a notebook's namespace; `inputs` and `outputs` replace what would be found.
 
     `first_line` is the number that the body's first line has for the user, e.g. 2 below a magic line; `futures`
-    are the `__future__` features that earlier cells have turned on.
+    are the `__future__` features that earlier cells have turned on. With `parameters` the notebook need not have
+    what the cell reads: somebody will give it.
     Errors: CellError.
     """
     source = read_source(body, first_line=first_line)
@@ -62,7 +64,7 @@ def analyze(
     names = names_in(tree, postponed="annotations" in futures)
     refusals = Refusals(tree, names, namespace, first_line)
     refusals.refuse_input()
-    captured = _captured(names, namespace, inputs, refusals)
+    captured = _captured(names, namespace, inputs, refusals, parameters)
     imported = {entry.name: entry for entry in names.definite_imports}
     if outputs is None:
         bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n) and n != EXIT_CODE)
@@ -90,14 +92,22 @@ def analyze(
 
 
 def _captured(
-    names: Names, namespace: Mapping[str, object], inputs: tuple[str, ...] | None, refusals: Refusals
+    names: Names,
+    namespace: Mapping[str, object],
+    inputs: tuple[str, ...] | None,
+    refusals: Refusals,
+    parameters: bool,
 ) -> Captured:
     own_builtins = {name for name in names.builtins if name in namespace}  # e.g. the notebook's own `sum`
     found = capture(names.required, names.optional | own_builtins, namespace, names.attributes)
     # e.g. after `def make(): global fresh; fresh = 1` of another cell: `make()` and then `fresh`
-    refusals.refuse_undefined(name for name in found.missing if name not in found.rebinds)
+    if not parameters:
+        refusals.refuse_undefined(name for name in found.missing if name not in found.rebinds)
     if inputs is None:
         return found
+    if parameters:
+        refusals.refuse_left_out(name for name in found.missing if name not in inputs)
+        inputs = tuple(name for name in inputs if name in namespace)
     refusals.refuse_absent(inputs)
     refusals.refuse_left_out(name for name in found.values if name in names.required and name not in inputs)
     # Code the cell calls, and what that code reads, is needed whatever the data: `--in` chooses among the

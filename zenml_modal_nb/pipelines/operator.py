@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from zenml.client import Client
 from zenml.config.resource_settings import ByteUnit, ResourceSettings
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunStoppedException, StackComponentInterfaceError
+from zenml.exceptions import RunStoppedException
 from zenml.integrations.modal import sandbox_utils
 from zenml.integrations.modal.step_operators import ModalStepOperator
 from zenml.models import PipelineRunUpdate
@@ -21,6 +21,7 @@ from zenml.utils.dashboard_utils import get_run_url
 
 from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Reason, Recorded
+from zenml_modal_nb.pipelines import defined_step
 from zenml_modal_nb.pipelines import execution as executions
 from zenml_modal_nb.pipelines.cell_log import CellLog
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from zenml.metadata.metadata_types import MetadataType
     from zenml.models import PipelineSnapshotBase, StepRunResponse
     from zenml.stack import StackValidator
+
+    from zenml_modal_nb.pipelines.defined_step import DefinedRun
 
 _STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
@@ -72,11 +75,18 @@ class ModalNotebookStepOperator(ModalStepOperator):
             StackComponentInterfaceError: the step is not a cell.
         """
         execution = executions.current()
-        if execution is None:
-            raise StackComponentInterfaceError(
-                f"The step operator '{self.name}' runs cells that carry %%modal_step. For a step of your own "
-                "pipeline use an operator of ZenML's flavor 'modal'."
-            )
+        if execution is not None:
+            self._submit(info, execution)
+            return
+        run = defined_step.begin(info)
+        try:
+            self._submit(info, run.execution)
+        except BaseException:  # an interrupt too: no sandbox goes on
+            run.abandon()
+            defined_step.forget(info.step_run_id)
+            raise
+
+    def _submit(self, info: StepRunInfo, execution: Execution) -> None:
         execution.info = info
         execution.recorded = _recorded(info)
         execution.emit(execution.recorded)
@@ -99,8 +109,33 @@ class ModalNotebookStepOperator(ModalStepOperator):
             RunStoppedException: the run was stopped; ZenML then records it as stopped.
             Exception: what the cell raised, or why it could not end.
         """
-        execution = executions.current()
-        assert execution is not None  # submit refused otherwise
+        run = defined_step.running(step_run.id)
+        if run is None:
+            execution = executions.current()
+            assert execution is not None  # submit refused otherwise
+            return self._record(step_run, execution)
+        try:
+            if run.execution.ended is None:
+                self._follow(step_run, run)
+            status = self._record(step_run, run.execution)
+        except Exception as error:
+            run.conclude(error)
+            raise
+        finally:
+            defined_step.forget(step_run.id)
+        run.conclude(None)
+        return status
+
+    def _follow(self, step_run: StepRunResponse, run: DefinedRun) -> None:
+        """Tell what happens until the sandbox has ended; an interrupt ends it and stops step and run."""
+        try:
+            run.show_until_ended()
+        except BaseException:
+            run.abandon()
+            _publish_stopped(step_run)
+            raise
+
+    def _record(self, step_run: StepRunResponse, execution: Execution) -> ExecutionStatus:
         if execution.ended is None:
             try:
                 execution.unpack(execution.follower.outcome())
@@ -110,16 +145,14 @@ class ModalNotebookStepOperator(ModalStepOperator):
         assert execution.log is not None
         execution.log.close()
         if isinstance(execution.ended, RunEndedError) and execution.ended.reason in _STOPPED_BY_HAND:
-            # The run first: a step stopped in a running run ends the run as completed.
-            run_id = step_run.pipeline_run_id
-            Client().zen_store.update_run(run_id, PipelineRunUpdate(status=ExecutionStatus.STOPPING))
-            publish_stopped_step_run(step_run.id)
+            _publish_stopped(step_run)
             raise RunStoppedException(str(execution.ended))
         return record_step(execution)
 
     def cancel(self, step_run: StepRunResponse) -> None:
         """End a cell's sandbox, followed here or not."""
-        execution = executions.current()
+        run = defined_step.running(step_run.id)
+        execution = executions.current() if run is None else run.execution
         if execution is not None:
             execution.stop(Reason.STOPPED)
             return
@@ -169,6 +202,13 @@ class ModalNotebookStepOperator(ModalStepOperator):
             arguments=arguments,
             server=job.connection.server,
         )
+
+
+def _publish_stopped(step_run: StepRunResponse) -> None:
+    """Record a stop; the run first: a step stopped in a running run ends the run as completed."""
+    run_id = step_run.pipeline_run_id
+    Client().zen_store.update_run(run_id, PipelineRunUpdate(status=ExecutionStatus.STOPPING))
+    publish_stopped_step_run(step_run.id)
 
 
 @cache

@@ -49,8 +49,8 @@ def _run_pipeline(running: Execution) -> None:
         enable_artifact_visualization=False,
         settings=settings_of(job),
     )
-    cell = as_step(_load(job.module))
-    setattr(sys.modules[_module_name(job.module)], job.module.function, cell)
+    cell = as_step(load_function(job.module))
+    setattr(sys.modules[module_name(job.module)], job.module.function, cell)
     artifacts = save_inputs(job.inputs, job.digests) if kept is None else kept.inputs
 
     # Fail fast: the step's own exception is raised here, not a summary of it.
@@ -90,13 +90,14 @@ def settings_of(job: CellJob) -> dict[str, Any]:
     return {"step_operator": operator, "resources": resources}
 
 
-def _module_name(module: StepModule) -> str:
+def module_name(module: StepModule) -> str:
+    """Return the name under which ZenML imports a step module."""
     return f"extracted_notebook_code_{module.digest}"  # ZenML's own name for such a module
 
 
-def _load(module: StepModule) -> Callable[..., Any]:
+def load_function(module: StepModule) -> Callable[..., Any]:
     """Make the step module importable in this process: ZenML loads a step by its module's name."""
-    name = _module_name(module)
+    name = module_name(module)
     filename = f"<{name}>"
     # inspect.getsource, which ZenML records the step's source with, reads from here.
     linecache.cache[filename] = (len(module.text), None, module.text.splitlines(keepends=True), filename)
@@ -119,6 +120,7 @@ def _function(module: StepModule, filename: str, name: str) -> Callable[..., Any
     ]
     tree.body = [functions[-1]]
     namespace: dict[str, Any] = {"Any": Any, "Annotated": Annotated, "__name__": name}
-    exec(compile(tree, filename, "exec"), namespace)  # noqa: S102 - the user's own cell, as a function
+    # Not with this module's own `__future__`: annotations are to be types, as ZenML reads them.
+    exec(compile(tree, filename, "exec", dont_inherit=True), namespace)  # noqa: S102 - the user's own cell, as a function
     function: Callable[..., Any] = namespace[module.function]
     return function

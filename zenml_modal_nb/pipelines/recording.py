@@ -7,6 +7,7 @@ fails when they move.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ class _Recorder(StepRunner):
     body: Callable[..., Any]
 
     def _load_step(self) -> BaseStep:
-        step = super()._load_step()
+        step = copy.copy(super()._load_step())  # a defined step may run several times at once
         step.call_entrypoint = self.body  # type: ignore[method-assign]
         return step
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import linecache
 import os
 import secrets
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from zenml_modal_nb.sandboxes.prices import prices_for
 
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
+PAYLOAD = "payload.zmnb"  # the part with the cell's values and definitions
 _MAGIC_LINE = "#\n"  # stands for it, so that every line number is the notebook's own
 _FUTURE = "from __future__ import {0} as __{0}__"  # a name that nobody reads
 
@@ -57,21 +59,25 @@ class Prepared:
     imported: tuple[Import, ...]
     code: tuple[str, ...]  # functions, classes and modules of the user's that travel
     futures: tuple[str, ...]  # features of `__future__` that the cell turns on
+    analyzed: AnalyzedCell
 
 
-def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prepared:
-    """Analyse and package a cell.
+def prepare(
+    request: StepRequest, cell: Cell, namespace: dict[str, Any], seen: Mapping[str, object] | None = None
+) -> Prepared:
+    """Analyse and package a cell; `seen` are the names that it finds, if they are not those of `namespace`.
 
     Raises:
         ModalStepError: the request, the cell or one of its values makes the run impossible.
     """
     analyzed = analyze(
         _MAGIC_LINE + cell.body,
-        namespace,
+        namespace if seen is None else seen,
         inputs=request.inputs,
         outputs=request.outputs,
         gpu=request.gpu is not None,
         futures=cell.futures,
+        parameters=request.define,
     )
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
@@ -99,7 +105,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     module = write_module(
         analyzed.source.text.removeprefix(_MAGIC_LINE),
         name=name,
-        inputs=tuple(captured.values),
+        inputs=_parameters(request, analyzed) if request.define else tuple(captured.values),
         outputs=analyzed.outputs,
         modules=captured.modules,
         definitions=captured.definitions,
@@ -107,7 +113,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     )
     parts = _parts(analyzed, values)
     cache = None
-    if request.cache:
+    if request.cache and not request.define:  # a defined step's is the pipeline's affair
         definition = definition_digest(
             request, analyzed, source, needed, namespace, image, parts, module.digest
         )
@@ -135,7 +141,21 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     )
     names = analyzed.names
     turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)
-    return Prepared(job, meter, cell, analyzed.deleted, analyzed.imported_names, _code(analyzed), turned_on)
+    return Prepared(
+        job, meter, cell, analyzed.deleted, analyzed.imported_names, _code(analyzed), turned_on, analyzed
+    )
+
+
+def _parameters(request: StepRequest, analyzed: AnalyzedCell) -> tuple[str, ...]:
+    """What a defined step takes: variables that the cell itself reads, in the order in which it names them."""
+    if request.inputs is not None:
+        return request.inputs
+    captured, names = analyzed.captured, analyzed.names
+    own = names.required | names.optional
+    wanted = {name for name in captured.values if name in own} | set(captured.missing) - set(captured.rebinds)
+    used = [node for node in ast.walk(ast.parse(analyzed.source.text)) if isinstance(node, ast.Name)]
+    used.sort(key=lambda node: (node.lineno, node.col_offset))
+    return tuple(dict.fromkeys([node.id for node in used if node.id in wanted] + sorted(wanted)))
 
 
 def _with_futures(text: str, futures: Iterable[str]) -> str:
@@ -183,7 +203,7 @@ def _sources(definitions: Iterable[object]) -> dict[str, str]:
 def _parts(analyzed: AnalyzedCell, values: pickling.Values) -> tuple[Part, ...]:
     parts = [
         Part.of("runner.zip", [runner_archive()]),
-        Part("payload.zmnb", values.pieces, values.size, values.sha256),
+        Part(PAYLOAD, values.pieces, values.size, values.sha256),
     ]
     local = modules_archive(analyzed.requirements.by_value_modules)
     if local is not None:
