@@ -109,13 +109,14 @@ def test_code_and_values_of_other_cells_are_those_of_the_definition(user: Kernel
 def test_zenmls_cache_knows_a_change_of_what_the_code_reads(user: Kernel) -> None:
     user.run("Client().activate_stack('modal_notebook')")
     user.run(SETUP)
-    ask = "[of(run)['train'].status.value, model.weights]"
+    ask = "[of(run)['shifted'].status.value, of(run)['shifted'].outputs['moved'][0].load()]"
+    user.run("def shift(values):\n    return [value + OFFSET for value in values]")
     ran = []
     for change in ("OFFSET = 7", "OFFSET = 7", "OFFSET = 8"):
         user.run(change)
-        user.run(DEFINE)
-        user.run("@pipeline\ndef remembered():\n    train([1, 2], 1)\nrun = remembered()")
-        ran.append(user.ask(ask, given=LOADED))
+        user.run("%%modal_step --define --name shifted\nmoved = shift(values)")
+        user.run("@pipeline\ndef remembered():\n    shifted([1, 2])\nrun = remembered()")
+        ran.append(user.ask(ask))
     assert ran == [["completed", [8, 9]], ["cached", [8, 9]], ["completed", [9, 10]]]
 
 

@@ -19,9 +19,8 @@ from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.graph import Pickler
 
 _PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
-_OF_THE_PLACE = frozenset(
-    {"__firstlineno__", "__static_attributes__"}
-)  # of a class in its cell; the latter is a set's
+# What a class has of its cell's lines, of a set's order, and of having been looked at: `copyreg` remembers slots.
+_OF_THE_PLACE = frozenset({"__firstlineno__", "__static_attributes__", "__slotnames__"})
 # Where cloudpickle's makers of classes take an identity, which is random.
 _IDENTITY = {
     reducers._make_skeleton_class: 4,
@@ -88,7 +87,7 @@ class _Fingerprint(Pickler):
             arguments = (*arguments[:place], "", *arguments[place + 1 :])
             if rest and rest[0] is not None:
                 attributes, slots = rest[0]
-                rest[0] = {n: v for n, v in attributes.items() if n not in _OF_THE_PLACE}, slots
+                rest[0] = {n: v for n, v in attributes.items() if _counts(n, v)}, slots
         return make, arguments, *rest
 
     def _arguments(self, function: Any) -> tuple[Any, ...]:
@@ -115,6 +114,11 @@ def _facts(code: CodeType) -> tuple[Any, ...]:
         code.co_code,
         code.co_exceptiontable,
     )
+
+
+def _counts(name: str, value: object) -> bool:
+    # Python makes empty annotations when somebody asks for them.
+    return name not in _OF_THE_PLACE and (name != "__annotations__" or bool(value))
 
 
 def _is_plain(obj: object) -> bool:

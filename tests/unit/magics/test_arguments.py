@@ -70,6 +70,8 @@ def refusal(line: str) -> str:
         ("--env 'A=two words'", StepRequest(env=(("A", "two words"),))),
         ("--secret hf --secret wandb", StepRequest(secrets=("hf", "wandb"))),
         ("--dry-run", StepRequest(dry_run=True)),
+        ("--cache", StepRequest(cache=True)),
+        ("--define --name train", StepRequest(define=True, name="train")),
         ("   --gpu\tT4   ", StepRequest(gpu="T4")),
     ],
 )

@@ -47,6 +47,8 @@ def requests(draw: st.DrawFn) -> StepRequest:
         env=tuple(draw(st.dictionaries(variables, st.none() | values, max_size=3)).items()),
         secrets=tuple(draw(st.lists(names, **few))),
         dry_run=draw(st.booleans()),
+        cache=draw(st.booleans()),
+        define=draw(st.booleans()),
     )
 
 
@@ -61,7 +63,8 @@ def test_a_line_means_the_request_it_was_written_for(request_: StepRequest) -> N
 def test_it_means_the_same_on_top_of_a_users_defaults(request_: StepRequest, usual: StepRequest) -> None:
     defaults = ModalStep(
         gpu=usual.modal_gpu, cpu=usual.cpu, region=usual.region, timeout=usual.timeout, on=usual.on,
-        pip=list(usual.pip), env=dict(usual.env), secret=list(usual.secrets), dry_run=usual.dry_run,
+        pip=list(usual.pip), env=dict(usual.env), secret=list(usual.secrets),
+        dry_run=usual.dry_run, cache=usual.cache, define=usual.define,
     )  # fmt: skip
     assert parse(format_line(request_, defaults), defaults) == request_
 
