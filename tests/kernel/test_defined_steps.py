@@ -145,6 +145,27 @@ def test_an_interrupt_ends_the_sandbox_and_stops_the_run(user: Kernel, home: Hom
     assert user.ask("Client().list_pipeline_runs(pipeline='waiting').items[0].status.value") == "stopped"
 
 
+def test_a_dynamic_pipeline_runs_two_at_once_and_takes_the_failure_of_one(user: Kernel) -> None:
+    user.run("Client().activate_stack('modal_notebook')")
+    user.run("%%modal_step --define --name halved\nhalf = 12 // parts")
+    user.run(
+        "@pipeline(dynamic=True, enable_cache=False)\n"
+        "def both():\n"
+        "    futures = [halved.submit(parts=2), halved.submit(parts=3)]\n"
+        "    found.extend(each.load() for each in futures)\n"
+        "found = []\nboth();"
+    )
+    assert user.ask("found") == [6, 4]
+    reply = user.attempt(
+        "@pipeline(dynamic=True, enable_cache=False)\ndef one_fails():\n    halved.submit(parts=0)\none_fails()"
+    )
+    assert "ZeroDivisionError" in reply.ename + reply.evalue
+    (status,) = user.ask(
+        "[each.status.value for each in Client().list_pipeline_runs(pipeline='one_fails').items]"
+    )
+    assert status == "failed"
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from zenml.client import Client
+from zenml.config.step_configurations import Step
 from zenml.enums import StackComponentType
 from zenml.exceptions import StackComponentInterfaceError
 from zenml.orchestrators.step_runner import StepRunner
@@ -58,6 +59,10 @@ class DefinedRun:
         threading.Thread(target=self._wait, name="zenml-modal-nb-defined", daemon=True).start()
         while (event := self.events.get()) is not None:
             self._show(event)
+
+    def is_over(self) -> bool:
+        """Tell whether there is a result, or will be none."""
+        return self.execution.ended is not None or self.execution.follower.is_over()
 
     def conclude(self, raised: BaseException | None) -> None:
         """Tell how the run has ended."""
@@ -105,6 +110,15 @@ class DefinedStep(BaseStep):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add the step to a pipeline, or run it alone, as every ZenML step; the active stack must be able to run it."""
+        self._check_stack()
+        return super().__call__(*args, **kwargs)
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Start the step in a dynamic pipeline, which goes on meanwhile."""
+        self._check_stack()
+        return super().submit(*args, **kwargs)
+
+    def _check_stack(self) -> None:
         wanted = self.configuration.step_operator
         active = Client().active_stack_model
         operators = active.components.get(StackComponentType.STEP_OPERATOR, [])
@@ -115,7 +129,6 @@ class DefinedStep(BaseStep):
                 f'`Client().activate_stack("{stack.NAME}")` in a cell; or add it to yours: '
                 f"`zenml stack update {active.name} --step_operator {wanted}`."
             )
-        return super().__call__(*args, **kwargs)
 
     def call_entrypoint(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse to run here: the cell's text runs in a sandbox only, and its results come from the step operator."""
@@ -172,10 +185,9 @@ def begin(info: StepRunInfo) -> DefinedRun:
             "cell that begins with `%%modal_step --define --name NAME`, and run that cell in this kernel. For a step "
             "of another kind use an operator of ZenML's flavor 'modal'."
         )
-    assert info.snapshot is not None
-    runner = StepRunner(
-        step=info.snapshot.step_configurations[info.pipeline_step_name], stack=Client().active_stack
-    )
+    # Not from the snapshot, which does not know the steps of a dynamic pipeline.
+    configured = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
+    runner = StepRunner(step=configured, stack=Client().active_stack)
     inputs = runner._parse_inputs(inspect.signature(step.entrypoint), info.step_run.regular_inputs)
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
     run = step.begin(inputs, events)

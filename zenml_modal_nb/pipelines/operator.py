@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import math
 import os
 import platform
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from zenml_modal_nb.pipelines.defined_step import DefinedRun
 
+logger = logging.getLogger(__name__)
 _STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
 
@@ -125,6 +127,21 @@ class ModalNotebookStepOperator(ModalStepOperator):
             defined_step.forget(step_run.id)
         run.conclude(None)
         return status
+
+    def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
+        """Tell how a step is that nobody waits for, e.g. one that a dynamic pipeline has submitted; records its end."""
+        run = defined_step.running(step_run.id)
+        if run is None:
+            return super().get_status(step_run)
+        if not run.is_over():
+            return ExecutionStatus.RUNNING
+        try:
+            return self.wait(step_run)
+        except RunStoppedException:
+            return ExecutionStatus.STOPPED
+        except Exception as error:  # noqa: BLE001 - it is recorded as the step's, and ZenML raises it from there
+            logger.debug("%s has failed: %r", step_run.name, error)
+            return ExecutionStatus.FAILED
 
     def _follow(self, step_run: StepRunResponse, run: DefinedRun) -> None:
         """Tell what happens until the sandbox has ended; an interrupt ends it and stops step and run."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zenml import save_artifact
 from zenml.client import Client
+from zenml.config.step_configurations import Step
 from zenml.enums import ExecutionStatus
 from zenml.orchestrators import output_utils
 from zenml.orchestrators.step_runner import StepRunner
@@ -52,10 +53,9 @@ def record_step(execution: Execution) -> ExecutionStatus:
     """Record outputs or error of a run whose sandbox has ended; raises the error that the step ended with."""
     info = execution.info
     assert info is not None
-    assert info.snapshot is not None
     client = Client()
     stack = client.active_stack
-    step = info.snapshot.step_configurations[info.pipeline_step_name]
+    step = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
     step_run = client.get_run_step(info.step_run_id)  # anew: it knows the log by now
     recorder = _Recorder(step=step, stack=stack)
     recorder.body = lambda: _body(execution)

@@ -73,6 +73,10 @@ class Follower:
         """Wait for the verified result; raises RunEndedError when there is none."""
         return self._outcome.result()
 
+    def is_over(self) -> bool:
+        """Tell whether `outcome` has something to return or to raise."""
+        return self._outcome.done()
+
     def ended(self) -> None:
         """Return when `outcome` has something to return or to raise."""
         futures.wait([self._outcome])
