@@ -163,6 +163,9 @@ class Finished:
     outputs: tuple[str, ...] = ()
     recorded: Recorded | None = None
     files: Files = field(default_factory=Files)
+    cached: str = (
+        ""  # the earlier run whose outputs these are, e.g. "run quickstart-2026 of 2026-11-26 10:00 UTC"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ class StepRequest:
     files: tuple[str, ...] = ()  # paths or patterns of what to send
     fetch: tuple[str, ...] = ()  # patterns of what to bring back, relative to the sandbox's working directory
     volumes: tuple[tuple[str, str], ...] = ()  # names of Modal volumes and their mount paths
+    cache: bool = False  # no run when nothing that matters has changed
+    define: bool = False  # do not run; bind a ZenML step under `name`
     dry_run: bool = False  # show what would be sent, and its price; create nothing
 
     @property

@@ -8,7 +8,9 @@ from pathlib import Path
 from frontend import Home, Kernel
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-LOAD, CELL, RECORD, LOG, TESTS = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+LOAD, CELL, RECORD, LOG, DEFINITION, PIPELINE, TESTS = re.findall(
+    r"^```python\n(.*?)^```", README, re.M | re.S
+)
 
 GIVEN = """
 class Model:
@@ -28,6 +30,33 @@ def test_the_cell_runs_and_its_record_and_log_are_found(new_kernel: Kernel) -> N
     (metadata,) = new_kernel.run(RECORD).results
     assert "sb-" in metadata
     assert "trained\n" in new_kernel.run(LOG).stdout
+
+
+STEPS = """
+from typing import Annotated
+from zenml import step
+
+@step
+def load() -> tuple[Annotated[list, "X"], Annotated[list, "y"]]:
+    return [1, 2], [3, 4]
+
+def fit(X, y, epochs):
+    return sum(X + y) * epochs
+
+@step
+def evaluate(model: int) -> None:
+    print("evaluated", model)
+"""
+
+
+def test_a_defined_step_runs_in_a_pipeline_between_others(new_kernel: Kernel) -> None:
+    new_kernel.run(LOAD)
+    new_kernel.run(STEPS)
+    assert "train(X, y, epochs) -> model" in new_kernel.run(DEFINITION).results[0]
+    try:
+        assert "evaluated 30" in new_kernel.run(PIPELINE).stdout
+    finally:
+        new_kernel.run("Client().activate_stack('default')")
 
 
 def test_modal_code_can_be_tested_against_the_local_modal_api(home: Home) -> None:

@@ -56,6 +56,10 @@ REFUSALS = {
         "%%modal_step --volume a:/data --volume b:/data/b\n1",
         ["a and b cannot be mounted at /data and /data/b"],
     ),
+    "--cache and files that come back": (
+        "%%modal_step --cache --fetch '*.pt'\n1",
+        ["no files", "--no-cache"],
+    ),
     "a volume at two paths": ("%%modal_step --volume a:/one --volume a:/two\n1", ["at two places"]),
     "--env that is not set": ("%%modal_step --env NO_SUCH_VARIABLE\n1", ["NO_SUCH_VARIABLE", "not set"]),
 }

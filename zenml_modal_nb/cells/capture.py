@@ -235,14 +235,16 @@ class _Search:
         self.rebinds |= used.writes
         self.deletes |= used.deletes
         self.reads |= used.reads
-        for name in used.reads | used.deletes:
+        for name in sorted(used.reads | used.deletes):  # in one order: a cache finds the cell again by it
             self.want(name)
 
     def visit_annotations(self, annotations: Mapping[str, object]) -> None:
         """Queue annotations; of quoted ones, the notebook's classes that they name."""
         for annotation in annotations.values():
             if isinstance(annotation, str):
-                for name in names_in_code(annotation):  # read by `typing.get_type_hints`, e.g. in pydantic
+                for name in sorted(
+                    names_in_code(annotation)
+                ):  # read by `typing.get_type_hints`, e.g. in pydantic
                     if isinstance(self.namespace.get(name), (type, ModuleType)):
                         self.want(name)
             else:

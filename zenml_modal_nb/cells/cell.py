@@ -55,6 +55,7 @@ def analyze(
     pip: tuple[str, ...] = (),
     own_image: bool = False,
     code: Iterable[object] = (),
+    parameters: bool = False,
 ) -> AnalyzedCell:
     """Analyze a cell's text in a notebook's namespace; `inputs` and `outputs` replace what would be found.
 
@@ -62,6 +63,7 @@ def analyze(
     are the `__future__` features that earlier cells have turned on. `pip` is asked for on top of the cell's own
     `%pip install`; `own_image` is one of the user's, in which anything may be installed.
     `code` are functions of the notebook that travel whatever the cell says, e.g. those registered to show things.
+    With `parameters` the notebook need not have what the cell reads: somebody will give it.
     Errors: CellError.
     """
     source = read_source(body, first_line=first_line)
@@ -70,7 +72,7 @@ def analyze(
     names = names_in(tree, postponed="annotations" in futures)
     refusals = Refusals(tree, names, namespace, first_line)
     refusals.refuse_input()
-    captured = _captured(names, namespace, inputs, refusals, code)
+    captured = _captured(names, namespace, inputs, refusals, code, parameters)
     imported = {entry.name: entry for entry in names.definite_imports}
     if outputs is None:
         bound = tuple(n for n in names.bound if n not in imported and not is_ipythons(n) and n != EXIT_CODE)
@@ -132,14 +134,19 @@ def _captured(
     inputs: tuple[str, ...] | None,
     refusals: Refusals,
     code: Iterable[object],
+    parameters: bool,
 ) -> Captured:
     own_builtins = {name for name in names.builtins if name in namespace}  # e.g. the notebook's own `sum`
     found = capture(names.required, names.optional | own_builtins, namespace, names.attributes, code)
     # e.g. after `def make(): global fresh; fresh = 1` of another cell: `make()` and then `fresh`
-    refusals.refuse_undefined(name for name in found.missing if name not in found.rebinds)
+    if not parameters:
+        refusals.refuse_undefined(name for name in found.missing if name not in found.rebinds)
     refusals.refuse_helpers(found)
     if inputs is None:
         return found
+    if parameters:
+        refusals.refuse_left_out(name for name in found.missing if name not in inputs)
+        inputs = tuple(name for name in inputs if name in namespace)
     refusals.refuse_absent(inputs)
     refusals.refuse_left_out(name for name in found.values if name in names.required and name not in inputs)
     # Code the cell calls, and what that code reads, is needed whatever the data: `--in` chooses among the

@@ -38,12 +38,18 @@ class ModalStepMagics(Magics):
         """Run this cell in a Modal sandbox, as a tracked ZenML step."""
         from zenml_modal_nb.rendering.choice import choose
         from zenml_modal_nb.run.cell_run import CellRun
+        from zenml_modal_nb.run.definition import define
         from zenml_modal_nb.run.failure import Tracebacks
         from zenml_modal_nb.run.plan import Plan
         from zenml_modal_nb.run.preparation import prepare
 
         request = arguments.parse(line, self._step_defaults)
         here = self._cell(cell)
+        tracebacks = Tracebacks(
+            here, [f"%%modal_step {line}".rstrip(), *cell.splitlines()], self._name_of_cell
+        )
+        if request.define:
+            return define(request, here, self.shell.user_ns, tracebacks)
         try:
             prepared = prepare(request, here, self.shell.user_ns)
         except KeyboardInterrupt as interrupt:
@@ -54,9 +60,6 @@ class ModalStepMagics(Magics):
             return Plan(prepared)
         self._turn_on(prepared.futures)
         renderer = choose(self.shell, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
-        tracebacks = Tracebacks(
-            here, [f"%%modal_step {line}".rstrip(), *cell.splitlines()], self._name_of_cell
-        )
         run = CellRun(prepared, self.shell.user_ns, renderer, tracebacks)
         self.shell.user_ns["_modal_run"] = run
         return run.follow()

@@ -118,6 +118,10 @@ SUPPORTED: tuple[Option, ...] = (
            "inputs", names.variables, ",".join, has_default=False),
     Option("--out", "NAMES", "variables to bring back, as in --out model, instead of what it binds", STEP,
            "outputs", names.variables, ",".join, has_default=False),
+    Option("--cache", None, "no run, but the earlier outputs, when code, inputs and image are unchanged", STEP,
+           "cache", _switch),
+    Option("--define", None, "do not run; bind a ZenML step under --name, for use in a @pipeline", STEP,
+           "define", _switch),
     Option("--dry-run", None, "show what would be sent, and its price; create nothing", STEP,
            "dry_run", _switch),
 )  # fmt: skip
@@ -129,10 +133,8 @@ NOT_YET: tuple[Option, ...] = (
     Option("--gpu-wait", "TIME", "how long to wait for each GPU type", LIMITS),
     Option("--keep-warm", "TIME", "keep the sandbox for the next cell", LIMITS),
     Option("--on-disconnect", "ACTION", "keep or stop, when the notebook is gone", LIMITS),
-    Option("--cache", None, "no run when cell and inputs are unchanged", STEP),
     Option("--background", None, "return at once and bind the handle", STEP),
     Option("--as", "NAME", "the handle's variable", STEP, has_default=False),
-    Option("--define", None, "bind a ZenML step, do not run it", STEP),
 )
 
 OPTIONS: tuple[Option, ...] = SUPPORTED + NOT_YET

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Event, File, Files, Log, Reason, Recorded, Target
+from zenml_modal_nb.pipelines.caching import CacheKey, Kept, Said
 from zenml_modal_nb.pipelines.step_module import StepModule
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner import devices
@@ -60,6 +61,7 @@ class CellJob:
     sent: tuple[File, ...] = ()  # files, by their path in the sandbox
     fetch: tuple[str, ...] = ()  # patterns of files that are to come back
     volumes: tuple[tuple[str, str], ...] = ()  # names of Modal volumes and their mount paths
+    cache: CacheKey | None = None  # None: neither looked up nor kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,9 @@ class Execution:
         self.ended: SandboxError | ResultError | None = None  # why there is no result
         self.recorded: Recorded | None = None
         self.sandbox_id: str | None = None
+        self.said = Said()  # kept only for a cache
+        self.delivered: bytes | bytearray = b""  # the values file, for a cache only
+        self.cached: Kept | None = None  # the earlier run whose outcome this one has
         self.gone = True  # nothing of this run is left at Modal, as far as is confirmed
         self._clock = clock
         self._began = clock()
@@ -145,6 +150,8 @@ class Execution:
         """Take an event from the follower: the log goes to ZenML too."""
         if isinstance(event, Log) and self.log is not None:
             self.log.write(event)
+        if self.job.cache is not None:
+            self.said.add(event)
         self.emit(event)
 
     def stop(self, reason: Reason) -> None:
@@ -189,7 +196,10 @@ class Execution:
 
     def release(self) -> None:
         """Forget what only a run in progress needs: its handle must not keep large values alive."""
-        self.job = replace(self.job, parts=(), inputs={}, ephemeral={}, known=[])
+        self.job = replace(self.job, parts=(), inputs={}, ephemeral={}, known=[], cache=None)
+        self.delivered, self.said = b"", Said()
+        if self.cached is not None:
+            self.cached = replace(self.cached, values=b"", said=(), states={}, inputs={})
         with self._lock:
             self._follower = None
 
@@ -198,6 +208,8 @@ class Execution:
         fields = outcome.result.fields
         self.seconds = float(fields["seconds"])
         self.cell_error = outcome.error.fields if outcome.error is not None else None
+        if self.job.cache is not None:
+            self.delivered = outcome.values
         self.values = self._read(outcome.values)
         self.files = outcome.fetched.files
         lost = {**fields["lost"], **self.values.lost, **outcome.fetched.lost}
@@ -212,6 +224,21 @@ class Execution:
             self.observe(Log(f"{devices.told(self.values.moved, 'in the sandbox')}\n", "stderr"))
         if self.lost and self.cell_error is not None:  # the cell's own error is what is raised
             self.observe(Log(f"What could not come back: {told(self.lost)}.\n", "stderr"))
+
+    def take_over(self, kept: Kept) -> None:
+        """Take an earlier run's outcome for this one's; raises ResultError when it cannot be restored in full."""
+        self.cached = kept
+        self.seconds = kept.seconds
+        values = self._read(kept.values)
+        self.values = replace(values, session={**kept.states, **values.session})
+        self.lost = values.lost
+        for event in kept.said:
+            self.emit(event)
+        if self.lost:
+            raise ResultError(
+                f"Not all that the earlier run has done can come back: {told(self.lost)}. "
+                "The rest is in your variables."
+            )
 
 
 def told(lost: Mapping[str, str]) -> str:

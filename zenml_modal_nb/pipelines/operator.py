@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import math
 import os
 import platform
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from zenml.client import Client
 from zenml.config.resource_settings import ByteUnit, ResourceSettings
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunStoppedException, StackComponentInterfaceError
+from zenml.exceptions import RunStoppedException
 from zenml.integrations.modal import sandbox_utils
 from zenml.integrations.modal.step_operators import ModalStepOperator
 from zenml.models import PipelineRunUpdate
@@ -22,6 +23,7 @@ from zenml.utils.dashboard_utils import get_run_url
 
 from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import File, Reason, Recorded
+from zenml_modal_nb.pipelines import defined_step
 from zenml_modal_nb.pipelines import execution as executions
 from zenml_modal_nb.pipelines.cell_log import CellLog
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
     from zenml.metadata.metadata_types import MetadataType
     from zenml.models import PipelineSnapshotBase, StepRunResponse
     from zenml.stack import StackValidator
+
+    from zenml_modal_nb.pipelines.defined_step import DefinedRun
+
+logger = logging.getLogger(__name__)
 
 _MOST_NAMES = 50  # of files, in the metadata of a step
 _STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
@@ -75,11 +81,18 @@ class ModalNotebookStepOperator(ModalStepOperator):
             StackComponentInterfaceError: the step is not a cell.
         """
         execution = executions.current()
-        if execution is None:
-            raise StackComponentInterfaceError(
-                f"The step operator '{self.name}' runs cells that carry %%modal_step. For a step of your own "
-                "pipeline use an operator of ZenML's flavor 'modal'."
-            )
+        if execution is not None:
+            self._submit(info, execution)
+            return
+        run = defined_step.begin(info)
+        try:
+            self._submit(info, run.execution)
+        except BaseException:  # an interrupt too: no sandbox goes on
+            run.abandon()
+            defined_step.forget(info.step_run_id)
+            raise
+
+    def _submit(self, info: StepRunInfo, execution: Execution) -> None:
         execution.info = info
         execution.recorded = _recorded(info)
         execution.emit(execution.recorded)
@@ -102,8 +115,48 @@ class ModalNotebookStepOperator(ModalStepOperator):
             RunStoppedException: the run was stopped; ZenML then records it as stopped.
             Exception: what the cell raised, or why it could not end.
         """
-        execution = executions.current()
-        assert execution is not None  # submit refused otherwise
+        run = defined_step.running(step_run.id)
+        if run is None:
+            execution = executions.current()
+            assert execution is not None  # submit refused otherwise
+            return self._record(step_run, execution)
+        try:
+            if run.execution.ended is None:
+                self._follow(step_run, run)
+            status = self._record(step_run, run.execution)
+        except Exception as error:
+            run.conclude(error)
+            raise
+        finally:
+            defined_step.forget(step_run.id)
+        run.conclude(None)
+        return status
+
+    def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
+        """Tell how a step is that nobody waits for, e.g. one that a dynamic pipeline has submitted; records its end."""
+        run = defined_step.running(step_run.id)
+        if run is None:
+            return super().get_status(step_run)
+        if not run.is_over():
+            return ExecutionStatus.RUNNING
+        try:
+            return self.wait(step_run)
+        except RunStoppedException:
+            return ExecutionStatus.STOPPED
+        except Exception as error:  # noqa: BLE001 - it is recorded as the step's, and ZenML raises it from there
+            logger.debug("%s has failed: %r", step_run.name, error)
+            return ExecutionStatus.FAILED
+
+    def _follow(self, step_run: StepRunResponse, run: DefinedRun) -> None:
+        """Tell what happens until the sandbox has ended; an interrupt ends it and stops step and run."""
+        try:
+            run.show_until_ended()
+        except BaseException:
+            run.abandon()
+            _publish_stopped(step_run)
+            raise
+
+    def _record(self, step_run: StepRunResponse, execution: Execution) -> ExecutionStatus:
         if execution.ended is None:
             try:
                 execution.unpack(execution.follower.outcome())
@@ -113,16 +166,14 @@ class ModalNotebookStepOperator(ModalStepOperator):
         assert execution.log is not None
         execution.log.close()
         if isinstance(execution.ended, RunEndedError) and execution.ended.reason in _STOPPED_BY_HAND:
-            # The run first: a step stopped in a running run ends the run as completed.
-            run_id = step_run.pipeline_run_id
-            Client().zen_store.update_run(run_id, PipelineRunUpdate(status=ExecutionStatus.STOPPING))
-            publish_stopped_step_run(step_run.id)
+            _publish_stopped(step_run)
             raise RunStoppedException(str(execution.ended))
         return record_step(execution)
 
     def cancel(self, step_run: StepRunResponse) -> None:
         """End a cell's sandbox, followed here or not."""
-        execution = executions.current()
+        run = defined_step.running(step_run.id)
+        execution = executions.current() if run is None else run.execution
         if execution is not None:
             execution.stop(Reason.STOPPED)
             return
@@ -183,6 +234,13 @@ class ModalNotebookStepOperator(ModalStepOperator):
             server=job.connection.server,
             why_built=plan.why,
         )
+
+
+def _publish_stopped(step_run: StepRunResponse) -> None:
+    """Record a stop; the run first: a step stopped in a running run ends the run as completed."""
+    run_id = step_run.pipeline_run_id
+    Client().zen_store.update_run(run_id, PipelineRunUpdate(status=ExecutionStatus.STOPPING))
+    publish_stopped_step_run(step_run.id)
 
 
 @cache

@@ -8,8 +8,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from zenml_modal_nb.events import Log, Reason
-from zenml_modal_nb.pipelines import execution, scope, stack, warmup
+from zenml_modal_nb.events import Log, Reason, Recorded
+from zenml_modal_nb.pipelines import caching, execution, scope, stack, warmup
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.inputs import save_inputs
 from zenml_modal_nb.pipelines.step_module import StepModule
@@ -26,21 +26,56 @@ def record(running: Execution) -> None:
     execution.enter(running)
     try:
         with scope.using(stack.own_stack(lambda told: running.observe(Log(f"{told}\n", "stderr")))):
-            _run_pipeline(running.job)
+            _run_pipeline(running)
     except BaseException:
         running.stop(Reason.LOST_CONTACT)  # nobody waits for it any more, e.g. since ZenML's database failed
         raise
 
 
-def _run_pipeline(job: CellJob) -> None:
+def _run_pipeline(running: Execution) -> None:
     from zenml import pipeline, step
-    from zenml.config import ResourceSettings
+    from zenml.config import CachePolicy
     from zenml.enums import ExecutionMode
+    from zenml.utils.dashboard_utils import get_run_url
+
+    job = running.job
+    kept = None if job.cache is None else caching.find(job.cache)
+    as_step = step(
+        step_operator=stack.NAME,
+        enable_cache=job.cache is not None,
+        # `variable` has digests of the inputs: those of artifacts change with the kernel that saves them.
+        cache_policy=CachePolicy(include_artifact_values=False, include_artifact_ids=False),
+        environment=None if job.cache is None else caching.variable(job.cache, kept),
+        # Drawing a histogram of every array for a dashboard takes 0.2 s each, and detached runs have none at hand.
+        enable_artifact_visualization=False,
+        settings=settings_of(job),
+    )
+    cell = as_step(load_function(job.module))
+    setattr(sys.modules[module_name(job.module)], job.module.function, cell)
+    artifacts = save_inputs(job.inputs, job.digests) if kept is None else kept.inputs
+
+    # Fail fast: the step's own exception is raised here, not a summary of it.
+    @pipeline(name=job.notebook, enable_cache=job.cache is not None, execution_mode=ExecutionMode.FAIL_FAST)
+    def run() -> None:
+        cell(**artifacts)  # type: ignore[arg-type]  # ZenML takes saved artifacts as well
+
+    response = run()
+    if kept is not None and running.info is None:  # never submitted: ZenML has found the earlier run
+        assert response is not None
+        (name,) = response.steps
+        running.recorded = Recorded(str(response.id), response.name, name, get_run_url(response))
+        running.emit(running.recorded)
+        running.take_over(kept)
+
+
+def settings_of(job: CellJob) -> dict[str, Any]:
+    """Return a cell's machine and limits as ZenML's settings of a step."""
+    from zenml.config import ResourceSettings
 
     from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
 
     target = job.target
-    settings = ModalNotebookSettings(
+    operator = ModalNotebookSettings(
         gpu=job.gpu_type,
         region=target.region,
         cloud=target.cloud,
@@ -53,32 +88,17 @@ def _run_pipeline(job: CellJob) -> None:
         memory=None if target.memory_mib is None else f"{target.memory_mib}MiB",
         gpu_count=job.gpu_count if job.gpu_type else None,
     )
-    as_step = step(
-        step_operator=stack.NAME,
-        enable_cache=False,
-        # Drawing a histogram of every array for a dashboard takes 0.2 s each, and detached runs have none at hand.
-        enable_artifact_visualization=False,
-        settings={"step_operator": settings, "resources": resources},
-    )
-    cell = as_step(_load(job.module))
-    setattr(sys.modules[_module_name(job.module)], job.module.function, cell)
-    artifacts = save_inputs(job.inputs, job.digests)
-
-    # Fail fast: the step's own exception is raised here, not a summary of it.
-    @pipeline(name=job.notebook, enable_cache=False, execution_mode=ExecutionMode.FAIL_FAST)
-    def run() -> None:
-        cell(**artifacts)  # type: ignore[arg-type]  # ZenML takes saved artifacts as well
-
-    run()
+    return {"step_operator": operator, "resources": resources}
 
 
-def _module_name(module: StepModule) -> str:
+def module_name(module: StepModule) -> str:
+    """Return the name under which ZenML imports a step module."""
     return f"extracted_notebook_code_{module.digest}"  # ZenML's own name for such a module
 
 
-def _load(module: StepModule) -> Callable[..., Any]:
+def load_function(module: StepModule) -> Callable[..., Any]:
     """Make the step module importable in this process: ZenML loads a step by its module's name."""
-    name = _module_name(module)
+    name = module_name(module)
     filename = f"<{name}>"
     # inspect.getsource, which ZenML records the step's source with, reads from here.
     linecache.cache[filename] = (len(module.text), None, module.text.splitlines(keepends=True), filename)
@@ -101,6 +121,7 @@ def _function(module: StepModule, filename: str, name: str) -> Callable[..., Any
     ]
     tree.body = [functions[-1]]
     namespace: dict[str, Any] = {"Any": Any, "Annotated": Annotated, "__name__": name}
-    exec(compile(tree, filename, "exec"), namespace)  # noqa: S102 - the user's own cell, as a function
+    # Not with this module's own `__future__`: annotations are to be types, as ZenML reads them.
+    exec(compile(tree, filename, "exec", dont_inherit=True), namespace)  # noqa: S102 - the user's own cell, as a function
     function: Callable[..., Any] = namespace[module.function]
     return function

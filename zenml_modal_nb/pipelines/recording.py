@@ -7,18 +7,20 @@ tests/unit/pipelines/test_private_places.py fails when they move.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zenml.client import Client
+from zenml.config.step_configurations import Step
 from zenml.enums import ExecutionStatus
 from zenml.orchestrators import output_utils
 from zenml.orchestrators.step_runner import StepRunner
 
 from zenml_modal_nb.errors import ResultError
 from zenml_modal_nb.events import Log
-from zenml_modal_nb.pipelines import artifacts, cell_error
+from zenml_modal_nb.pipelines import artifacts, caching, cell_error
 from zenml_modal_nb.pipelines.execution import told
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class _Recorder(StepRunner):
     execution: Execution
 
     def _load_step(self) -> BaseStep:
-        step = super()._load_step()
+        step = copy.copy(super()._load_step())  # a defined step may run several times at once
         step.call_entrypoint = self.body  # type: ignore[method-assign]
         return step
 
@@ -95,10 +97,9 @@ def record_step(execution: Execution) -> ExecutionStatus:
     """Record outputs or error of a run whose sandbox has ended; raises the error that the step ended with."""
     info = execution.info
     assert info is not None
-    assert info.snapshot is not None
     client = Client()
     stack = client.active_stack
-    step = info.snapshot.step_configurations[info.pipeline_step_name]
+    step = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
     step_run = client.get_run_step(info.step_run_id)  # anew: it knows the log by now
     recorder = _Recorder(step=step, stack=stack)
     recorder.execution = execution
@@ -141,6 +142,10 @@ def _body(execution: Execution) -> Any:
         raise ResultError(
             f"The cell ran, but not all that it did can come back: {told(lost)}. The rest is in your variables."
         )
+    if (
+        execution.job.cache is not None and not execution.left
+    ):  # what is kept must be all that the cell has done
+        caching.keep(execution)
     results = tuple(values.named.get(name, _LEFT) for name in declared)
     return results[0] if len(results) == 1 else (results or None)
 

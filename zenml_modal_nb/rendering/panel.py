@@ -63,6 +63,7 @@ class Panel:
     reason: Reason | None = None
     message: str = ""
     files: Files = field(default_factory=Files)
+    cached: str = ""
 
 
 def advance(panel: Panel | None, event: Event) -> Panel | None:
@@ -84,9 +85,11 @@ def advance(panel: Panel | None, event: Event) -> Panel | None:
             return replace(panel, usd=usd, elapsed=elapsed)
         case Recorded():
             return replace(panel, recorded=event)
-        case Finished(duration=duration, usd=usd, outputs=outputs, recorded=recorded, files=files):
+        case Finished(
+            duration=duration, usd=usd, outputs=outputs, recorded=recorded, files=files, cached=cached
+        ):
             ended = _ended(panel, Phase.DONE, duration, usd, recorded)
-            return replace(ended, outputs=outputs, reason=Reason.FINISHED, files=files)
+            return replace(ended, outputs=outputs, reason=Reason.FINISHED, files=files, cached=cached)
         case Failed(
             reason=reason, message=message, duration=duration, usd=usd, recorded=recorded, files=files
         ):

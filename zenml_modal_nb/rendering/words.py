@@ -116,6 +116,8 @@ def state(panel: Panel) -> str:
         case Phase.RUNNING:
             return f"{Phase.RUNNING} {clock(panel.elapsed)}"
         case Phase.DONE:
+            if panel.cached:
+                return f"cached: outputs of {shortened(panel.cached, 160)}, no sandbox, $0"
             return f"done in {clock(panel.elapsed)}"
         case Phase.FAILED:
             why = str(panel.reason or Phase.FAILED)

@@ -14,10 +14,11 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from zenml_modal_nb.cells.imports import Import
-from zenml_modal_nb.errors import ModalStepError, ResultError
-from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Queued, Reason, Stopped
+from zenml_modal_nb.errors import ModalStepError
+from zenml_modal_nb.events import Cost, Event, Finished, Log, Queued, Reason, Stopped
 from zenml_modal_nb.packaging.payload import unpack_error
 from zenml_modal_nb.packaging.returned import restore
+from zenml_modal_nb.pipelines.conclusion import conclude
 from zenml_modal_nb.pipelines.execution import Execution, Values
 from zenml_modal_nb.pipelines.record import record
 from zenml_modal_nb.run.advice import advice as advice_on
@@ -136,7 +137,9 @@ class CellRun:
                 sandbox_id = self._execution.sandbox_id
                 told = f"It is not confirmed that sandbox {sandbox_id} has ended; {advice(sandbox_id)}\n"
                 self._renderer.show(Log(told, "stderr"))
-            self._renderer.show(self._last_event())
+            event = conclude(self._execution, self._raised)
+            self._status = str(Reason.FINISHED if isinstance(event, Finished) else event.reason)
+            self._renderer.show(event)
             self._execution.release()
             self._prepared = replace(self._prepared, job=self._execution.job)
         return self._conclusion()
@@ -231,29 +234,6 @@ class CellRun:
         except Exception as error:  # noqa: BLE001 - e.g. a CUDA library that fails where there is no GPU
             # A package of the image only: the name stays unbound, and using it says so.
             self._renderer.show(Log(f"{wanted.statement} does not work here: {error}\n", "stderr"))
-
-    def _last_event(self) -> Event:
-        execution = self._execution
-        elapsed, usd, recorded = execution.elapsed(), execution.cost(), execution.recorded
-        if isinstance(execution.ended, RunEndedError) and execution.ended.reason in (
-            Reason.STOPPED,
-            Reason.COST_CAP,
-        ):
-            self._status = str(execution.ended.reason)
-            return Stopped(execution.ended.reason, elapsed, usd, recorded)
-        if self._raised is None:
-            self._status = str(Reason.FINISHED)
-            return Finished(elapsed, usd, tuple(self.outputs), recorded, execution.files)
-        if isinstance(execution.ended, RunEndedError):
-            reason = execution.ended.reason
-        elif execution.cell_error is not None:
-            reason = Reason.CELL_FAILED
-        elif isinstance(self._raised, ResultError):
-            reason = Reason.INCOMPLETE
-        else:
-            reason = Reason.NOT_STARTED if execution.values is None else Reason.NOT_RECORDED
-        self._status = str(reason)
-        return Failed(reason, str(self._raised), elapsed, usd, recorded, execution.files)
 
     def _conclusion(self) -> object:
         execution = self._execution

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import linecache
 import os
@@ -26,6 +27,7 @@ from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
+from zenml_modal_nb.run.cache_key import cache_key, definition_digest
 from zenml_modal_nb.runner import digests, files, pickling, session
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec, refuse_other_python
@@ -36,6 +38,7 @@ from zenml_modal_nb.sandboxes.volumes import check as check_volumes
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
 _LARGEST = 5  # variables that a refusal of large inputs names
+PAYLOAD = "payload.zmnb"  # the part with the cell's values and definitions
 _MAGIC_LINE = "#\n"  # stands for it, so that every line number is the notebook's own
 _FUTURE = "from __future__ import {0} as __{0}__"  # a name that nobody reads
 
@@ -65,20 +68,28 @@ class Prepared:
     futures: tuple[str, ...]  # features of `__future__` that the cell turns on
     sizes: Mapping[str, int]  # bytes of each input by itself; what two of them share is sent once
     shipment: Shipment
+    analyzed: AnalyzedCell
 
 
-def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prepared:
-    """Analyse and package a cell.
+def prepare(
+    request: StepRequest, cell: Cell, namespace: dict[str, Any], seen: Mapping[str, object] | None = None
+) -> Prepared:
+    """Analyse and package a cell; `seen` are the names that it finds, if they are not those of `namespace`.
 
     Raises:
         ModalStepError: the request, the cell or one of its values makes the run impossible.
     """
+    if request.cache and (request.fetch or request.volumes):
+        raise InvalidRequestError(
+            "--cache keeps variables and what is shown, no files: it cannot be used with --fetch or --volume. "
+            "Leave out one of them; --no-cache drops a default. Nothing was created."
+        )
     if request.image is not None:
         refuse_other_python(request.image)
     state = session.take()
     analyzed = analyze(
         _MAGIC_LINE + cell.body,
-        namespace,
+        namespace if seen is None else seen,
         inputs=request.inputs,
         outputs=request.outputs,
         gpu=request.gpu is not None,
@@ -86,6 +97,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         pip=request.pip,
         own_image=request.image is not None,
         code=session.code(state),
+        parameters=request.define,
     )
     captured = analyzed.captured
     needed = {**captured.values, **captured.definitions, **captured.references}
@@ -93,9 +105,10 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     directory = Path(os.path.abspath(os.curdir)) if os.path.exists(os.curdir) else Path()
     shipment = find(request.files, directory)
     check_volumes(request.volumes)
+    needed = dict(sorted(needed.items()))  # whatever led to them: known objects have the same order next time
     packed = pack(needed, namespace, captured.submodules, state, analyzed.lines)
     values = packed.values
-    seen = digests.Seen()
+    hashed = digests.Seen()
     analyzed = requiring(analyzed, packed.modules, gpu=request.gpu is not None, pip=request.pip)
     dumped = {name: pickling.dump(value, namespace) for name, value in captured.values.items()}
     sizes = {name: each.size for name, each in dumped.items()}
@@ -103,8 +116,9 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     environment, ephemeral = _environment(request)
     connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
     name = request.name or analyzed.default_name
+    source = _with_futures(analyzed.source.text, cell.futures)
     run = {
-        "source": _with_futures(analyzed.source.text, cell.futures),
+        "source": source,
         "filename": cell.filename,
         "step": name,
         "outputs": [*analyzed.outputs, *analyzed.optional_outputs],
@@ -117,26 +131,33 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
     }
     target, meter = _target(request, name, connection, values.size)
     target = replace(target, packages=bool(request.pip or request.apt or analyzed.source.pip))
+    image = ImageSpec(request.image, request.apt, analyzed.requirements.pinned, analyzed.requirements.asked)
+    module = write_module(
+        analyzed.source.text.removeprefix(_MAGIC_LINE),
+        name=name,
+        inputs=_parameters(request, analyzed) if request.define else tuple(captured.values),
+        outputs=analyzed.outputs,
+        modules=captured.modules,
+        definitions=captured.definitions,
+        references=captured.references,
+    )
+    # What a dry run shows of files is their sizes.
+    parts = _parts(analyzed, values, hashed) + (() if request.dry_run else _files(shipment))
+    cache = None
+    if request.cache and not request.define:  # a defined step's is the pipeline's affair
+        definition = definition_digest(
+            request, analyzed, source, needed, namespace, image, parts, module.digest
+        )
+        cache = cache_key(definition, analyzed, state, namespace, ephemeral, connection.billed)
     job = CellJob(
         nonce=secrets.token_hex(16),
         target=target,
         connection=connection,
-        image=ImageSpec(
-            request.image, request.apt, analyzed.requirements.pinned, analyzed.requirements.asked
-        ),
-        module=write_module(
-            analyzed.source.text.removeprefix(_MAGIC_LINE),
-            name=name,
-            inputs=tuple(captured.values),
-            outputs=analyzed.outputs,
-            modules=captured.modules,
-            definitions=captured.definitions,
-            references=captured.references,
-        ),
+        image=image,
+        module=module,
         inputs=captured.values,
-        digests={name: seen.of_content(each.pieces) for name, each in dumped.items()},
-        # What a dry run shows of files is their sizes.
-        parts=_parts(analyzed, values, seen) + (() if request.dry_run else _files(shipment)),
+        digests={name: hashed.of_content(each.pieces) for name, each in dumped.items()},
+        parts=parts,
         known=packed.known,
         session=state,
         run=run,
@@ -151,6 +172,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         sent=tuple(File(each.inside, each.size) for each in shipment.entries),
         fetch=request.fetch,
         volumes=request.volumes,
+        cache=cache,
     )
     names = analyzed.names
     turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)
@@ -165,6 +187,7 @@ def prepare(request: StepRequest, cell: Cell, namespace: dict[str, Any]) -> Prep
         futures=turned_on,
         sizes=sizes,
         shipment=shipment,
+        analyzed=analyzed,
     )
 
 
@@ -178,6 +201,18 @@ def _refuse_too_large(request: StepRequest, total: int, sizes: Mapping[str, int]
         f"{listed}. Read the data inside the cell, send less with --in, or raise the limit, as in "
         '%config ModalStep.max_inputs = "200GiB". Nothing was created.'
     )
+
+
+def _parameters(request: StepRequest, analyzed: AnalyzedCell) -> tuple[str, ...]:
+    """What a defined step takes: variables that the cell itself reads, in the order in which it names them."""
+    if request.inputs is not None:
+        return request.inputs
+    captured, names = analyzed.captured, analyzed.names
+    own = names.required | names.optional
+    wanted = {name for name in captured.values if name in own} | set(captured.missing) - set(captured.rebinds)
+    used = [node for node in ast.walk(ast.parse(analyzed.source.text)) if isinstance(node, ast.Name)]
+    used.sort(key=lambda node: (node.lineno, node.col_offset))
+    return tuple(dict.fromkeys([node.id for node in used if node.id in wanted] + sorted(wanted)))
 
 
 def _with_futures(text: str, futures: Iterable[str]) -> str:
@@ -223,10 +258,10 @@ def _sources(definitions: Iterable[object]) -> dict[str, str]:
     return {file: text for file, text in texts.items() if text}
 
 
-def _parts(analyzed: AnalyzedCell, values: pickling.Values, seen: digests.Seen) -> tuple[Part, ...]:
+def _parts(analyzed: AnalyzedCell, values: pickling.Values, hashed: digests.Seen) -> tuple[Part, ...]:
     parts = [
         Part.of("runner.zip", [runner_archive()]),
-        Part.of("payload.zmnb", values.pieces, seen),
+        Part.of(PAYLOAD, values.pieces, hashed),
     ]
     local = modules_archive(analyzed.requirements.by_value_modules)
     if local is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -79,6 +80,14 @@ class Follower:
     def outcome(self) -> Outcome:
         """Wait for the verified result; raises RunEndedError when there is none."""
         return self._outcome.result()
+
+    def is_over(self) -> bool:
+        """Tell whether `outcome` has something to return or to raise."""
+        return self._outcome.done()
+
+    def ended(self) -> None:
+        """Return when `outcome` has something to return or to raise."""
+        futures.wait([self._outcome])
 
     def stop(self, reason: Reason) -> None:
         """End the run now, at whatever stage; safe from any thread and more than once, the first reason counts."""

@@ -64,6 +64,12 @@ class Part:
         return sum(each.size for each in self.segments)
 
     @property
+    def digest(self) -> str:
+        """Tells the part's content."""
+        found = self.entry
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+    @property
     def sent(self) -> Iterator[Piece]:
         """What goes through standard input."""
         return (piece for each in self.segments if not each.blocks for piece in each.pieces)

@@ -78,6 +78,8 @@ def refusal(line: str) -> str:
             StepRequest(volumes=(("a", "/mnt/a"), ("b.c", "/root/b"))),
         ),
         ("--dry-run", StepRequest(dry_run=True)),
+        ("--cache", StepRequest(cache=True)),
+        ("--define --name train", StepRequest(define=True, name="train")),
         ("   --gpu\tT4   ", StepRequest(gpu="T4")),
     ],
 )

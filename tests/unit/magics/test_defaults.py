@@ -61,6 +61,8 @@ def set_(**values: object) -> ModalStep:
         ({"max_inputs": "2GiB"}, "", StepRequest(max_inputs_mib=2048)),
         ({"dry_run": True}, "", StepRequest(dry_run=True)),
         ({"dry_run": True}, "--no-dry-run", StepRequest()),
+        ({"cache": True}, "", StepRequest(cache=True)),
+        ({"cache": True}, "--no-cache", StepRequest()),
     ],
 )
 def test_a_default_holds_until_the_line_says_otherwise(
@@ -78,7 +80,6 @@ def test_a_default_holds_until_the_line_says_otherwise(
         ({"gpu": "A100:2", "gpu_count": 2}, ["%config ModalStep.gpu_count", "both give a count"]),
         ({"pip": ["torch numpy"]}, ["is not one package", "%config ModalStep.pip"]),
         ({"max_cost": 2.5}, ["does not support %config ModalStep.max_cost yet"]),
-        ({"cache": True}, ["does not support %config ModalStep.cache yet"]),
     ],
 )
 def test_a_wrong_default_is_refused_when_used_and_says_where_it_was_set(

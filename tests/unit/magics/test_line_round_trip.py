@@ -55,6 +55,8 @@ def requests(draw: st.DrawFn) -> StepRequest:
             draw(st.lists(st.tuples(names, st.sampled_from(["/data", "/mnt/a b", "/root/x"])), **few))
         ),
         dry_run=draw(st.booleans()),
+        cache=draw(st.booleans()),
+        define=draw(st.booleans()),
     )
 
 
@@ -71,6 +73,7 @@ def test_it_means_the_same_on_top_of_a_users_defaults(request_: StepRequest, usu
         gpu=usual.modal_gpu, cpu=usual.cpu, region=usual.region, timeout=usual.timeout, on=usual.on,
         pip=list(usual.pip), env=dict(usual.env), secret=list(usual.secrets), file=list(usual.files),
         fetch=list(usual.fetch), volume=[":".join(each) for each in usual.volumes], dry_run=usual.dry_run,
+        cache=usual.cache, define=usual.define,
     )  # fmt: skip
     assert parse(format_line(request_, defaults), defaults) == request_
 

@@ -100,6 +100,16 @@ def test_a_log_file_holds_each_state_once_the_log_and_the_footer(
     assert err.getvalue() == "careful\n100%\n"
 
 
+def test_outputs_of_an_earlier_run_say_which_and_that_nothing_ran(page: Page, on_modal: Target) -> None:
+    play(
+        PlainRenderer(page),
+        Queued(on_modal),
+        Finished(0.4, 0.0, ("model",), None, "run nb-7 of 2026-11-26 10:00 UTC"),
+    )
+    last = "[train] cached: outputs of run nb-7 of 2026-11-26 10:00 UTC, no sandbox, $0 · outputs: model"
+    assert page.text().splitlines()[-1] == last
+
+
 def test_an_unfinished_line_is_ended_before_something_else_is_said(page: Page, on_modal: Target) -> None:
     renderer = PlainRenderer(page)
     play(

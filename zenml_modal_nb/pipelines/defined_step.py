@@ -1,0 +1,205 @@
+"""A cell as a step of the user's own pipelines: `--define` makes it, ZenML calls it, our step operator runs it.
+
+Nothing here knows the cell's text or values: what a run of it needs comes from `begin`, which `run.definition` gives.
+"""
+
+from __future__ import annotations
+
+import inspect
+import queue
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.config.step_configurations import Step
+from zenml.enums import StackComponentType
+from zenml.exceptions import StackComponentInterfaceError
+from zenml.orchestrators.step_runner import StepRunner
+from zenml.steps import BaseStep
+from zenml.utils import source_utils
+from zenml.utils.logging_utils import LoggingContext
+
+from zenml_modal_nb.errors import ModalStepError
+from zenml_modal_nb.events import Display, Event, Log, Progress, Reason
+from zenml_modal_nb.pipelines import stack
+from zenml_modal_nb.pipelines.conclusion import conclude
+from zenml_modal_nb.pipelines.record import load_function, module_name, settings_of
+
+if TYPE_CHECKING:
+    from zenml.config.source import Source
+    from zenml.config.step_run_info import StepRunInfo
+
+    from zenml_modal_nb.pipelines.execution import CellJob, Execution
+
+_SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
+
+
+class Shows(Protocol):
+    """Whoever tells a run in words; made anew for each run."""
+
+    def show(self, event: Event) -> None:
+        """Tell one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class DefinedRun:
+    """One run of a defined step; `events` come from its sandbox, and end with None."""
+
+    execution: Execution
+    renderer: Shows
+    traceback: Callable[[BaseException, Mapping[str, Any]], str]  # the cell's own; the error gets it too
+    events: queue.SimpleQueue[Event | None]
+
+    def show_until_ended(self) -> None:
+        """Tell what happens until there is a result, or none; on the thread that runs the pipeline."""
+        threading.Thread(target=self._wait, name="zenml-modal-nb-defined", daemon=True).start()
+        while (event := self.events.get()) is not None:
+            self._show(event)
+
+    def is_over(self) -> bool:
+        """Tell whether there is a result, or will be none."""
+        return self.execution.ended is not None or self.execution.follower.is_over()
+
+    def conclude(self, raised: BaseException | None) -> None:
+        """Tell how the run has ended."""
+        error, fields = self.execution.raised, self.execution.cell_error
+        if error is not None and fields is not None:
+            self._show(Log(self.traceback(error, fields), "stderr"))
+        self._show(conclude(self.execution, raised))
+
+    def _show(self, event: Event) -> None:
+        context = LoggingContext.get()
+        if context is None or not isinstance(event, Log | Display | Progress):
+            self.renderer.show(event)
+            return
+        with context.disabled():  # the step's own log has these lines already
+            self.renderer.show(event)
+
+    def _wait(self) -> None:
+        self.execution.follower.ended()
+        self.events.put(None)
+
+    def abandon(self) -> None:
+        """End the sandbox, whatever happened here."""
+        self.execution.stop(Reason.STOPPED)
+        self.execution.settle(_SETTLE)
+        if self.execution.log is not None:
+            self.execution.log.close()
+
+
+# The values of the step's parameters → a run that is not started; the queue gets its events.
+Begin = Callable[[Mapping[str, object], "queue.SimpleQueue[Event | None]"], DefinedRun]
+
+_running: dict[UUID, DefinedRun] = {}  # by step run, from submission to end
+
+
+class DefinedStep(BaseStep):
+    """A step whose body runs in a sandbox; made by `define_step`, one subclass for each definition."""
+
+    begin: Begin  # not in the instance: a copy of the step runs the same
+    outputs: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        parameters = ", ".join(inspect.signature(self.entrypoint).parameters)
+        results = f" -> {', '.join(self.outputs)}" if self.outputs else ""
+        return f"<ZenML step {self.name}({parameters}){results}; runs on Modal, call it in a @pipeline>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add the step to a pipeline, or run it alone, as every ZenML step; the active stack must be able to run it."""
+        self._check_stack()
+        return super().__call__(*args, **kwargs)
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Start the step in a dynamic pipeline, which goes on meanwhile."""
+        self._check_stack()
+        return super().submit(*args, **kwargs)
+
+    def _check_stack(self) -> None:
+        wanted = self.configuration.step_operator
+        active = Client().active_stack_model
+        operators = active.components.get(StackComponentType.STEP_OPERATOR, [])
+        if isinstance(wanted, str) and wanted not in [each.name for each in operators]:
+            raise ModalStepError(
+                f"The active ZenML stack '{active.name}' has no step operator '{wanted}', which the step '{self.name}' "
+                f"runs on. Activate a stack that has it: run `zenml stack set {stack.NAME}` in a terminal, or "
+                f'`Client().activate_stack("{stack.NAME}")` in a cell; or add it to yours: '
+                f"`zenml stack update {active.name} --step_operator {wanted}`."
+            )
+
+    def call_entrypoint(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse to run here: the cell's text runs in a sandbox only, and its results come from the step operator."""
+        raise ModalStepError(
+            f"The step '{self.name}' runs in a sandbox, as a step of a @pipeline. It cannot be called inside another "
+            "step or without a stack."
+        )
+
+    @property
+    def source_object(self) -> Any:
+        """The function that the step's source shows."""
+        return self.entrypoint
+
+    def resolve(self) -> Source:
+        """Return where ZenML finds the step: in its own module."""
+        return source_utils.resolve(self.entrypoint, skip_validation=True)
+
+
+def define_step(job: CellJob, begin: Begin) -> DefinedStep:
+    """Make a step of a packaged cell; ZenML's cache knows the definition by the module's text."""
+    function = load_function(job.module)
+    body = {
+        "entrypoint": staticmethod(function),
+        "begin": staticmethod(begin),
+        "outputs": job.module.outputs,
+        "__module__": function.__module__,
+        "__doc__": function.__doc__,
+    }
+    defined: type[DefinedStep] = type(job.module.function, (DefinedStep,), body)
+    step = defined(
+        name=job.module.function,
+        step_operator=stack.NAME,
+        enable_artifact_visualization=False,  # as for cells
+        enable_cache=None,  # the pipeline's own setting
+        settings=settings_of(job),
+    )
+    setattr(sys.modules[module_name(job.module)], job.module.function, step)
+    return step
+
+
+def begin(info: StepRunInfo) -> DefinedRun:
+    """Make a run of the step that a pipeline has come to, with the inputs it has there.
+
+    Raises:
+        StackComponentInterfaceError: the step is not a cell.
+    """
+    try:
+        step = BaseStep.load_from_source(info.spec.source)
+    except ImportError:  # defined in a kernel that has ended
+        step = None
+    if not isinstance(step, DefinedStep):
+        raise StackComponentInterfaceError(
+            f"The step '{info.pipeline_step_name}' cannot run on '{stack.NAME}', which runs cells: put its code into a "
+            "cell that begins with `%%modal_step --define --name NAME`, and run that cell in this kernel. For a step "
+            "of another kind use an operator of ZenML's flavor 'modal'."
+        )
+    # Not from the snapshot, which does not know the steps of a dynamic pipeline.
+    configured = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
+    runner = StepRunner(step=configured, stack=Client().active_stack)
+    inputs = runner._parse_inputs(inspect.signature(step.entrypoint), info.step_run.regular_inputs)
+    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    run = step.begin(inputs, events)
+    _running[info.step_run_id] = run
+    return run
+
+
+def running(step_run_id: UUID) -> DefinedRun | None:
+    """Return the run of a step that has been submitted and has not ended."""
+    return _running.get(step_run_id)
+
+
+def forget(step_run_id: UUID) -> None:
+    """Let go of a run that has ended, and of its values."""
+    _running.pop(step_run_id, None)
