@@ -19,6 +19,7 @@ _NOISE = (
     (re.compile(r"0x[0-9a-f]{4,}"), "0x…"),
     (re.compile(r"\r+\n"), "\n"),  # a terminal's, which IPython gives to `!cmd`
     (re.compile(r"\b\d[\d.e+-]* ?(?:s|ms|[µμu]s|ns)\b"), "<time>"),
+    (re.compile(r"The slowest run took [^\n]*\n"), ""),  # `%timeit` on a busy machine
     (re.compile(r"sk-container-id-\d+"), "sk-container-id"),
     (re.compile(r"^.+:(\d+): (?=\w*Warning)", re.M), r"<cell>:\1: "),
     # Of a group Python prints all frames, also the one in which IPython runs the cell.
