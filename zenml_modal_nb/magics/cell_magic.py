@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import PurePath
 from traceback import walk_stack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
@@ -17,6 +17,11 @@ from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 from zenml_modal_nb.magics import arguments
 from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.run.preparation import Cell
+
+if TYPE_CHECKING:
+    from zenml_modal_nb.request import StepRequest
+    from zenml_modal_nb.run.failure import Tracebacks
+    from zenml_modal_nb.run.preparation import Prepared
 
 _FUTURES = {name: getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")  # what Modal's and ZenML's names may hold
@@ -36,29 +41,40 @@ class ModalStepMagics(Magics):
     @cell_magic
     def modal_step(self, line: str, cell: str) -> object:
         """Run this cell in a Modal sandbox, as a tracked ZenML step."""
-        from zenml_modal_nb.rendering.choice import choose
-        from zenml_modal_nb.run.cell_run import CellRun
         from zenml_modal_nb.run.definition import define
-        from zenml_modal_nb.run.failure import Tracebacks
         from zenml_modal_nb.run.plan import Plan
-        from zenml_modal_nb.run.preparation import prepare
 
         request = arguments.parse(line, self._step_defaults)
         here = self._cell(cell)
-        tracebacks = Tracebacks(
-            here, [f"%%modal_step {line}".rstrip(), *cell.splitlines()], self._name_of_cell
-        )
+        tracebacks = self._tracebacks(here, line, cell)
         if request.define:
             return define(request, here, self.shell.user_ns, tracebacks)
+        prepared = self._prepared(request, here)
+        if request.dry_run:
+            return Plan(prepared)
+        self._turn_on(prepared.futures)
+        return self._run(prepared, tracebacks)
+
+    def _tracebacks(self, here: Cell, line: str, body: str) -> Tracebacks:
+        from zenml_modal_nb.run.failure import Tracebacks
+
+        lines = [f"%%modal_step {line}".rstrip(), *body.splitlines()]
+        return Tracebacks(here, lines, self._name_of_cell)
+
+    def _prepared(self, request: StepRequest, here: Cell) -> Prepared:
+        from zenml_modal_nb.run.preparation import prepare
+
         try:
-            prepared = prepare(request, here, self.shell.user_ns)
+            return prepare(request, here, self.shell.user_ns)
         except KeyboardInterrupt as interrupt:
             told = ["KeyboardInterrupt: nothing was created"]
             interrupt._render_traceback_ = lambda: told  # type: ignore[attr-defined]  # IPython asks for it
             raise
-        if request.dry_run:
-            return Plan(prepared)
-        self._turn_on(prepared.futures)
+
+    def _run(self, prepared: Prepared, tracebacks: Tracebacks) -> object:
+        from zenml_modal_nb.rendering.choice import choose
+        from zenml_modal_nb.run.cell_run import CellRun
+
         renderer = choose(self.shell, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
         run = CellRun(prepared, self.shell.user_ns, renderer, tracebacks)
         self.shell.user_ns["_modal_run"] = run
