@@ -113,6 +113,7 @@ def test_whatever_changes_is_a_change(kernel: Kernel, change: str) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line", ["", "--no-cache", "--cache --pip humanize", "--cache --name other", "--cache --env MODE=fast"]
 )
@@ -122,6 +123,7 @@ def test_without_the_option_or_with_another_image_the_cell_runs(kernel: Kernel, 
     assert status(kernel) == "completed"
 
 
+@pytest.mark.slow
 def test_a_default_holds(kernel: Kernel) -> None:
     kernel.run("%config ModalStep.cache = True")
     try:
@@ -181,6 +183,7 @@ def test_a_cell_that_draws_draws_anew(kernel: Kernel) -> None:
     assert draws[0] != draws[1]
 
 
+@pytest.mark.slow
 def test_a_failed_cell_is_run_again(kernel: Kernel) -> None:
     cell = "%%modal_step --cache\nprint('tries')\nraise LookupError('nothing there')"
     for _ in range(2):

@@ -145,6 +145,7 @@ def test_an_interrupt_ends_the_sandbox_and_stops_the_run(user: Kernel, home: Hom
     assert user.ask("Client().list_pipeline_runs(pipeline='waiting').items[0].status.value") == "stopped"
 
 
+@pytest.mark.slow
 def test_a_dynamic_pipeline_runs_two_at_once_and_takes_the_failure_of_one(user: Kernel) -> None:
     user.run("Client().activate_stack('modal_notebook')")
     user.run("%%modal_step --define --name halved\nhalf = 12 // parts")

@@ -14,8 +14,7 @@ def seeded(tree: ast.Module, modules: Mapping[str, str], values: Mapping[str, ob
     """Return the modules whose generator the cell seeds at its start.
 
     `modules` maps a name of the notebook to the module it stands for, `values` are its variables. Before the seeds
-    there may be imports, constants
-    and docstrings only, e.g. `import numpy as np`, `SEED = 0`, `np.random.seed(SEED)`.
+    there may be imports, constants and docstrings only, e.g. `import numpy as np`, `SEED = 0`, `np.random.seed(SEED)`.
     """
     known = dict(modules)
     numbers = {name for name, value in values.items() if isinstance(value, int)}

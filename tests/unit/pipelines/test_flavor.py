@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -76,10 +78,10 @@ def test_a_step_that_is_no_cell_is_refused_with_another_way() -> None:
         created=datetime.now(UTC),
         updated=datetime.now(UTC),
     )
-    with pytest.raises(
-        StackComponentInterfaceError, match=r"'mine' runs cells that carry %%modal_step.*'modal'"
-    ):
-        operator.submit(None, [], {})  # type: ignore[arg-type]  # refused before it is looked at
+    for source in ("zenml.utils.time_utils.utc_now", "extracted_notebook_code_of_another_kernel.train"):
+        info: Any = SimpleNamespace(spec=SimpleNamespace(source=source), pipeline_step_name="mine")
+        with pytest.raises(StackComponentInterfaceError, match=r"'mine' cannot run.*--define.*'modal'"):
+            operator.submit(info, [], {})
 
 
 @pytest.mark.parametrize(
