@@ -18,6 +18,8 @@ VALID = [
     ("begin", {"gpu": None, "cloudpickle": "3.1.2"}),
     ("begin", {"cloudpickle": "3.1.2"}),
     ("gpu", {"name": "NVIDIA A100"}),
+    ("resources", {"cpu": 1.5, "memory": 1 << 33}),
+    ("resources", {"cpu": 0, "memory": 0, "gpu": [[97, 40536], [0, 3]]}),
     ("mark", {}),
     ("partial", {"text": "é\x1b\x07\u2028\n"}),
     ("progress", {"text": "50%"}),
@@ -58,7 +60,7 @@ def test_every_kind_is_tried_here():
 
 @pytest.mark.parametrize(("kind", "fields"), VALID)
 def test_a_frame_with_a_member_too_few_or_too_many_is_text(kind, fields):
-    optional = {"gpu", "missing", "notes", "cause"} if kind in ("begin", "error") else set()
+    optional = {"gpu", "missing", "notes", "cause"} if kind in ("begin", "error", "resources") else set()
     assert frames.decode(edited(kind, fields), NONCE) is not None
     assert frames.decode(edited(kind, fields, surplus=1), NONCE) is None
     for name in {"v", "n", "s", "at", "k", *fields} - optional:
