@@ -78,7 +78,13 @@ class ModalStepMagics(Magics):
         renderer = choose(self.shell, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
         run = CellRun(prepared, self.shell.user_ns, renderer, tracebacks)
         self.shell.user_ns["_modal_run"] = run
-        return run.follow()
+        try:
+            return run.follow()
+        except BaseExceptionGroup:
+            from zenml_modal_nb.magics import groups
+
+            groups.show_next(self.shell)
+            raise
 
     def _cell(self, body: str) -> Cell:
         label = self._label()

@@ -12,21 +12,16 @@ if TYPE_CHECKING:
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics and `%config ModalStep`."""
-    from zenml_modal_nb.magics import groups
     from zenml_modal_nb.magics.cell_magic import ModalStepMagics
     from zenml_modal_nb.pipelines import warmup
 
     defaults = _defaults(shell)
     shell.register_magics(ModalStepMagics(shell, defaults))
-    groups.take_over(shell)
     warmup.begin()
 
 
 def unload(shell: InteractiveShell) -> None:
     """Remove what `load` registered."""
-    from zenml_modal_nb.magics import groups
-
-    groups.leave(shell)
     shell.magics_manager.magics["cell"].pop("modal_step", None)
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, ModalStep)]
 

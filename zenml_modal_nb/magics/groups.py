@@ -16,16 +16,10 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-def take_over(shell: InteractiveShell) -> None:
-    """Show groups of ours by what the sandbox says, unless the user has hooks of their own."""
+def show_next(shell: InteractiveShell) -> None:
+    """Show the group that is about to be raised by what the sandbox says, unless the user has a hook already."""
     if not shell.custom_exceptions:
         shell.set_custom_exc((BaseExceptionGroup,), _show)  # type: ignore[no-untyped-call]  # IPython's
-
-
-def leave(shell: InteractiveShell) -> None:
-    """Undo `take_over`."""
-    if shell.custom_exceptions == (BaseExceptionGroup,):
-        shell.set_custom_exc((), None)  # type: ignore[no-untyped-call]  # IPython's
 
 
 def _show(
@@ -35,6 +29,7 @@ def _show(
     traceback: TracebackType | None,
     tb_offset: int | None = None,
 ) -> None:
+    shell.set_custom_exc((), None)  # type: ignore[no-untyped-call]  # IPython's
     text = vars(error).get(GROUP)
     if text is None:  # the user's own, raised here
         shell.showtraceback((kind, error, traceback), tb_offset=tb_offset, running_compiled_code=True)
