@@ -59,7 +59,11 @@ class Plan:
             Row.of("size", f"{words.size(sent)} to send, the program that runs the cell included"),
             _row("variables out", map(Item, job.run["outputs"])),
             *([_row("files out", map(Item, job.fetch))] if job.fetch else []),
-            *([_row("volumes", (Item(f"{name} at {path}") for name, path in job.volumes))] if job.volumes else []),
+            *(
+                [_row("volumes", (Item(f"{name} at {path}") for name, path in job.volumes))]
+                if job.volumes
+                else []
+            ),
         ]
 
     def _build(self) -> str:
