@@ -84,7 +84,7 @@ CASES = (
         """,
     ),
     Case(
-        "a protocol",
+        "a protocol checked at run time",
         """
         from typing import Protocol, runtime_checkable
         @runtime_checkable
