@@ -92,6 +92,10 @@ class _Walk:
             return ["tuple", self._all(thing, path)]
         if type(thing).__module__ in _OPAQUE:
             return ["opaque", type(thing).__name__]
+        if (
+            type(thing).__name__ == "EvalEnvironment"
+        ):  # patsy's: the frame of whoever made or unpickled a formula
+            return ["opaque", "EvalEnvironment"]
         if isinstance(thing, logging.Logger):
             return ["logger", thing.name, thing.level]
         if id(thing) in self._paths:
