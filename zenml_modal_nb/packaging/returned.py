@@ -80,6 +80,10 @@ class _Restoration:
                 partial(self._left_as_they_were, changed, number),
                 lambda number=number: steps.append((number, self._change(*self._read()))),  # type: ignore[misc]
             )
+        # All changes have been read by now: the notebook's objects change together, and before values are restored that
+        # look at them, e.g. a fitted formula of statsmodels at the columns of its table.
+        for number, step in steps:
+            self._attempt(partial(self._left_as_they_were, changed, number), step)
         named: dict[str, object] = {}
         for name in head["names"]:
             self._attempt(
@@ -92,9 +96,6 @@ class _Restoration:
                 last = self._read()
             except Exception as error:  # noqa: BLE001 - as below
                 self._lost[LAST] = _text(error)
-        # All that can fail has been read by now: the notebook's objects change together.
-        for number, step in steps:
-            self._attempt(partial(self._left_as_they_were, changed, number), step)
         return Returned(
             named=named,
             last=last,

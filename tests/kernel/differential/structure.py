@@ -92,6 +92,12 @@ class _Walk:
             return ["tuple", self._all(thing, path)]
         if type(thing).__module__ in _OPAQUE:
             return ["opaque", type(thing).__name__]
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(thing, numpy.number | numpy.bool_):  # as Python's own numbers
+            return ["numpy", type(thing).__name__, repr(thing)]
+        # patsy's: the frame of whoever made or unpickled a formula
+        if type(thing).__name__ == "EvalEnvironment":
+            return ["opaque", "EvalEnvironment"]
         if isinstance(thing, logging.Logger):
             return ["logger", thing.name, thing.level]
         if isinstance(thing, types.GenericAlias | types.UnionType):  # as good as any other that says the same
