@@ -31,10 +31,10 @@ def built(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     """The same, where a sandbox has nothing but what its image installs."""
     home = Home(tmp_path_factory.mktemp("built"))
     with home.local_modal(*STRICT, "--images", "venv"):
-        yield from _ahead(home, request)
+        yield from _ahead(home, request, apart=True)
 
 
-def _ahead(home: Home, request: pytest.FixtureRequest) -> Iterator[Ahead]:
+def _ahead(home: Home, request: pytest.FixtureRequest, *, apart: bool = False) -> Iterator[Ahead]:
     chosen = [item for item in request.session.items if isinstance(item, pytest.Function)]
     cases = [item.callspec.params["case"] for item in chosen if request.fixturename in item.fixturenames]
     with ExitStack() as stack:
@@ -45,5 +45,5 @@ def _ahead(home: Home, request: pytest.FixtureRequest) -> Iterator[Ahead]:
             kernel.run("%load_ext zenml_modal_nb")
             # Two kernels must not be the first ones of a home at the same time: each would make ZenML's database.
             kernel.run("from zenml.client import Client\nstack = Client().active_stack")
-            kernels.append(Side(kernel, f"../{name}", "%%modal_step --on local"))
+            kernels.append(Side(kernel, f"../{name}", "%%modal_step --on local", apart=apart))
         yield Ahead(cases, kernels)

@@ -108,9 +108,12 @@ class Sent:
 class Side:
     """One kernel; made by a fixture, with or without the extension."""
 
-    def __init__(self, kernel: Kernel, directory: str, magic: str = "") -> None:
+    def __init__(self, kernel: Kernel, directory: str, magic: str = "", *, apart: bool = False) -> None:
         self._kernel = kernel
         self._magic = magic
+        self._apart = (
+            apart  # each case in a notebook of its own name, whose images hold nothing of other cases
+        )
         self._known: dict[str, Outcome] = {}
         kernel.run(
             "import os, sys\n"
@@ -127,10 +130,12 @@ class Side:
     def send(self, case: Case) -> Sent:
         """Ask for all of a case to be run."""
         kernel = self._kernel
+        steps = ["get_ipython().reset()", "get_ipython().compile.reset_compiler_flags()"]
+        if self._apart:
+            name = "-".join(re.findall(r"\w+", case.name))
+            steps.append(f"get_ipython().user_ns.update(__vsc_ipynb_file__={name!r})")
         return Sent(
-            kernel.question(
-                "[get_ipython().reset(), get_ipython().compile.reset_compiler_flags()]", **_GO_ON
-            ),
+            kernel.question(f"[{', '.join(steps)}]", **_GO_ON),
             [kernel.send(_text(cell), **_GO_ON) for cell in case.setup],
             kernel.question(NAMESPACE, **_GO_ON),
             kernel.send(self._cell(case), **_GO_ON),

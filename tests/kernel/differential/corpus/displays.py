@@ -191,7 +191,7 @@ CASES = (
         then=("fractions.Fraction(2, 3)", _NO_FORMATTERS),
     ),
     Case(
-        "a handle of a display",
+        "a handle of a display is IPython's own",
         "handle = display('first', display_id='mine')\nkind = type(handle).__name__, handle.display_id",
     ),
     Case("display of raw bundles", "display({'text/plain': 'raw', 'text/html': '<u>raw</u>'}, raw=True)"),
