@@ -29,4 +29,12 @@ def conclude(execution: Execution, raised: BaseException | None) -> Finished | F
         reason = Reason.INCOMPLETE
     else:
         reason = Reason.NOT_STARTED if values is None else Reason.NOT_RECORDED
-    return Failed(reason, str(raised), elapsed, usd, recorded, execution.files)
+    return Failed(reason, _message(execution, raised), elapsed, usd, recorded, execution.files)
+
+
+def _message(execution: Execution, raised: BaseException) -> str:
+    """A cell's own error as Python names it, e.g. "KeyError: 'missing'"; what we say is a sentence already."""
+    fields = execution.cell_error
+    if fields is None or isinstance(execution.ended, RunEndedError):
+        return str(raised)
+    return f"{fields['ename']}: {fields['evalue']}" if fields["evalue"] else str(fields["ename"])
