@@ -6,6 +6,7 @@ Names, arguments and the order of precedence are those of IPython 9 (`IPython.co
 from __future__ import annotations
 
 import base64
+import functools
 import inspect
 import io
 import sys
@@ -157,9 +158,17 @@ class DisplayFormatter:
     def shows_itself(self, obj: Any) -> bool:
         """Let an object show itself, if it or a registered function can."""
         own = self.ipython_display_formatter
-        if own._printer(obj) is None and _method(obj, own.print_method) is None:
+        printer = own._printer(obj)
+        method = _method(obj, own.print_method) if printer is None else functools.partial(printer, obj)
+        if method is None or not own.enabled:
             return False
-        own(obj)
+        try:
+            method()
+        except NotImplementedError:  # it cannot just now, and is shown like any other object
+            return False
+        except Exception:  # noqa: BLE001  # as above; likewise
+            traceback.print_exc()
+            return False
         return True
 
     def format(
@@ -168,25 +177,26 @@ class DisplayFormatter:
         """Return an object's representations and their metadata, by MIME type."""
         if self.shows_itself(obj):
             return {}, {}
-        made = self.bundle(obj)
+        made = self.bundle(obj, include, exclude)
+        return made.data, made.metadata
+
+    def bundle(self, obj: Any, include: Any = None, exclude: Any = None) -> Bundle:
+        """Ask an object for its representations; one that fails is left out, and standard error says so.
+
+        `include` and `exclude` are MIME types.
+        """
 
         def wanted(kind: str) -> bool:
             return (not include or kind in include) and not (exclude and kind in exclude)
 
-        return (
-            {kind: data for kind, data in made.data.items() if wanted(kind)},
-            {kind: about for kind, about in made.metadata.items() if wanted(kind)},
-        )
-
-    def bundle(self, obj: Any) -> Bundle:
-        """Ask an object for its representations; one that fails is left out, and standard error says so."""
-        data, metadata = _parts(self.mimebundle_formatter(obj, include=None, exclude=None))
+        parts = _parts(self.mimebundle_formatter(obj, include=include, exclude=exclude))
+        data, metadata = ({kind: part for kind, part in each.items() if wanted(kind)} for each in parts)
         for kind, formatter in self.formatters.items():
-            if kind not in data or formatter._printer(obj) is not None:
+            if wanted(kind) and (kind not in data or formatter._printer(obj) is not None):
                 part, about = _parts(formatter(obj), kind)
                 data.update(part)
                 metadata.update(about)
-        if self.formatters["image/png"]._printer(obj) is None:
+        if wanted("image/png") and "image/png" not in data:
             data = {**_figure(obj), **data}
         return Bundle(jsonable(data), jsonable(metadata))
 
