@@ -12,6 +12,7 @@ import io
 import sys
 import traceback
 import types
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,18 +21,18 @@ from zenml_modal_nb.runner import stand_in
 
 Key = tuple[str, str]  # a type's module and name: it need not be imported
 
-# MIME type, method; the order is that of IPython's formatters.
-_METHODS = {
-    "text/plain": "_repr_pretty_",
-    "text/html": "_repr_html_",
-    "text/markdown": "_repr_markdown_",
-    "image/svg+xml": "_repr_svg_",
-    "image/png": "_repr_png_",
-    "application/pdf": "_repr_pdf_",
-    "image/jpeg": "_repr_jpeg_",
-    "text/latex": "_repr_latex_",
-    "application/json": "_repr_json_",
-    "application/javascript": "_repr_javascript_",
+# MIME type, method, and what it may return; the order is that of IPython's formatters.
+_METHODS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "text/plain": ("_repr_pretty_", (str,)),
+    "text/html": ("_repr_html_", (str,)),
+    "text/markdown": ("_repr_markdown_", (str,)),
+    "image/svg+xml": ("_repr_svg_", (str,)),
+    "image/png": ("_repr_png_", (bytes, str)),
+    "application/pdf": ("_repr_pdf_", (bytes, str)),
+    "image/jpeg": ("_repr_jpeg_", (bytes, str)),
+    "text/latex": ("_repr_latex_", (str,)),
+    "application/json": ("_repr_json_", (list, dict)),
+    "application/javascript": ("_repr_javascript_", (str,)),
 }
 _NOTHING = object()
 
@@ -47,9 +48,10 @@ class Bundle:
 class Formatter:
     """Makes one kind of representation: by a function registered for the type, else by the object's method."""
 
-    def __init__(self, format_type: str, method: str) -> None:
+    def __init__(self, format_type: str, method: str, returns: tuple[type, ...] = (object,)) -> None:
         self.format_type = format_type
         self.print_method = method
+        self._returns = returns  # a notebook that holds anything else is no valid one
         self.enabled = True
         self.type_printers: dict[type, Any] = {}
         self.deferred_printers: dict[Key, Any] = {}
@@ -60,12 +62,20 @@ class Formatter:
             return None
         printer = self._printer(obj)
         try:
-            return printer(obj) if printer is not None else _called(obj, self.print_method, **arguments)
+            made = printer(obj) if printer is not None else _called(obj, self.print_method, **arguments)
         except NotImplementedError:  # how an object says that it has no such representation just now
             return None
         except Exception:  # noqa: BLE001  # a representation is the user's or a library's code
             traceback.print_exc()
             return None
+        content = made[0] if isinstance(made, tuple) and len(made) == 2 else made
+        if content is None or isinstance(content, self._returns):
+            return made
+        warnings.warn(
+            f"{self.format_type} formatter returned invalid type {type(content)} for object: {type(obj)}",
+            stacklevel=2,
+        )
+        return None
 
     def for_type(self, typ: type | str, func: Callable[..., Any] | None = None) -> Any:
         """Register a function for a type, given itself or as "module.name"; returns the one before."""
@@ -149,8 +159,8 @@ class DisplayFormatter:
 
     def __init__(self) -> None:
         self.formatters: dict[str, Formatter] = {
-            kind: (TextFormatter if kind == "text/plain" else Formatter)(kind, method)
-            for kind, method in _METHODS.items()
+            kind: (TextFormatter if kind == "text/plain" else Formatter)(kind, *rules)
+            for kind, rules in _METHODS.items()
         }
         self.mimebundle_formatter = Formatter("", "_repr_mimebundle_")
         self.ipython_display_formatter = Formatter("", "_ipython_display_")

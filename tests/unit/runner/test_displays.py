@@ -110,6 +110,22 @@ def test_the_representations_that_are_asked_for_are_the_only_ones():
     assert rest["id"] == "place"
 
 
+def test_a_representation_of_the_wrong_type_is_left_out():
+    source = (
+        "import warnings\nwarnings.simplefilter('ignore')\n"
+        "class Wrong:\n"
+        "    def _repr_html_(self): return 5\n"
+        "    def _repr_json_(self): return '[]'\n"
+        "    def _repr_png_(self): return ['x'], {'width': 3}\n"
+        "    def _repr_markdown_(self): return '*right*', {'a': 1}\n"
+        "    def __repr__(self): return 'wrong'\n"
+        "display(Wrong())"
+    )
+    assert displays(source) == [
+        {"data": {"text/plain": "wrong", "text/markdown": "*right*"}, "metadata": {"text/markdown": {"a": 1}}}
+    ]
+
+
 def test_a_place_can_be_kept_for_what_is_shown_later():
     source = (
         "place = display(display_id=True)\n"
