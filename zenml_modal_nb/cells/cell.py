@@ -38,7 +38,6 @@ class AnalyzedCell:
     optional_outputs: tuple[str, ...]
     imported_names: tuple[Import, ...]
     deleted: tuple[str, ...]
-    has_last_expression: bool
     default_name: str
     lines: Callable[[Iterable[str]], Mapping[str, int]]  # the first line that uses each name
 
@@ -98,7 +97,6 @@ def analyze(
         optional_outputs=maybe_bound,
         imported_names=(*imported.values(), *(e for e in names.imports if e.attribute == "*")),
         deleted=tuple(dict.fromkeys((*names.deleted, *captured.deletes))),
-        has_last_expression=_has_last_expression(tree, source.text),
         default_name=_default_name(tree, bound, captured.definitions),
         lines=refusals.lines_of,
     )
@@ -165,14 +163,6 @@ def _captured(
         imported=found.imported | chosen.imported,
         attributes=found.attributes | chosen.attributes,
     )
-
-
-def _has_last_expression(tree: ast.Module, text: str) -> bool:
-    """Tell whether the cell ends in an expression to display; IPython is silent after `;`."""
-    if not tree.body or not isinstance(last := tree.body[-1], ast.Expr):
-        return False
-    line = text.splitlines()[(last.end_lineno or 1) - 1].encode()
-    return not line[last.end_col_offset or 0 :].decode().lstrip().startswith(";")
 
 
 def _default_name(tree: ast.Module, bound: tuple[str, ...], defined: Container[str]) -> str:

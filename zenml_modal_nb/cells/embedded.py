@@ -70,11 +70,13 @@ def code_in(code: CodeType) -> Iterator[CodeType]:
     """Yield code that reads what the texts read which a function gives to `get_ipython()`."""
     if "get_ipython" not in code.co_names:
         return
-    for text in code.co_consts:
-        if isinstance(text, str):
-            for body in (_fields(text), statements(text, "timeit")):
-                if body:
-                    yield _compiled(_function(body))
+    texts = [each for each in code.co_consts if isinstance(each, str)]
+    # Which text is whose cannot be told here; but e.g. the word of `%cd data` alone is no variable.
+    runs_code = not (_RUNS_CODE.isdisjoint(texts) and _EVALUATES.isdisjoint(code.co_names))
+    for text in texts:
+        for body in (_fields(text), statements(text, "timeit") if runs_code else []):
+            if body:
+                yield _compiled(_function(body))
 
 
 def statements(text: str, magic: str = "") -> list[ast.stmt]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import Any
 
 from zenml_modal_nb.cells import clocks, shell
@@ -166,8 +165,8 @@ class CellRewriter:
         if name == "timeit" and rest:
             return self.timed_often("run_line_magic", rest)
         if name in {"pip", "uv"}:
-            words = shlex.split(rest, comments=True)
-            if self.installs([name, *words], row):
+            words = shell.command_words(rest)
+            if words is not None and self.installs([name, *words], row):
                 return "pass"
             return self.run(f"python -m {name} {rest}")
         if name in {"env", "set_env"} and rest:
@@ -195,7 +194,7 @@ class CellRewriter:
 
     def directory(self, rest: str) -> str:
         """Rewrite `%cd place` and `%cd -q place`; like IPython, say where that is."""
-        place = rest.removeprefix("-q").strip()
+        place = rest.removeprefix("-q").strip().strip("'\"")
         change = f"__import__('os').chdir(__import__('os').path.expanduser({shell.expand(place or '~')}))"
         return change if rest.startswith("-q") else f"print({change} or __import__('os').getcwd())"
 
@@ -239,6 +238,11 @@ class CellRewriter:
             call = f"get_ipython().run_cell_magic('writefile', {rest!r}, {''.join(below)!r})"
             return [*free, f"{call}\n", *["\n"] * len(below)]
         if name in _SCRIPTS:
+            if rest:
+                raise CellError(
+                    f"line {first + self.first_line}: %%{name} takes no options in a sandbox, e.g. {rest.split()[0]}. "
+                    "Write them into the script, e.g. `set -- a b`, or use `x = !command`; nothing was created."
+                )
             script = "".join(lines[first + 1 :])
             return [
                 *["\n"] * first,

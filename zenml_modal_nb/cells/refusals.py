@@ -47,7 +47,7 @@ class Refusals:
     first_line: int
 
     def refuse_input(self) -> None:
-        """Refuse `input()`, unless the notebook has its own, and `getpass()`, wherever in the cell they stand."""
+        """Refuse `input()`, unless the notebook has its own, and `getpass()`, wherever they may be called."""
         own = {entry.name: entry for entry in self.names.imports if entry.module == "getpass"}
         read = map(self.namespace.get, self.names.required | self.names.optional)
         if "input" not in self.names.builtins and not own and not any(map(_is_getpass, read)):

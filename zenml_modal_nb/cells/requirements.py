@@ -15,8 +15,14 @@ from zenml_modal_nb.cells.asked import Asked, instead
 from zenml_modal_nb.cells.distributions import installed, local_module
 from zenml_modal_nb.cells.imports import imports_of
 
-# The sandbox has these without an image: the runner provides IPython's display modules, and what the cell has defined.
-_PROVIDED = frozenset({"__main__", "IPython", "zenml_modal_nb", "cloudpickle", "notebook_definitions"})
+# The sandbox has these without an image: the runner's own, what the cell has defined, and of IPython what shows things.
+_PROVIDED = frozenset({"__main__", "zenml_modal_nb", "cloudpickle", "notebook_definitions"})
+PROVIDED_OF_IPYTHON = frozenset({
+    "IPython", "IPython.core", "IPython.core.display", "IPython.core.display_functions", "IPython.core.getipython",
+    "IPython.core.magics", "IPython.core.magics.execution", "IPython.display", "IPython.lib", "IPython.lib.display",
+    "IPython.lib.pretty", "IPython.testing", "IPython.testing.skipdoctest", "IPython.utils", "IPython.utils.capture",
+    "IPython.utils.text",
+})  # fmt: skip
 
 # Distributions whose CUDA build has another name on the public index (as of November 2026).
 _ON_GPU = {
@@ -79,7 +85,7 @@ def find_requirements(
     while todo:
         module = todo.pop()
         root = module.partition(".")[0]
-        if module in seen or not root or root in _PROVIDED or root in sys.stdlib_module_names:
+        if module in seen or not root or _is_provided(module, root):
             continue
         seen.add(module)
         found = here.distributions(module)
@@ -100,6 +106,10 @@ def find_requirements(
     ordered = tuple(sorted(pins, key=str.lower))
     asked = tuple(pin for pin in ordered if pin not in pinned)
     return Requirements(ordered, asked, tuple(sorted(by_value)), tuple(sorted(unknown)))
+
+
+def _is_provided(module: str, root: str) -> bool:
+    return root in _PROVIDED or root in sys.stdlib_module_names or module in PROVIDED_OF_IPYTHON
 
 
 def _is_named(name: str, named: Container[str | None]) -> bool:

@@ -114,12 +114,12 @@ def _without_redirections(words: list[str]) -> list[str]:
 
 
 def command_words(command: str) -> list[str] | None:
-    """Split a command line into words; None if it is more than one command, e.g. `a && b`, or is not closed."""
+    """Split a command line into words; None if it is more than one command, e.g. `a; b`, or is not closed."""
     try:
-        words = _without_redirections(shlex.split(command, comments=True))
+        words = _without_redirections(shlex.split(command.rstrip().removesuffix(";"), comments=True))
     except ValueError:
         return None
-    if any(set(word) <= _SHELL_OPERATORS for word in words if word):
+    if any(set(word) <= _SHELL_OPERATORS or word.endswith(";") for word in words if word):
         return None
     return words
 

@@ -57,12 +57,24 @@ class _Fingerprint(Pickler):
     def __init__(self, sink: _Digest, namespace: Namespace, memory: _Digest) -> None:
         super().__init__(sink, namespace, definitions=True, buffer_callback=self._take)
         self._memory = memory
+        self._sets: dict[
+            int, tuple[int, object]
+        ] = {}  # by ID: which one it is, and itself, so that the ID stays its
 
     def persistent_id(self, obj: object) -> Any:
-        """Put the elements of a set in order, if they are plain; others keep theirs, and may differ."""
-        if isinstance(obj, set | frozenset) and type(obj) in (set, frozenset) and all(map(_is_plain, obj)):
-            return type(obj).__name__, sorted(f"{type(each).__name__} {each!r}" for each in obj)
-        return None
+        """Put the elements of a set in order, if they are plain; others keep theirs, and may differ.
+
+        One that was met before is that one: two names for one set are another graph than two equal sets.
+        """
+        if type(obj) not in (set, frozenset):
+            return None
+        if id(obj) in self._sets:
+            return self._sets[id(obj)][0]
+        members: Any = obj
+        if not all(map(_is_plain, members)):
+            return None
+        self._sets[id(obj)] = len(self._sets), obj
+        return type(obj).__name__, sorted(f"{type(each).__name__} {each!r}" for each in members)
 
     def _take(self, buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()

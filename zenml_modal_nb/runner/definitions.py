@@ -114,7 +114,7 @@ def _answer_all(questions: int, place: Path, namespace: Namespace) -> None:
         while True:
             *complete, rest = (rest + lines.read(4096)).split(b"\n")
             for line in complete:
-                stem, _, name = line.decode().partition(" ")
+                stem, _, name = line.decode("utf-8", "replace").partition(" ")
                 _answer(place / stem, name, namespace)
 
 

@@ -41,22 +41,31 @@ class Displays:
     def show(
         self,
         *objects: Any,
+        include: Any = None,
+        exclude: Any = None,
         metadata: dict[str, Any] | None = None,
-        raw: bool = False,
+        transient: dict[str, Any] | None = None,
         display_id: object = None,
+        raw: bool = False,
         update: bool = False,
         **_: Any,
     ) -> Any:
         """Show objects as `IPython.display.display` does; `raw` means that they are MIME bundles already."""
-        place = None
-        if display_id:
-            place = Place(display_id if isinstance(display_id, str) else uuid.uuid4().hex, update)
+        wanted = display_id or (transient or {}).get("display_id")
+        if update and not wanted:
+            raise TypeError("display_id required for update_display")
+        place = Place(wanted if isinstance(wanted, str) else uuid.uuid4().hex, update) if wanted else None
+        if not objects and display_id:  # a place for what is to be shown later
+            objects, raw = ({},), True
         for thing in objects:
             if not raw and self.formatter.shows_itself(thing):
                 continue
-            made = Bundle(jsonable(dict(thing)), {}) if raw else self.formatter.bundle(thing)
-            self.send(Bundle(made.data, {**made.metadata, **jsonable(metadata or {})}), place)
-        if place is None:
+            made = (
+                Bundle(jsonable(dict(thing)), {}) if raw else self.formatter.bundle(thing, include, exclude)
+            )
+            if made.data or raw:
+                self.send(Bundle(made.data, {**made.metadata, **jsonable(metadata or {})}), place)
+        if place is None or not display_id:
             return None
         return stand_in.find("IPython.core.display_functions", "DisplayHandle")(place.display_id)
 

@@ -15,9 +15,14 @@ def reduce(obj: Any) -> Any:
     kind: Any = type(obj)
     if not isinstance(obj, BaseException) or not isinstance(kind.__init__, types.FunctionType):
         return NotImplemented
-    if kind.__reduce__ is not BaseException.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__:
+    own = kind.__reduce_ex__ is not object.__reduce_ex__
+    if own or not isinstance(
+        kind.__reduce__, types.MethodDescriptorType
+    ):  # of C, i.e. of a class of Python's own
         return NotImplemented
-    return make_error, (kind, obj.args), dict(vars(obj))
+    reduced: Any = obj.__reduce__()  # e.g. that of OSError has the file's name too
+    _, arguments, *state = reduced
+    return make_error, (kind, arguments), (state[0] if state else None) or {}
 
 
 def make_error(kind: type[BaseException], arguments: tuple[Any, ...]) -> BaseException:

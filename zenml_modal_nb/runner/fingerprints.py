@@ -54,10 +54,6 @@ class Fingerprints:
         self._path = path
         self._origins = origins
 
-    def of_object(self, obj: Any) -> Fingerprint:
-        """Return the fingerprint of what the object's own rule pickles; raises what pickling raises."""
-        return self.of_content(self.reduction(obj))
-
     def of_content(self, content: Any) -> Fingerprint:
         """Return the fingerprint of a pickle; raises what pickling raises."""
         sink = _Sink()

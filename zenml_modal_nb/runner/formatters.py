@@ -6,11 +6,13 @@ Names, arguments and the order of precedence are those of IPython 9 (`IPython.co
 from __future__ import annotations
 
 import base64
+import functools
 import inspect
 import io
 import sys
 import traceback
 import types
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +21,18 @@ from zenml_modal_nb.runner import stand_in
 
 Key = tuple[str, str]  # a type's module and name: it need not be imported
 
-# MIME type, method; the order is that of IPython's formatters.
-_METHODS = {
-    "text/plain": "_repr_pretty_",
-    "text/html": "_repr_html_",
-    "text/markdown": "_repr_markdown_",
-    "image/svg+xml": "_repr_svg_",
-    "image/png": "_repr_png_",
-    "application/pdf": "_repr_pdf_",
-    "image/jpeg": "_repr_jpeg_",
-    "text/latex": "_repr_latex_",
-    "application/json": "_repr_json_",
-    "application/javascript": "_repr_javascript_",
+# MIME type, method, and what it may return; the order is that of IPython's formatters.
+_METHODS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "text/plain": ("_repr_pretty_", (str,)),
+    "text/html": ("_repr_html_", (str,)),
+    "text/markdown": ("_repr_markdown_", (str,)),
+    "image/svg+xml": ("_repr_svg_", (str,)),
+    "image/png": ("_repr_png_", (bytes, str)),
+    "application/pdf": ("_repr_pdf_", (bytes, str)),
+    "image/jpeg": ("_repr_jpeg_", (bytes, str)),
+    "text/latex": ("_repr_latex_", (str,)),
+    "application/json": ("_repr_json_", (list, dict)),
+    "application/javascript": ("_repr_javascript_", (str,)),
 }
 _NOTHING = object()
 
@@ -46,9 +48,10 @@ class Bundle:
 class Formatter:
     """Makes one kind of representation: by a function registered for the type, else by the object's method."""
 
-    def __init__(self, format_type: str, method: str) -> None:
+    def __init__(self, format_type: str, method: str, returns: tuple[type, ...] = (object,)) -> None:
         self.format_type = format_type
         self.print_method = method
+        self._returns = returns  # a notebook that holds anything else is no valid one
         self.enabled = True
         self.type_printers: dict[type, Any] = {}
         self.deferred_printers: dict[Key, Any] = {}
@@ -59,12 +62,20 @@ class Formatter:
             return None
         printer = self._printer(obj)
         try:
-            return printer(obj) if printer is not None else _called(obj, self.print_method, **arguments)
+            made = printer(obj) if printer is not None else _called(obj, self.print_method, **arguments)
         except NotImplementedError:  # how an object says that it has no such representation just now
             return None
         except Exception:  # noqa: BLE001  # a representation is the user's or a library's code
             traceback.print_exc()
             return None
+        content = made[0] if isinstance(made, tuple) and len(made) == 2 else made
+        if content is None or isinstance(content, self._returns):
+            return made
+        warnings.warn(
+            f"{self.format_type} formatter returned invalid type {type(content)} for object: {type(obj)}",
+            stacklevel=2,
+        )
+        return None
 
     def for_type(self, typ: type | str, func: Callable[..., Any] | None = None) -> Any:
         """Register a function for a type, given itself or as "module.name"; returns the one before."""
@@ -148,8 +159,8 @@ class DisplayFormatter:
 
     def __init__(self) -> None:
         self.formatters: dict[str, Formatter] = {
-            kind: (TextFormatter if kind == "text/plain" else Formatter)(kind, method)
-            for kind, method in _METHODS.items()
+            kind: (TextFormatter if kind == "text/plain" else Formatter)(kind, *rules)
+            for kind, rules in _METHODS.items()
         }
         self.mimebundle_formatter = Formatter("", "_repr_mimebundle_")
         self.ipython_display_formatter = Formatter("", "_ipython_display_")
@@ -157,9 +168,17 @@ class DisplayFormatter:
     def shows_itself(self, obj: Any) -> bool:
         """Let an object show itself, if it or a registered function can."""
         own = self.ipython_display_formatter
-        if own._printer(obj) is None and _method(obj, own.print_method) is None:
+        printer = own._printer(obj)
+        method = _method(obj, own.print_method) if printer is None else functools.partial(printer, obj)
+        if method is None or not own.enabled:
             return False
-        own(obj)
+        try:
+            method()
+        except NotImplementedError:  # it cannot just now, and is shown like any other object
+            return False
+        except Exception:  # noqa: BLE001  # as above; likewise
+            traceback.print_exc()
+            return False
         return True
 
     def format(
@@ -168,25 +187,26 @@ class DisplayFormatter:
         """Return an object's representations and their metadata, by MIME type."""
         if self.shows_itself(obj):
             return {}, {}
-        made = self.bundle(obj)
+        made = self.bundle(obj, include, exclude)
+        return made.data, made.metadata
+
+    def bundle(self, obj: Any, include: Any = None, exclude: Any = None) -> Bundle:
+        """Ask an object for its representations; one that fails is left out, and standard error says so.
+
+        `include` and `exclude` are MIME types.
+        """
 
         def wanted(kind: str) -> bool:
             return (not include or kind in include) and not (exclude and kind in exclude)
 
-        return (
-            {kind: data for kind, data in made.data.items() if wanted(kind)},
-            {kind: about for kind, about in made.metadata.items() if wanted(kind)},
-        )
-
-    def bundle(self, obj: Any) -> Bundle:
-        """Ask an object for its representations; one that fails is left out, and standard error says so."""
-        data, metadata = _parts(self.mimebundle_formatter(obj, include=None, exclude=None))
+        parts = _parts(self.mimebundle_formatter(obj, include=include, exclude=exclude))
+        data, metadata = ({kind: part for kind, part in each.items() if wanted(kind)} for each in parts)
         for kind, formatter in self.formatters.items():
-            if kind not in data or formatter._printer(obj) is not None:
+            if wanted(kind) and (kind not in data or formatter._printer(obj) is not None):
                 part, about = _parts(formatter(obj), kind)
                 data.update(part)
                 metadata.update(about)
-        if self.formatters["image/png"]._printer(obj) is None:
+        if wanted("image/png") and "image/png" not in data:
             data = {**_figure(obj), **data}
         return Bundle(jsonable(data), jsonable(metadata))
 

@@ -97,7 +97,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
 
     dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap(
         {weakref.WeakKeyDictionary: _reduce_weak, weakref.WeakValueDictionary: _reduce_weak},
-        cloudpickle.Pickler.dispatch_table,
+        *cloudpickle.Pickler.dispatch_table.maps,  # not the chain itself: every object is looked up in all of them
     )
 
     def __init__(

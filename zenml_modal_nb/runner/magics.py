@@ -71,6 +71,11 @@ class Magics:
             case "writefile" | "file":
                 return _write(self._shell.expand(text, self._local or {}), body)
             case "bash" | "sh":
+                if text.strip():
+                    raise UsageError(
+                        f"%%{name} takes no options in a sandbox: {text.strip()!r}. Write them into the script, e.g. "
+                        "`set -- a b`, or use getoutput."
+                    )
                 sys.stdout.flush()
                 subprocess.run([name, "-c", body], check=True)  # the user's script
                 return None

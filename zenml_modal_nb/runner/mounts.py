@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,6 @@ _WORDS = ("path", "src", "dst", "file", "database")  # what these parameters are
 _ABLE = ("supports_dir_fd", "supports_effective_ids", "supports_fd", "supports_follow_symlinks")
 
 _places: dict[str, str] = {}
-_own_errors: set[int] = set()  # identities of errors of the functions that know where the volumes are
 _text = re.compile(r"(?!)")
 
 
@@ -55,7 +55,12 @@ def follow_parent() -> None:
 
 def explain(error: BaseException | None) -> None:
     """Add what to do to an error that may come from a library that opens files by itself, in C."""
-    if error is None or id(error) in _own_errors or not _places:
+    if error is None or not _places:
+        return
+    innermost = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        innermost = frame.f_code
+    if innermost is _Led.__call__.__code__:  # a function that knows where the volumes are
         return
     try:
         said = _text.search(str(error))
@@ -94,11 +99,11 @@ def _install(moved: Mapping[str, str]) -> None:
     _places.update(sorted(moved.items(), key=lambda each: -len(each[0])))
     # Not within another path, e.g. /mnt/data or /database
     _text = re.compile(rf"(?<![\w./~$}}-])({'|'.join(map(re.escape, _places))})(?![\w.-])")
-    replaced: dict[Any, Any] = {builtins.open: _Led(builtins.open, 1)}
+    replaced: dict[Any, Any] = {builtins.open: _Led(builtins.open, 1, "builtins")}
     for name in _OF_ONE:
         known = getattr(os, name, None)
         if known is not None:
-            replaced[known] = _Led(known, 2 if name in _OF_TWO else 1)
+            replaced[known] = _Led(known, 2 if name in _OF_TWO else 1, "os")
             setattr(os, name, replaced[known])
     builtins.open = io.open = replaced[builtins.open]
     for able in _ABLE:
@@ -107,7 +112,7 @@ def _install(moved: Mapping[str, str]) -> None:
     with contextlib.suppress(ImportError):  # a Python that was built without it
         import sqlite3
 
-        replaced[sqlite3.connect] = _Led(sqlite3.connect, 1)
+        replaced[sqlite3.connect] = _Led(sqlite3.connect, 1, "sqlite3")
     _replace_captured(replaced)
     setattr(os, "system", _told(os.system))  # noqa: B010  # an assignment would have to keep the names of its parameters
     popen: Any = subprocess.Popen
@@ -120,8 +125,9 @@ class _Led:
     An object, since a function of Python would become a method where a class holds it, as those of C do not.
     """
 
-    def __init__(self, known: Callable[..., Any], count: int) -> None:
+    def __init__(self, known: Callable[..., Any], count: int, module: str) -> None:
         functools.update_wrapper(self, known)
+        self.__module__ = module
         self._known = known
         self._count = count
 
@@ -135,7 +141,6 @@ class _Led:
         try:
             return self._known(*found[: len(arguments[: self._count])], *arguments[self._count :], **named)
         except OSError as error:
-            _own_errors.add(id(error))
             for before, after in zip(asked, found, strict=True):
                 if before is not after and error.filename == after:
                     error.filename = before
@@ -143,13 +148,8 @@ class _Led:
                     error.filename2 = before
             raise
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self._known.__name__ == "connect":
-            return getattr, (sys.modules["sqlite3"], "connect")
-        return getattr, (
-            builtins if self._known.__name__ == "open" and self._count == 1 else os,
-            self._known.__name__,
-        )
+    def __reduce__(self) -> str:
+        return self._known.__name__  # pickled by that name, of its module, as the function itself is
 
 
 def _replace_captured(replaced: Mapping[Any, Any]) -> None:

@@ -25,13 +25,12 @@ def reduce(obj: Any) -> Any:
         return _reduce_file(obj)
     if kind is logging.Logger:
         return logging.getLogger, (obj.name,), obj.level, None, None, logging.Logger.setLevel
-    if kind.__module__.startswith("concurrent.futures"):
+    module = kind.__module__
+    if module.startswith("concurrent.futures"):
         return _reduce_concurrent(obj)
-    if any(base.__module__.startswith("tqdm.") for base in kind.__mro__):
-        return _reduce_bar(obj)
-    if kind.__module__ == "IPython.core.display_functions" and kind.__name__ == "DisplayHandle":
+    if module == "IPython.core.display_functions" and kind.__name__ == "DisplayHandle":
         return make_display_handle, (obj.display_id,)
-    return NotImplemented
+    return _reduce_bar(obj)
 
 
 def make_closed_file(
@@ -115,10 +114,10 @@ def _reduce_concurrent(obj: Any) -> Any:
 
 
 def _reduce_bar(obj: Any) -> Any:
-    utils, bars = sys.modules.get("tqdm.utils"), sys.modules.get("tqdm.std")
-    if utils is not None and isinstance(obj, utils.DisableOnWriteError):
+    # Asked of every object: two look-ups, and no walk over the classes. A module may be half imported.
+    if issubclass(type(obj), getattr(sys.modules.get("tqdm.utils"), "DisableOnWriteError", ())):
         return make_bar_stream, (obj._wrapped,)
-    if bars is None or not isinstance(obj, bars.tqdm):
+    if not issubclass(type(obj), getattr(sys.modules.get("tqdm.std"), "tqdm", ())):
         return NotImplemented
     # What prints its states refers to the bar itself by a weak reference.
     state = {name: value for name, value in vars(obj).items() if name != "sp"}

@@ -43,7 +43,6 @@ X, y, unused = [[0.0], [1.0]], [0, 1], "big"
         "xgboost",
     )
     assert (cell.outputs, cell.optional_outputs) == (("model",), ())
-    assert cell.has_last_expression
     assert cell.default_name == "model"
 
 
@@ -108,28 +107,6 @@ def test_outputs_can_be_chosen() -> None:
     assert cell.outputs == ("b", "json")
     assert cell.optional_outputs == ("c", "d")
     assert cell.imported_names == ()
-
-
-@pytest.mark.parametrize(
-    ("source", "shown"),
-    [
-        ("x", True),
-        ("x = 1", False),
-        ("x;", False),
-        ("x ;  # why", False),
-        ("x  # why;", True),
-        ("'é';", False),
-        ("f(1,\n  2)", True),
-        ("if x: x", False),
-        ("", False),
-        ("# nothing", False),
-        ("!ls", False),
-        ("%time x", True),
-    ],
-)
-def test_a_last_expression_is_displayed_unless_silenced(source: str, shown: bool) -> None:
-    before = "x = 1\ndef f(*a): return a"
-    assert analyze(source, notebook(before)).has_last_expression is shown
 
 
 @pytest.mark.parametrize(

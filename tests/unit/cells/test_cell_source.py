@@ -117,6 +117,11 @@ def test_lines_keep_their_numbers(cell: str, line_of_last: int) -> None:
         ("!pip install git+https://example.org/x.git", ("git+https://example.org/x.git",)),
         ("!pip list", ()),
         ("!pip install x && echo done", ()),
+        ("!pip install x; echo done", ()),
+        ("!pip install -q x;", ("x",)),
+        ("%pip install x > log.txt", ("x",)),
+        ("%pip install x && echo done", ()),
+        ('%pip install "x', ()),
     ],
 )
 def test_pip_lines_become_requirements(cell: str, requirements: tuple[str, ...]) -> None:
@@ -174,6 +179,8 @@ def test_environment_and_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert namespace["first"] == "a1"
     assert os.environ["KEY"] == "b"
     assert namespace["place"] == str(tmp_path / "sub")
+    (tmp_path / "sub" / "of two words").mkdir()
+    assert run('%cd -q "of two words"\nplace = %pwd')["place"] == str(tmp_path / "sub" / "of two words")
 
 
 def test_a_bash_cell_runs_in_bash(capfd: pytest.CaptureFixture[str]) -> None:
@@ -209,6 +216,7 @@ def test_the_text_is_the_same_every_time() -> None:
         ("%load_ext a", "line 1: the magic %load_ext does not work in a sandbox."),
         ("x = %who", "line 1: the magic %who does not work in a sandbox."),
         ("%%prun\nx", "line 1: the magic %%prun does not work in a sandbox."),
+        ("%%bash --out text\nls", "line 1: %%bash takes no options in a sandbox, e.g. --out."),
         ("%%writefile\nx", "line 1: %%writefile needs the name of a file"),
         ("\n%%html\n<b>", "line 2: the magic %%html does not work in a sandbox."),
         ("x\ndf.head?", "line 2: df.head? asks IPython for help"),

@@ -66,6 +66,14 @@ def test_helpers_bring_what_their_magics_and_commands_read() -> None:
     assert capture(["shout"], (), namespace).rebinds == ()
 
 
+def test_the_words_of_a_magic_are_no_names_of_variables() -> None:
+    namespace: dict[str, object] = {"__name__": "__main__", "data": [0] * 10, "n": 3}
+    helpers = "def enter():\n    %cd data\n    !ls\ndef evaluate():\n    return get_ipython().ev('n + 1')\n"
+    exec(TransformerManager().transform_cell(helpers), namespace)
+    assert set(capture(["enter"], (), namespace).values) == set()
+    assert set(capture(["evaluate"], (), namespace).values) == {"n"}
+
+
 def test_a_commands_status_comes_back() -> None:
     assert analyze("get_ipython().system('true')", {}).optional_outputs == ("_exit_code",)
     assert analyze("x = get_ipython().getoutput('true')", {}).optional_outputs == ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 
 from zenml_modal_nb.cells.asked import asked
 from zenml_modal_nb.cells.distributions import installed
-from zenml_modal_nb.cells.requirements import find_requirements
+from zenml_modal_nb.cells.requirements import PROVIDED_OF_IPYTHON, find_requirements
+from zenml_modal_nb.packaging.archive import runner_archive
+from zenml_modal_nb.runner import clocks
 
 
 @pytest.fixture
@@ -46,6 +50,18 @@ def test_installed_modules_are_pinned_by_the_name_of_their_distribution() -> Non
 def test_what_the_runner_provides_needs_no_image() -> None:
     found = find_requirements(["IPython.display", "__main__", "builtins", "zenml_modal_nb.cells"], gpu=False)
     assert (found.pinned, found.by_value_modules, found.not_installed) == ((), (), ())
+
+
+def test_of_ipython_the_image_needs_what_the_runner_does_not_provide() -> None:
+    with zipfile.ZipFile(io.BytesIO(runner_archive())) as archive:
+        files = {name for name in archive.namelist() if name.startswith("stand_in/") and name.endswith(".py")}
+    provided = {
+        name.removeprefix("stand_in/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name in files
+    }
+    assert {*provided, *clocks.modules()} == PROVIDED_OF_IPYTHON
+    found = find_requirements(["IPython.display", "IPython.core.magic"], gpu=False)
+    assert found.pinned == (f"ipython=={metadata.version('ipython')}",)
 
 
 @pytest.mark.parametrize("gpu", [False, True])

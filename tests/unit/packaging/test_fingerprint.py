@@ -98,6 +98,7 @@ def digest(code: str) -> str:
         ("class wanted:\n    a = 1", "class wanted:\n    a = 2"),
         ("class wanted:\n    a: int", "class wanted:\n    a: float"),
         ("a = [1]\nwanted = [a, a]", "a, b = [1], [1]\nwanted = [a, b]"),
+        ("a = {1}\nwanted = [a, a]", "a, b = {1}, {1}\nwanted = [a, b]"),
         ("wanted = (lambda n: lambda: n)(1)", "wanted = (lambda n: lambda: n)(2)"),
     ],
 )

@@ -204,3 +204,20 @@ def test_joblib_finds_functions_of_the_notebook():
     run = ran(source, outputs=["doubled"], isolated=False)
     assert run.result["ok"], (run.error, run.stderr.text.shown)
     assert run.values()["values"] == {"doubled": [0, 2, 4]}
+
+
+def test_a_question_that_is_no_text_leaves_the_next_one_answered():
+    program = (
+        "import os\n"
+        "place = os.environ['PYTHONPATH'].split(os.pathsep)[0]\n"
+        "with open(os.path.join(place, 'ask'), 'wb') as questions: questions.write(b'\\xff \\xfe\\n')\n"
+        "from notebook_definitions import f\n"
+        "print(f())"
+    )
+    source = (
+        "import subprocess, sys\n"
+        "def f(): return 'answered'\n"
+        f"subprocess.run([sys.executable, '-c', {program!r}], check=True, timeout=20)"
+    )
+    run = ran(source)
+    assert run.stdout.text.shown == "answered\n", run.stderr.text.shown

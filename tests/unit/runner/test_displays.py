@@ -83,6 +83,63 @@ def test_a_large_bundle_is_a_file():
     assert shown["data"]["text/html"] == "<p>ü</p>" * 5000
 
 
+@pytest.mark.parametrize("failure", ["NotImplementedError", "ValueError"])
+def test_an_object_that_fails_to_show_itself_is_shown_like_any_other(failure):
+    source = (
+        "class Shy:\n"
+        f"    def _ipython_display_(self): raise {failure}\n"
+        "    def __repr__(self): return 'shy'\n"
+        "display(Shy())"
+    )
+    assert [each["data"] for each in displays(source)] == [{"text/plain": "shy"}]
+
+
+def test_the_representations_that_are_asked_for_are_the_only_ones():
+    source = (
+        "class Rich:\n"
+        "    def _repr_mimebundle_(self, include=None, exclude=None): return {'a/b': 1, 'c/d': 2}\n"
+        "    def _repr_html_(self): return 'html'\n"
+        "    def __repr__(self): return 'plain'\n"
+        "display(Rich(), include=['text/html', 'a/b'])\n"
+        "display(Rich(), exclude=['text/plain', 'a/b'], transient={'display_id': 'place'})\n"
+        "display(Rich(), include=['image/png'])"
+    )
+    some, rest = displays(source)
+    assert some["data"] == {"text/html": "html", "a/b": 1}
+    assert rest["data"] == {"text/html": "html", "c/d": 2}
+    assert rest["id"] == "place"
+
+
+def test_a_representation_of_the_wrong_type_is_left_out():
+    source = (
+        "import warnings\nwarnings.simplefilter('ignore')\n"
+        "class Wrong:\n"
+        "    def _repr_html_(self): return 5\n"
+        "    def _repr_json_(self): return '[]'\n"
+        "    def _repr_png_(self): return ['x'], {'width': 3}\n"
+        "    def _repr_markdown_(self): return '*right*', {'a': 1}\n"
+        "    def __repr__(self): return 'wrong'\n"
+        "display(Wrong())"
+    )
+    assert displays(source) == [
+        {"data": {"text/plain": "wrong", "text/markdown": "*right*"}, "metadata": {"text/markdown": {"a": 1}}}
+    ]
+
+
+def test_a_place_can_be_kept_for_what_is_shown_later():
+    source = (
+        "place = display(display_id=True)\n"
+        "display('between')\n"
+        "place.update(1)\n"
+        "try: display(2, update=True)\n"
+        "except TypeError as error: display(str(error))"
+    )
+    kept, _, later, refused = displays(source)
+    assert (kept["data"], kept["update"]) == ({}, False)
+    assert (later["data"], later["update"], later["id"]) == ({"text/plain": "1"}, True, kept["id"])
+    assert refused["data"] == {"text/plain": "'display_id required for update_display'"}
+
+
 @pytest.mark.parametrize("isolated", [True, False])
 def test_ipythons_own_functions_show_too(isolated):
     source = (

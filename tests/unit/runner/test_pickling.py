@@ -1,5 +1,6 @@
 """Values between two processes: a notebook's namespace here, a cell's in a sandbox."""
 
+import errno
 import hashlib
 import io
 import subprocess
@@ -390,3 +391,21 @@ def test_receiving_a_large_array_takes_its_size_once(tmp_path):
         ).stdout
     )
     assert 190_000 < grown < 230_000  # KiB; the array is 195,313
+
+
+class RefusedError(OSError):
+    def __init__(self, path):
+        super().__init__(errno.EACCES, "not for you", path)
+        self.tries = 3
+
+
+class AbsentError(ImportError):
+    def __init__(self, module):
+        super().__init__(f"no {module}", name=module)
+
+
+def test_an_exception_whose_class_takes_other_arguments_than_pythons_own_is_what_it_was():
+    refused, absent = pickling.load(bytes(pickling.dump([RefusedError("/etc/x"), AbsentError("m")], {})), {})
+    assert (type(refused), str(refused)) == (RefusedError, "[Errno 13] not for you: '/etc/x'")
+    assert (refused.errno, refused.filename, refused.tries) == (errno.EACCES, "/etc/x", 3)
+    assert (type(absent), str(absent), absent.name) == (AbsentError, "no m", "m")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandboxed import CELL, NONCE, Sandboxed, ran
 
-from zenml_modal_nb.runner import digests, frames
+from zenml_modal_nb.runner import cell, digests, frames
 from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
 
 
@@ -463,3 +463,25 @@ def test_what_the_cell_and_its_children_use_is_said_while_it_runs(tmp_path):
         assert run.acknowledge() == 0
         assert run.result["ok"]
         assert all(each["cpu"] <= (os.cpu_count() or 1) * 1.2 for each in used())
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("x", True),
+        ("x = 1", False),
+        ("x;", False),
+        ("x ;  # why", False),
+        ("x  # why;", True),
+        ("'é';", False),
+        ("f(1,\n  2)", True),
+        ("if x: x", False),
+        ("", False),
+        ("# nothing", False),
+    ],
+)
+def test_a_last_expression_has_a_value_unless_it_is_silenced(source, shown):
+    run = cell.Run(source, "<cell>", "step", (), None)
+    outcome = cell.execute(run, {"x": 1, "f": lambda *given: given})
+    assert outcome.error is None
+    assert (outcome.last is not None) is shown

@@ -45,6 +45,7 @@ def test_what_a_sandbox_does_not_have_is_refused_by_name() -> None:
         "attempt(lambda: ip.run_line_magic('env', 'NOT_SET_ANYWHERE'))\n"
         "attempt(lambda: ip.run_line_magic('set_env', 'NAME'))\n"
         "attempt(lambda: ip.run_cell_magic('writefile', 'a b', ''))\n"
+        "attempt(lambda: ip.run_cell_magic('bash', '--out text', 'ls'))\n"
         "attempt(lambda: ip.events.register('pre_run_cell', print))\n"
         "attempt(lambda: ip.events.unregister('post_execute', print))\n"
         "has = hasattr(ip, 'kernel'), ip.config"
@@ -61,6 +62,7 @@ def test_what_a_sandbox_does_not_have_is_refused_by_name() -> None:
         "UsageError: Environment does not have key: NOT_SET_ANYWHERE",
         "UsageError: usage is 'set_env var=val'",
         "UsageError: %%writefile takes one file",
+        "UsageError: %%bash takes no options in a sandbox: '--out text'",
         "KeyError: 'pre_run_cell never happens in a sandbox",
         "ValueError: Function <built-in function print> is not registered",
     ]

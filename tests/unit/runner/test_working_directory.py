@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sqlite3
 from typing import Any
 
 import pytest
@@ -137,9 +138,13 @@ def test_mount_paths_lead_to_where_the_environment_says_the_volumes_are(tmp_path
         "print(os.path.exists('/database'), os.stat in os.supports_follow_symlinks, 'ZMNB_VOLUMES' in os.environ)\n"
         "class Holder:\n    open = open\nprint(Holder().open('/data/c').read())\n"
         "import sqlite3\nsqlite3.connect('/data/base.db').execute('create table t (x)')\n"
+        "import pickle\n"
+        "kept = [open, os.open, os.stat, sqlite3.connect]\n"
+        "print([one is other for one, other in zip(pickle.loads(pickle.dumps(kept)), kept)])\n"
     )
     environment = {"ZMNB_VOLUMES": json.dumps([str(tmp_path / "volume")])}
-    sandboxed = ran(source, volumes=["/data"], environment=environment)
+    sandboxed = ran(source, volumes=["/data"], environment=environment, outputs=["kept"])
+    assert sandboxed.values()["values"]["kept"] == [open, os.open, os.stat, sqlite3.connect]
     assert sandboxed.stdout.text.shown.splitlines() == [
         "1 " + str(tmp_path / "volume" / "sub" / "a"),
         "a True True",
@@ -151,6 +156,7 @@ def test_mount_paths_lead_to_where_the_environment_says_the_volumes_are(tmp_path
         "/data/none /data/d",
         "False True False",
         "a",
+        "[True, True, True, True]",
     ], sandboxed.stderr.text.shown
     assert sorted(os.listdir(tmp_path / "volume")) == ["base.db", "c", "sub"]
 
