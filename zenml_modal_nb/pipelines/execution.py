@@ -126,7 +126,7 @@ class Execution:
         self._clock = clock
         self._began = clock()
         self._follower: Follower | None = None
-        self.begun = False  # a sandbox has been asked for
+        self._begun = False  # of a follower that has been let go
         self._stop: Reason | None = None
         self.stopped: Future[None] = Future()  # done when the run is to end
         self._lock = threading.Lock()
@@ -136,6 +136,11 @@ class Execution:
         """The follower of the sandbox; there once `follow` has begun it."""
         assert self._follower is not None
         return self._follower
+
+    @property
+    def begun(self) -> bool:
+        """Whether a sandbox has been asked for."""
+        return self._begun or (self._follower is not None and self._follower.asked)
 
     def elapsed(self) -> float:
         """Seconds since the cell started."""
@@ -168,7 +173,6 @@ class Execution:
         with self._lock:
             self._refuse_stopped()
             self._follower = follower
-            self.begun = True
             follower.begin()
 
     def refuse_stopped(self) -> None:
@@ -201,6 +205,7 @@ class Execution:
         if self.cached is not None:
             self.cached = replace(self.cached, values=b"", said=(), states={}, inputs={})
         with self._lock:
+            self._begun = self.begun
             self._follower = None
 
     def unpack(self, outcome: Outcome) -> None:

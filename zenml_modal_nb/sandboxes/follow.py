@@ -60,6 +60,7 @@ class Follower:
         self._emit = emit
         self._meter = meter  # runs while the sandbox exists
         self.usage = Usage()
+        self.asked = False  # for a sandbox; before that large values may be on their way
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
         self._creation = Creation(launch, emit)
@@ -124,6 +125,7 @@ class Follower:
 
     async def _create_and_follow(self) -> None:
         await self._ship()
+        self.asked = True
         self._sandbox = await self._creation.sandbox()
         self._meter.start()
         self._created.set_result(self._sandbox.object_id)
