@@ -120,6 +120,31 @@ def test_zenmls_cache_knows_a_change_of_what_the_code_reads(user: Kernel) -> Non
     assert ran == [["completed", [8, 9]], ["cached", [8, 9]], ["completed", [9, 10]]]
 
 
+def test_its_files_are_those_of_the_definition_and_what_it_fetches_comes_each_time(user: Kernel) -> None:
+    user.run("Client().activate_stack('modal_notebook')")
+    user.run("import pathlib, os\n_ = pathlib.Path('given.txt').write_text('then')")
+    user.run(
+        "%%modal_step --define --name filing --file given.txt --fetch made.txt\n"
+        "import pathlib\ntext = pathlib.Path('given.txt').read_text()\n_ = pathlib.Path('made.txt').write_text(text)"
+    )
+    user.run("os.remove('given.txt')\n@pipeline\ndef files():\n    filing()")
+    for _ in range(2):
+        user.run("run = files()")
+        assert user.ask("[of(run)['filing'].status.value, pathlib.Path('made.txt').read_text()]") == [
+            "completed",
+            "then",
+        ]
+        user.run("os.remove('made.txt')")
+    assert user.ask("of(run)['filing'].run_metadata['files_sent']") == ["given.txt"]
+
+
+def test_without_memory_asked_for_it_follows_the_inputs_of_each_run(user: Kernel) -> None:
+    user.run("%%modal_step --define --name free\nsize = len(values)")
+    user.run("%%modal_step --define --name bound --memory 1GiB\nsize = len(values)")
+    asked = "[each.configuration.settings['resources'].memory for each in (free, bound)]"
+    assert user.ask(asked) == [None, "1024MiB"]
+
+
 def test_a_step_that_fails_shows_the_cells_own_traceback_and_fails_the_run(user: Kernel) -> None:
     user.run("Client().activate_stack('modal_notebook')")
     user.run("%%modal_step --define --name broken\nbefore = 1\nratio = before / divisor")

@@ -51,7 +51,7 @@ class ModalStepMagics(Magics):
             return define(request, here, self.shell.user_ns, tracebacks)
         prepared = self._prepared(request, here)
         if request.dry_run:
-            return Plan(prepared)
+            return Plan.of(prepared)
         self._turn_on(prepared.futures)
         return self._run(prepared, tracebacks)
 

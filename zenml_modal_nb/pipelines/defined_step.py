@@ -162,7 +162,8 @@ def define_step(job: CellJob, begin: Begin) -> DefinedStep:
         name=job.module.function,
         step_operator=stack.NAME,
         enable_artifact_visualization=False,  # as for cells
-        enable_cache=None,  # the pipeline's own setting
+        # The pipeline's own setting; files that come back and volumes are no outputs, which is all that ZenML keeps.
+        enable_cache=False if job.fetch or job.volumes else None,
         settings=settings_of(job),
     )
     setattr(sys.modules[module_name(job.module)], job.module.function, step)

@@ -94,10 +94,13 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def _submit(self, info: StepRunInfo, execution: Execution) -> None:
         execution.info = info
-        execution.recorded = _recorded(info)
+        run = Client().get_pipeline_run(info.run_id, hydrate=False)
+        execution.recorded = Recorded(
+            str(info.run_id), info.run_name, info.pipeline_step_name, get_run_url(run)
+        )
         execution.emit(execution.recorded)
         publish_step_run_metadata(info.step_run_id, {self.id: _plan(execution.job, info)})
-        execution.log = CellLog.open(info)
+        execution.log = CellLog.open(info, run)
         try:
             sandbox_id = self._begin(info, execution)
         except SandboxError as error:
@@ -212,7 +215,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             environment={**job.environment, **volumes.environment(job.volumes)},
             modal_client=client,
         )
-        arguments["memory"] = _memory_mib(resources)
+        arguments["memory"] = _memory_mib(resources) or job.target.memory_mib
         arguments["secrets"] = [
             *arguments.get("secrets", []),
             *secrets.of(job.secrets, job.ephemeral, job.connection),
@@ -271,11 +274,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a uid without a name, as in many containers
         return str(os.getuid())
-
-
-def _recorded(info: StepRunInfo) -> Recorded:
-    run = Client().get_pipeline_run(info.run_id, hydrate=False)
-    return Recorded(str(info.run_id), info.run_name, info.pipeline_step_name, get_run_url(run))
 
 
 def _plan(job: CellJob, info: StepRunInfo) -> dict[str, MetadataType]:

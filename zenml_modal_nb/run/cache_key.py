@@ -18,6 +18,7 @@ from zenml_modal_nb.pipelines.caching import CacheKey
 from zenml_modal_nb.request import StepRequest
 from zenml_modal_nb.runner import session
 from zenml_modal_nb.runner.functions import Namespace
+from zenml_modal_nb.runner.pickling import PAYLOAD
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
 
@@ -26,7 +27,6 @@ _NO_MATTER = frozenset(
     {"cpu", "memory_mib", "region", "cloud", "timeout", "on", "dry_run", "cache", "define"}
 )
 _PROGRAM = "runner.zip"  # ours, see `version`
-_PAYLOAD = "payload.zmnb"  # its digest changes with the kernel: see `packaging.fingerprint`
 # numpy's own, as its manual has them; other ones count, those of another version too
 _NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 
@@ -55,7 +55,8 @@ def definition_digest(
         source,
         [*analyzed.outputs, "", *analyzed.optional_outputs],
         [image.base, sorted(image.apt), sorted(image.pip), image.python],
-        sorted((part.name, part.digest) for part in parts if part.name not in (_PROGRAM, _PAYLOAD)),
+        # The payload's digest changes with the kernel: see `packaging.fingerprint`.
+        sorted((part.name, part.digest) for part in parts if part.name not in (_PROGRAM, PAYLOAD)),
         fingerprint([dict(needed), list(analyzed.captured.submodules)], namespace),
         module_digest,
     ]

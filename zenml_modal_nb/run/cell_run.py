@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from zenml_modal_nb.cells.imports import Import
@@ -141,7 +140,7 @@ class CellRun:
             self._status = str(Reason.FINISHED if isinstance(event, Finished) else event.reason)
             self._renderer.show(event)
             self._execution.release()
-            self._prepared = replace(self._prepared, job=self._execution.job)
+            self._prepared = self._prepared.spent(self._execution.job)
         return self._conclusion()
 
     def _emit(self, event: Event) -> None:

@@ -22,8 +22,9 @@ from zenml_modal_nb.rendering.ansi import uncoloured
 from zenml_modal_nb.rendering.plain import PlainRenderer
 from zenml_modal_nb.rendering.publisher import TextPublisher
 from zenml_modal_nb.run.cache_key import definition_digest
-from zenml_modal_nb.run.preparation import PAYLOAD, Cell, Prepared, prepare
+from zenml_modal_nb.run.preparation import Cell, Prepared, prepare
 from zenml_modal_nb.runner import pickling
+from zenml_modal_nb.runner.pickling import PAYLOAD
 
 if TYPE_CHECKING:
     from zenml_modal_nb.pipelines.defined_step import DefinedRun, DefinedStep
@@ -97,7 +98,16 @@ class _Definition:
             prepared.cell,
             namespace,
             tracebacks,
-            replace(job, module=module, inputs={}, known=[], ephemeral={}),
+            replace(
+                job,
+                module=module,
+                parts=tuple(part for part in job.parts if part.name != PAYLOAD),
+                inputs={},
+                known=[],
+                ephemeral={},
+                # The inputs are not known yet, from which it follows; see `ModalNotebookStepOperator._launch`.
+                target=job.target if request.memory_mib else replace(job.target, memory_mib=None),
+            ),
             code,
             bytes(pickling.dump(values, namespace)),
         )
@@ -108,13 +118,15 @@ class _Definition:
 
         values: dict[str, object] = pickling.load(self.values, self.namespace)
         seen = {"__name__": self.namespace.get("__name__"), **self.code, **values, **inputs}
-        prepared = prepare(self.request, self.cell, self.namespace, seen)
+        # Not its files: those of the definition are sent, and may be gone from here.
+        prepared = prepare(replace(self.request, files=()), self.cell, self.namespace, seen)
         (payload,) = (part for part in prepared.job.parts if part.name == PAYLOAD)
         job = replace(
             prepared.job,
             module=self.job.module,
             image=self.job.image,
-            parts=tuple(payload if part.name == PAYLOAD else part for part in self.job.parts),
+            parts=(payload, *self.job.parts),
+            sent=self.job.sent,
             inputs=dict(inputs),
             digests={},
         )
