@@ -13,10 +13,12 @@ from typing import Any
 
 from zenml_modal_nb.cells.cell import AnalyzedCell
 from zenml_modal_nb.cells.seeding import seeded
+from zenml_modal_nb.packaging.files import contents
 from zenml_modal_nb.packaging.fingerprint import fingerprint
 from zenml_modal_nb.pipelines.caching import CacheKey
 from zenml_modal_nb.request import StepRequest
 from zenml_modal_nb.runner import session
+from zenml_modal_nb.runner.files import ARCHIVE
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.pickling import PAYLOAD
 from zenml_modal_nb.sandboxes.image import ImageSpec
@@ -56,11 +58,18 @@ def definition_digest(
         [*analyzed.outputs, "", *analyzed.optional_outputs],
         [image.base, sorted(image.apt), sorted(image.pip), image.python],
         # The payload's digest changes with the kernel: see `packaging.fingerprint`.
-        sorted((part.name, part.digest) for part in parts if part.name not in (_PROGRAM, PAYLOAD)),
+        sorted((part.name, _content(part)) for part in parts if part.name not in (_PROGRAM, PAYLOAD)),
         fingerprint([dict(needed), list(analyzed.captured.submodules)], namespace),
         module_digest,
     ]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _content(part: Part) -> str:
+    if part.name != ARCHIVE:
+        return part.digest
+    (piece,) = (piece for segment in part.segments for piece in segment.pieces)
+    return contents(memoryview(piece))
 
 
 def cache_key(
