@@ -145,6 +145,14 @@ def test_without_memory_asked_for_it_follows_the_inputs_of_each_run(user: Kernel
     assert user.ask(asked) == [None, "1024MiB"]
 
 
+def test_cache_is_the_pipelines_setting_unless_the_definition_says_more(user: Kernel) -> None:
+    user.run("%%modal_step --define --name usual\none = 1")
+    user.run("%%modal_step --define --name cached --cache\none = 1")
+    user.run("%%modal_step --define --name writing --volume data:/data\none = 1")
+    asked = "[each.configuration.enable_cache for each in (usual, cached, writing)]"
+    assert user.ask(asked) == [None, True, False]
+
+
 def test_a_step_that_fails_shows_the_cells_own_traceback_and_fails_the_run(user: Kernel) -> None:
     user.run("Client().activate_stack('modal_notebook')")
     user.run("%%modal_step --define --name broken\nbefore = 1\nratio = before / divisor")
@@ -197,7 +205,8 @@ def test_a_dynamic_pipeline_runs_two_at_once_and_takes_the_failure_of_one(user: 
     ("line", "told"),
     [
         ("--define", "--define needs the step's name. Write, for example, --define --name train."),
-        ("--define --name x --dry-run", "Leave out --dry-run."),
+        ("--define --name x --dry-run", "Leave out --dry-run; --no-dry-run drops a default."),
+        ("--define --name x --cache --fetch y", "it cannot be used with --fetch or --volume"),
         ("--define --name x --in scale", "the cell reads 'values', which --in leaves out"),
     ],
 )

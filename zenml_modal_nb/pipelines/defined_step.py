@@ -147,8 +147,8 @@ class DefinedStep(BaseStep):
         return source_utils.resolve(self.entrypoint, skip_validation=True)
 
 
-def define_step(job: CellJob, begin: Begin) -> DefinedStep:
-    """Make a step of a packaged cell; ZenML's cache knows the definition by the module's text."""
+def define_step(job: CellJob, begin: Begin, *, cache: bool = False) -> DefinedStep:
+    """Make a step of a packaged cell; ZenML's cache, which it asks for, knows the definition by the module's text."""
     function = load_function(job.module)
     body = {
         "entrypoint": staticmethod(function),
@@ -162,8 +162,8 @@ def define_step(job: CellJob, begin: Begin) -> DefinedStep:
         name=job.module.function,
         step_operator=stack.NAME,
         enable_artifact_visualization=False,  # as for cells
-        # The pipeline's own setting; files that come back and volumes are no outputs, which is all that ZenML keeps.
-        enable_cache=False if job.fetch or job.volumes else None,
+        # None: the pipeline's own setting. ZenML keeps outputs alone, no files that come back and no volumes.
+        enable_cache=False if job.fetch or job.volumes else cache or None,
         settings=settings_of(job),
     )
     setattr(sys.modules[module_name(job.module)], job.module.function, step)

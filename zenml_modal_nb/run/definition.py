@@ -45,7 +45,9 @@ def define(
             "--define needs the step's name. Write, for example, --define --name train."
         )
     if request.dry_run:
-        raise InvalidRequestError("--define runs nothing, so there is nothing to show. Leave out --dry-run.")
+        raise InvalidRequestError(
+            "--define runs nothing, so there is nothing to show. Leave out --dry-run; --no-dry-run drops a default."
+        )
     prepared = prepare(request, cell, namespace)
 
     from zenml_modal_nb.pipelines import warmup
@@ -54,7 +56,7 @@ def define(
     from zenml_modal_nb.pipelines.defined_step import define_step
 
     definition = _Definition.of(request, prepared, namespace, tracebacks)
-    step = define_step(definition.job, definition.begin)
+    step = define_step(definition.job, definition.begin, cache=request.cache)
     namespace[request.name] = step
     return step
 

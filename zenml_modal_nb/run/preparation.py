@@ -149,7 +149,7 @@ def prepare(
     # What a dry run shows of files is their sizes.
     parts = _parts(analyzed, values, hashed) + (() if request.dry_run else _files(shipment))
     cache = None
-    if request.cache and not request.define:  # a defined step's is the pipeline's affair
+    if request.cache and not (request.define or request.dry_run):  # a defined step's is ZenML's own affair
         definition = definition_digest(
             request, analyzed, source, needed, namespace, image, parts, module.digest
         )
