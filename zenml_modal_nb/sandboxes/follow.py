@@ -213,7 +213,8 @@ class _Run:
 
     async def _fetch(self) -> Fetched:
         wanted = self._launch.run.get("fetch", ())
-        return await fetch(self._sandbox, self._directory, self._files, wanted, self._launch.into)
+        into = self._launch.into
+        return await fetch(self._sandbox, self._directory, self._files, wanted, into, self._emit)
 
     async def close(self) -> None:
         """Stop everything that goes on beside the result, and return when it has stopped."""
