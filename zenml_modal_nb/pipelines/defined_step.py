@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from zenml_modal_nb.pipelines.execution import CellJob, Execution
 
-_SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
-
 
 class Shows(Protocol):
     """Whoever tells a run in words; made anew for each run."""
@@ -86,7 +84,7 @@ class DefinedRun:
     def abandon(self) -> None:
         """End the sandbox, whatever happened here."""
         self.execution.stop(Reason.STOPPED)
-        self.execution.settle(_SETTLE)
+        self.execution.settle()
         if self.execution.log is not None:
             self.execution.log.close()
 

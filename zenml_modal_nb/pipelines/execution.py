@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from zenml_modal_nb.pipelines.cell_log import CellLog
 
+_SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
+
 
 @dataclass(frozen=True, slots=True)
 class CellJob:
@@ -186,9 +188,9 @@ class Execution:
             self.ended = RunEndedError(self._stop, told)
             raise self.ended
 
-    def settle(self, timeout: float) -> None:
-        """Wait, at most `timeout` seconds, until nothing of this run is left at Modal; `gone` says whether it is so."""
-        self.gone = self._follower is None or self._follower.closed(timeout)
+    def settle(self) -> None:
+        """Wait, for some seconds at most, until nothing of this run is left at Modal; `gone` says whether it is so."""
+        self.gone = self._follower is None or self._follower.closed(_SETTLE)
 
     def running(self) -> float:
         """Seconds in the sandbox, or since the cell started as long as there is none."""

@@ -25,8 +25,9 @@ from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
 
 # Options that say where and how fast a cell runs, not what comes out; any other one counts, also those yet to come.
+# What differs between Modal and the local Modal API counts in `cache_key`.
 _NO_MATTER = frozenset(
-    {"cpu", "memory_mib", "region", "cloud", "timeout", "on", "dry_run", "cache", "define"}
+    {"cpu", "memory_mib", "max_inputs_mib", "region", "cloud", "timeout", "on", "dry_run", "cache", "define"}
 )
 _PROGRAM = "runner.zip"  # ours, see `version`
 # numpy's own, as its manual has them; other ones count, those of another version too

@@ -30,7 +30,6 @@ from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.termination import advice
 
 _TICK = 1.0  # seconds between two updates of the running cost
-_SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
 
 
 class Renderer(Protocol):
@@ -173,7 +172,7 @@ class CellRun:
             self._raised = error
             self._execution.stop(Reason.NOT_RECORDED)  # whatever failed, no sandbox goes on
         finally:
-            self._execution.settle(_SETTLE)
+            self._execution.settle()
             self._events.put(None)
 
     def _drain(self) -> bool:

@@ -161,11 +161,15 @@ class _Transfer:
         raise _NotArrivedError(reason)
 
 
+def is_odd(path: str) -> bool:
+    """Tell whether a path holds what no name should, e.g. an end of line."""
+    return any(unicodedata.category(character) in _ODD for character in path)
+
+
 def refusal(path: str, wanted: Iterable[str], into: Path) -> str | None:
     """Say why a path that a sandbox names is not written here, None if it may be."""
     parts = path.split("/")
-    odd = any(unicodedata.category(character) in _ODD for character in path)
-    if odd or path.startswith("/") or not {"", ".", ".."}.isdisjoint(parts):
+    if is_odd(path) or path.startswith("/") or not {"", ".", ".."}.isdisjoint(parts):
         return "its name leads out of the working directory, or holds what no name should"
     if not any(patterns.matches(pattern, path) for pattern in wanted):
         return "nobody has asked for it"
