@@ -145,6 +145,18 @@ def test_without_memory_asked_for_it_follows_the_inputs_of_each_run(user: Kernel
     assert user.ask(asked) == [None, "1024MiB"]
 
 
+def test_a_machine_that_the_pipeline_asks_for_is_told_and_priced(user: Kernel) -> None:
+    user.run("Client().activate_stack('modal_notebook')")
+    user.run("%%modal_step --define --name moved\none = 1")
+    user.run(
+        "@pipeline(enable_cache=False)\ndef larger():\n"
+        "    moved.with_options(settings={'resources': {'memory': '8GiB', 'cpu_count': 4}})()"
+    )
+    assert "[moved] 4 cores · 8 GiB · would cost $0.76/h" in user.run("run = larger()").stdout
+    asked = "[of(run)['moved'].run_metadata[name] for name in ('cpu', 'memory_mib')]"
+    assert user.ask(asked) == [4, 8192]
+
+
 def test_cache_is_the_pipelines_setting_unless_the_definition_says_more(user: Kernel) -> None:
     user.run("%%modal_step --define --name usual\none = 1")
     user.run("%%modal_step --define --name cached --cache\none = 1")

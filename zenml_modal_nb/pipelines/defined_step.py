@@ -27,7 +27,7 @@ from zenml_modal_nb.errors import ModalStepError
 from zenml_modal_nb.events import Display, Event, Log, Progress, Reason
 from zenml_modal_nb.pipelines import stack
 from zenml_modal_nb.pipelines.conclusion import conclude
-from zenml_modal_nb.pipelines.record import load_function, module_name, settings_of
+from zenml_modal_nb.pipelines.record import load_function, memory_mib, module_name, settings_of
 
 if TYPE_CHECKING:
     from zenml.config.source import Source
@@ -89,8 +89,10 @@ class DefinedRun:
             self.execution.log.close()
 
 
-# The values of the step's parameters → a run that is not started; the queue gets its events.
-Begin = Callable[[Mapping[str, object], "queue.SimpleQueue[Event | None]"], DefinedRun]
+# The values of the step's parameters, cores and MiB → a run that is not started; the queue gets its events.
+Begin = Callable[
+    [Mapping[str, object], "queue.SimpleQueue[Event | None]", float | None, int | None], DefinedRun
+]
 
 _running: dict[UUID, DefinedRun] = {}  # by step run, from submission to end
 
@@ -189,7 +191,8 @@ def begin(info: StepRunInfo) -> DefinedRun:
     runner = StepRunner(step=configured, stack=Client().active_stack)
     inputs = runner._parse_inputs(inspect.signature(step.entrypoint), info.step_run.regular_inputs)
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-    run = step.begin(inputs, events)
+    resources = info.config.resource_settings  # those of `with_options`, where the user has said more
+    run = step.begin(inputs, events, resources.cpu_count, memory_mib(resources))
     _running[info.step_run_id] = run
     return run
 

@@ -114,14 +114,21 @@ class _Definition:
             bytes(pickling.dump(values, namespace)),
         )
 
-    def begin(self, inputs: Mapping[str, object], events: queue.SimpleQueue[Event | None]) -> DefinedRun:
-        """Package a run: code, image and files of the definition, values of now."""
+    def begin(
+        self,
+        inputs: Mapping[str, object],
+        events: queue.SimpleQueue[Event | None],
+        cpu: float | None,
+        memory_mib: int | None,
+    ) -> DefinedRun:
+        """Package a run: code, image and files of the definition, values of now, priced with the machine it gets."""
         from zenml_modal_nb.pipelines.defined_step import DefinedRun
 
         values: dict[str, object] = pickling.load(self.values, self.namespace)
         seen = {"__name__": self.namespace.get("__name__"), **self.code, **values, **inputs}
         # Not its files: those of the definition are sent, and may be gone from here.
-        prepared = prepare(replace(self.request, files=()), self.cell, self.namespace, seen)
+        request = replace(self.request, files=(), cpu=cpu, memory_mib=memory_mib)
+        prepared = prepare(request, self.cell, self.namespace, seen)
         (payload,) = (part for part in prepared.job.parts if part.name == PAYLOAD)
         job = replace(
             prepared.job,
