@@ -11,7 +11,7 @@ from frontend import Kernel
 
 def test_a_dry_run_tells_in_the_panels_words_all_that_would_be_sent(kernel: Kernel) -> None:
     kernel.run("planned, blob = [1], b'x' * 4096\ndef weigh(x):\n    return x")
-    kernel.run("_ = open('planned_module.py', 'w').write('def one(): return 1')\nimport planned_module")
+    kernel.run("written = open('planned_module.py', 'w').write('def one(): return 1')\nimport planned_module")
     version = "{}.{}".format(*sys.version_info)
     reply = kernel.run(
         f"%%modal_step --gpu T4 --pip humanize --apt jq --image python:{version}-slim --dry-run\n"

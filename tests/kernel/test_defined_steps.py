@@ -120,6 +120,51 @@ def test_zenmls_cache_knows_a_change_of_what_the_code_reads(user: Kernel) -> Non
     assert ran == [["completed", [8, 9]], ["cached", [8, 9]], ["completed", [9, 10]]]
 
 
+def test_its_files_are_those_of_the_definition_and_what_it_fetches_comes_each_time(user: Kernel) -> None:
+    user.run("Client().activate_stack('modal_notebook')")
+    user.run("import pathlib, os\n_ = pathlib.Path('given.txt').write_text('then')")
+    user.run(
+        "%%modal_step --define --name filing --file given.txt --fetch made.txt\n"
+        "import pathlib\ntext = pathlib.Path('given.txt').read_text()\n_ = pathlib.Path('made.txt').write_text(text)"
+    )
+    user.run("os.remove('given.txt')\n@pipeline\ndef files():\n    filing()")
+    for _ in range(2):
+        user.run("run = files()")
+        assert user.ask("[of(run)['filing'].status.value, pathlib.Path('made.txt').read_text()]") == [
+            "completed",
+            "then",
+        ]
+        user.run("os.remove('made.txt')")
+    assert user.ask("of(run)['filing'].run_metadata['files_sent']") == ["given.txt"]
+
+
+def test_without_memory_asked_for_it_follows_the_inputs_of_each_run(user: Kernel) -> None:
+    user.run("%%modal_step --define --name free\nsize = len(values)")
+    user.run("%%modal_step --define --name bound --memory 1GiB\nsize = len(values)")
+    asked = "[each.configuration.settings['resources'].memory for each in (free, bound)]"
+    assert user.ask(asked) == [None, "1024MiB"]
+
+
+def test_a_machine_that_the_pipeline_asks_for_is_told_and_priced(user: Kernel) -> None:
+    user.run("Client().activate_stack('modal_notebook')")
+    user.run("%%modal_step --define --name moved\none = 1")
+    user.run(
+        "@pipeline(enable_cache=False)\ndef larger():\n"
+        "    moved.with_options(settings={'resources': {'memory': '8GiB', 'cpu_count': 4}})()"
+    )
+    assert "[moved] 4 cores · 8 GiB · would cost $0.76/h" in user.run("run = larger()").stdout
+    asked = "[of(run)['moved'].run_metadata[name] for name in ('cpu', 'memory_mib')]"
+    assert user.ask(asked) == [4, 8192]
+
+
+def test_cache_is_the_pipelines_setting_unless_the_definition_says_more(user: Kernel) -> None:
+    user.run("%%modal_step --define --name usual\none = 1")
+    user.run("%%modal_step --define --name cached --cache\none = 1")
+    user.run("%%modal_step --define --name writing --volume data:/data\none = 1")
+    asked = "[each.configuration.enable_cache for each in (usual, cached, writing)]"
+    assert user.ask(asked) == [None, True, False]
+
+
 def test_a_step_that_fails_shows_the_cells_own_traceback_and_fails_the_run(user: Kernel) -> None:
     user.run("Client().activate_stack('modal_notebook')")
     user.run("%%modal_step --define --name broken\nbefore = 1\nratio = before / divisor")
@@ -172,7 +217,8 @@ def test_a_dynamic_pipeline_runs_two_at_once_and_takes_the_failure_of_one(user: 
     ("line", "told"),
     [
         ("--define", "--define needs the step's name. Write, for example, --define --name train."),
-        ("--define --name x --dry-run", "Leave out --dry-run."),
+        ("--define --name x --dry-run", "Leave out --dry-run; --no-dry-run drops a default."),
+        ("--define --name x --cache --fetch y", "it cannot be used with --fetch or --volume"),
         ("--define --name x --in scale", "the cell reads 'values', which --in leaves out"),
     ],
 )

@@ -8,6 +8,8 @@ from modal_proto import api_pb2
 
 from zenml_modal_nb.sandboxes.depot import SHIPMENTS_VOLUME
 
+SLOW = ("--milliseconds", "600", "--call", "VolumePutFiles2")
+
 
 def sent(home: Home) -> set[str]:
     """The blocks that wait in the volume of the user's notebook."""
@@ -30,3 +32,22 @@ def test_an_unchanged_array_is_sent_once_and_a_changed_one_comes_back(home: Home
         True,
         True,
     ]
+
+
+def test_an_interrupt_while_values_are_sent_says_that_there_was_no_sandbox(
+    home: Home, own_kernel: Kernel
+) -> None:
+    slow = home.python("-m", "zenml_modal_nb.emulator", "fault", "add", "latency", *SLOW)
+    assert slow.returncode == 0, slow.stderr
+    try:
+        own_kernel.run("import numpy as np\nheavy = np.random.default_rng(8).random(20_000_000)")
+        cell = own_kernel.send("%%modal_step\nnever = heavy.sum()")
+        own_kernel.wait_for_state(cell, "sending")
+        own_kernel.interrupt()
+        reply = own_kernel.finish(cell)
+    finally:
+        home.python("-m", "zenml_modal_nb.emulator", "fault", "clear")
+    assert reply.ename == "KeyboardInterrupt"
+    assert reply.evalue == "the run was stopped before a sandbox was created"
+    assert "stopped by the user" in reply.panel
+    assert own_kernel.run("%%modal_step\nlater = 6 * 7\nlater").results == ["42"]

@@ -31,7 +31,10 @@ REFUSALS = {
         "%%modal_step\nx = 1\nprint(state)",
         ["line 3: state (dict)", 'state["inner"][0].lock: TypeError', "cannot be sent"],
     ),
-    "a name that a helper lacks": ("%%modal_step\nx = 1\ny = scaled(x)", ["line 3: scaled() reads 'FACTOR'"]),
+    "a name that a helper lacks": (
+        "%%modal_step\nx = 1\ny = scaled(x)",
+        ["line 3: scaled() reads 'MISSING_FACTOR'"],
+    ),
     "input() in a helper": ("%%modal_step\ny = answer()", ["line 2: answer() calls input()"]),
     "an import that nothing provides": (
         "%%modal_step\nimport no_such_module_",
@@ -85,7 +88,7 @@ def counted(kernel: Kernel) -> Iterator[Kernel]:
     kernel.run(
         "import threading, types\nlock = threading.Lock()\nknown, other = 1, 2\n"
         "state = {'inner': [types.SimpleNamespace(lock=lock)]}\nlarge, small = b'x' * 3_200_000, b'y'\n"
-        "def scaled(x): return x * FACTOR\ndef answer(): return input()"
+        "def scaled(x): return x * MISSING_FACTOR\ndef answer(): return input()"
     )
     runs = "__import__('zenml.client').client.Client().list_pipeline_runs().total"
     before = kernel.ask(runs, given=LISTEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from frontend import Kernel
 
 
@@ -304,3 +305,11 @@ def test_plots_and_rich_displays_arrive_in_the_cell(kernel: Kernel) -> None:
     assert rich["data"]["text/html"] == "<b>rich</b>"
     assert plot["data"]["image/png"]
     assert reply.stdout == "after\n"
+
+
+@pytest.mark.parametrize("option", ["", "--dry-run", "--define --name holding"])
+def test_what_a_cell_has_read_is_not_kept_alive(kernel: Kernel, option: str) -> None:
+    kernel.run("import gc, weakref\nclass Held(list): pass\nheld = Held([1, 2])\nwatched = weakref.ref(held)")
+    kernel.run(f"%%modal_step {option}\nlength = len(held)")
+    kernel.run("del held\n_ = gc.collect()")
+    assert kernel.ask("watched() is None")

@@ -108,6 +108,35 @@ def test_a_large_result_comes_back_without_a_large_input_too(place: Modal, backe
     assert (finished(run)["data"] == numpy.arange(5_000_000.0)).all()
 
 
+def test_a_result_that_nobody_has_read_for_a_week_is_removed(place: Modal) -> None:
+    volume = modal.Volume.from_name(
+        RESULTS_VOLUME, environment_name="local", create_if_missing=True, version=2, client=place.client
+    )
+    leave = (
+        "import os\nos.chdir(os.environ['MOUNT'])\nos.makedirs('followed', exist_ok=True)\n"
+        "for name, age in (('left.zmnb', 8), ('recent.zmnb', 6)):\n"
+        "    path = f'followed/{name}'\n"
+        "    open(path, 'wb').close()\n"
+        "    then = os.stat(path).st_mtime - age * 86400\n"
+        "    os.utime(path, (then, then))\n"
+    )
+    modal.Sandbox.create(
+        "python",
+        "-c",
+        leave,
+        app=place.app,
+        image=place.image,
+        client=place.client,
+        volumes={"/mnt/left": volume},
+        env={"MOUNT": "/mnt/left"},
+    ).wait()
+    assert sorted(results(place)) == ["followed/left.zmnb", "followed/recent.zmnb"]
+    run = place.follow("data = bytes(40_000_000)", outputs=("data",), large_results=True)
+    finished(run)
+    assert results(place) == ["followed/recent.zmnb"]
+    volume.remove_file("/followed/recent.zmnb")
+
+
 def test_a_result_whose_commit_is_late_is_waited_for(place: Modal) -> None:
     with place.fault(LateCommits(seconds=1.0)):
         source = "import numpy\ndata = numpy.arange(5_000_000.0)"

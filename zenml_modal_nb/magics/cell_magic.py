@@ -6,7 +6,8 @@ import __future__
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
 from traceback import walk_stack
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.run.preparation import Cell
 
 if TYPE_CHECKING:
-    from zenml_modal_nb.request import StepRequest
     from zenml_modal_nb.run.failure import Tracebacks
     from zenml_modal_nb.run.preparation import Prepared
 
@@ -43,15 +43,17 @@ class ModalStepMagics(Magics):
         """Run this cell in a Modal sandbox, as a tracked ZenML step."""
         from zenml_modal_nb.run.definition import define
         from zenml_modal_nb.run.plan import Plan
+        from zenml_modal_nb.run.preparation import prepare
 
         request = arguments.parse(line, self._step_defaults)
         here = self._cell(cell)
         tracebacks = self._tracebacks(here, line, cell)
-        if request.define:
-            return define(request, here, self.shell.user_ns, tracebacks)
-        prepared = self._prepared(request, here)
+        with _nothing_created():
+            if request.define:
+                return define(request, here, self.shell.user_ns, tracebacks)
+            prepared = prepare(request, here, self.shell.user_ns)
         if request.dry_run:
-            return Plan(prepared)
+            return Plan.of(prepared)
         self._turn_on(prepared.futures)
         return self._run(prepared, tracebacks)
 
@@ -60,16 +62,6 @@ class ModalStepMagics(Magics):
 
         lines = [f"%%modal_step {line}".rstrip(), *body.splitlines()]
         return Tracebacks(here, lines, self._name_of_cell)
-
-    def _prepared(self, request: StepRequest, here: Cell) -> Prepared:
-        from zenml_modal_nb.run.preparation import prepare
-
-        try:
-            return prepare(request, here, self.shell.user_ns)
-        except KeyboardInterrupt as interrupt:
-            told = ["KeyboardInterrupt: nothing was created"]
-            interrupt._render_traceback_ = lambda: told  # type: ignore[attr-defined]  # IPython asks for it
-            raise
 
     def _run(self, prepared: Prepared, tracebacks: Tracebacks) -> object:
         from zenml_modal_nb.rendering.choice import choose
@@ -108,6 +100,17 @@ class ModalStepMagics(Magics):
     def _name_of_cell(self, filename: str) -> str | None:
         named = self.shell.compile.format_code_name(filename)
         return None if named is None else " ".join(named)
+
+
+@contextmanager
+def _nothing_created() -> Iterator[None]:
+    """Show an interrupt without the frames that it came through."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        told = ["KeyboardInterrupt: nothing was created"]
+        interrupt._render_traceback_ = lambda: told  # type: ignore[attr-defined]  # IPython asks for it
+        raise
 
 
 def _notebook_name(namespace: dict[str, Any]) -> str:

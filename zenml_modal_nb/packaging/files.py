@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import io
 import mmap
 import os
@@ -69,6 +70,22 @@ class Shipment:
                     _add(archive, entry)
             content = mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
         return Archive(memoryview(content), sink.size)
+
+
+def contents(archive: memoryview) -> str:
+    """Return a digest of the files in an archive, whenever they were written: the same text written anew is no change.
+
+    `archive` is an `Archive.content`.
+    """
+    digest = hashlib.sha256()
+    mapped = archive.obj
+    assert isinstance(mapped, mmap.mmap)
+    mapped.seek(0)
+    with tarfile.open(fileobj=mapped, mode="r:") as reader:  # it reads the headers alone
+        for member in reader:
+            digest.update(repr((member.name, member.mode, member.type, member.size)).encode())
+            digest.update(archive[member.offset_data : member.offset_data + member.size])
+    return digest.hexdigest()
 
 
 class _Sink(io.RawIOBase):

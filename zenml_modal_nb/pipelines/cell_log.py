@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from zenml.client import Client
 from zenml.utils.logging_utils import LoggingContext, setup_logging_context
 
 from zenml_modal_nb.events import Log
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
+    from zenml.models import PipelineRunResponse
 
 _LEVELS = {"stdout": logging.INFO, "stderr": logging.ERROR}  # as ZenML's own capture of the streams has it
 
@@ -28,9 +28,8 @@ class CellLog:
         self._open: dict[str, list[str]] = {"stdout": [], "stderr": []}
 
     @classmethod
-    def open(cls, info: StepRunInfo) -> CellLog:
+    def open(cls, info: StepRunInfo, run: PipelineRunResponse) -> CellLog:
         """Create the log that ZenML's StepRunner will find and go on with."""
-        run = Client().get_pipeline_run(info.run_id, hydrate=False)
         # Under this source StepRunner looks for the log of a step.
         context = setup_logging_context(source="step", step_run=info.step_run, pipeline_run=run)
         context.begin()

@@ -27,15 +27,13 @@ from zenml_modal_nb.errors import ModalStepError
 from zenml_modal_nb.events import Display, Event, Log, Progress, Reason
 from zenml_modal_nb.pipelines import stack
 from zenml_modal_nb.pipelines.conclusion import conclude
-from zenml_modal_nb.pipelines.record import load_function, module_name, settings_of
+from zenml_modal_nb.pipelines.record import load_function, memory_mib, module_name, settings_of
 
 if TYPE_CHECKING:
     from zenml.config.source import Source
     from zenml.config.step_run_info import StepRunInfo
 
     from zenml_modal_nb.pipelines.execution import CellJob, Execution
-
-_SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
 
 
 class Shows(Protocol):
@@ -86,13 +84,15 @@ class DefinedRun:
     def abandon(self) -> None:
         """End the sandbox, whatever happened here."""
         self.execution.stop(Reason.STOPPED)
-        self.execution.settle(_SETTLE)
+        self.execution.settle()
         if self.execution.log is not None:
             self.execution.log.close()
 
 
-# The values of the step's parameters → a run that is not started; the queue gets its events.
-Begin = Callable[[Mapping[str, object], "queue.SimpleQueue[Event | None]"], DefinedRun]
+# The values of the step's parameters, cores and MiB → a run that is not started; the queue gets its events.
+Begin = Callable[
+    [Mapping[str, object], "queue.SimpleQueue[Event | None]", float | None, int | None], DefinedRun
+]
 
 _running: dict[UUID, DefinedRun] = {}  # by step run, from submission to end
 
@@ -147,8 +147,8 @@ class DefinedStep(BaseStep):
         return source_utils.resolve(self.entrypoint, skip_validation=True)
 
 
-def define_step(job: CellJob, begin: Begin) -> DefinedStep:
-    """Make a step of a packaged cell; ZenML's cache knows the definition by the module's text."""
+def define_step(job: CellJob, begin: Begin, *, cache: bool = False) -> DefinedStep:
+    """Make a step of a packaged cell; ZenML's cache, which it asks for, knows the definition by the module's text."""
     function = load_function(job.module)
     body = {
         "entrypoint": staticmethod(function),
@@ -162,7 +162,8 @@ def define_step(job: CellJob, begin: Begin) -> DefinedStep:
         name=job.module.function,
         step_operator=stack.NAME,
         enable_artifact_visualization=False,  # as for cells
-        enable_cache=None,  # the pipeline's own setting
+        # None: the pipeline's own setting. ZenML keeps outputs alone, no files that come back and no volumes.
+        enable_cache=False if job.fetch or job.volumes else cache or None,
         settings=settings_of(job),
     )
     setattr(sys.modules[module_name(job.module)], job.module.function, step)
@@ -190,7 +191,8 @@ def begin(info: StepRunInfo) -> DefinedRun:
     runner = StepRunner(step=configured, stack=Client().active_stack)
     inputs = runner._parse_inputs(inspect.signature(step.entrypoint), info.step_run.regular_inputs)
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-    run = step.begin(inputs, events)
+    resources = info.config.resource_settings  # those of `with_options`, where the user has said more
+    run = step.begin(inputs, events, resources.cpu_count, memory_mib(resources))
     _running[info.step_run_id] = run
     return run
 

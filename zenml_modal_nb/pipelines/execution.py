@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from zenml_modal_nb.pipelines.cell_log import CellLog
 
+_SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
+
 
 @dataclass(frozen=True, slots=True)
 class CellJob:
@@ -126,7 +128,7 @@ class Execution:
         self._clock = clock
         self._began = clock()
         self._follower: Follower | None = None
-        self.begun = False  # a sandbox has been asked for
+        self._begun = False  # of a follower that has been let go
         self._stop: Reason | None = None
         self.stopped: Future[None] = Future()  # done when the run is to end
         self._lock = threading.Lock()
@@ -136,6 +138,11 @@ class Execution:
         """The follower of the sandbox; there once `follow` has begun it."""
         assert self._follower is not None
         return self._follower
+
+    @property
+    def begun(self) -> bool:
+        """Whether a sandbox has been asked for."""
+        return self._begun or (self._follower is not None and self._follower.asked)
 
     def elapsed(self) -> float:
         """Seconds since the cell started."""
@@ -168,7 +175,6 @@ class Execution:
         with self._lock:
             self._refuse_stopped()
             self._follower = follower
-            self.begun = True
             follower.begin()
 
     def refuse_stopped(self) -> None:
@@ -182,9 +188,9 @@ class Execution:
             self.ended = RunEndedError(self._stop, told)
             raise self.ended
 
-    def settle(self, timeout: float) -> None:
-        """Wait, at most `timeout` seconds, until nothing of this run is left at Modal; `gone` says whether it is so."""
-        self.gone = self._follower is None or self._follower.closed(timeout)
+    def settle(self) -> None:
+        """Wait, for some seconds at most, until nothing of this run is left at Modal; `gone` says whether it is so."""
+        self.gone = self._follower is None or self._follower.closed(_SETTLE)
 
     def running(self) -> float:
         """Seconds in the sandbox, or since the cell started as long as there is none."""
@@ -201,6 +207,7 @@ class Execution:
         if self.cached is not None:
             self.cached = replace(self.cached, values=b"", said=(), states={}, inputs={})
         with self._lock:
+            self._begun = self.begun
             self._follower = None
 
     def unpack(self, outcome: Outcome) -> None:

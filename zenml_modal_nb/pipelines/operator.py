@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import logging
-import math
 import os
 import platform
 from collections.abc import Sequence
@@ -12,7 +11,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from zenml.client import Client
-from zenml.config.resource_settings import ByteUnit, ResourceSettings
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunStoppedException
 from zenml.integrations.modal import sandbox_utils
@@ -28,6 +26,7 @@ from zenml_modal_nb.pipelines import execution as executions
 from zenml_modal_nb.pipelines.cell_log import CellLog
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSettings
+from zenml_modal_nb.pipelines.record import memory_mib
 from zenml_modal_nb.pipelines.recording import record_step
 from zenml_modal_nb.sandboxes import image as images
 from zenml_modal_nb.sandboxes import layers, secrets, volumes
@@ -94,10 +93,13 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def _submit(self, info: StepRunInfo, execution: Execution) -> None:
         execution.info = info
-        execution.recorded = _recorded(info)
+        run = Client().get_pipeline_run(info.run_id, hydrate=False)
+        execution.recorded = Recorded(
+            str(info.run_id), info.run_name, info.pipeline_step_name, get_run_url(run)
+        )
         execution.emit(execution.recorded)
         publish_step_run_metadata(info.step_run_id, {self.id: _plan(execution.job, info)})
-        execution.log = CellLog.open(info)
+        execution.log = CellLog.open(info, run)
         try:
             sandbox_id = self._begin(info, execution)
         except SandboxError as error:
@@ -212,7 +214,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             environment={**job.environment, **volumes.environment(job.volumes)},
             modal_client=client,
         )
-        arguments["memory"] = _memory_mib(resources)
+        arguments["memory"] = memory_mib(resources) or job.target.memory_mib
         arguments["secrets"] = [
             *arguments.get("secrets", []),
             *secrets.of(job.secrets, job.ephemeral, job.connection),
@@ -248,14 +250,6 @@ def _app(client: Any, name: str, environment: str | None) -> Any:
     return sandbox_utils.lookup_modal_app(name, modal_environment=environment, modal_client=client)
 
 
-def _memory_mib(resources: ResourceSettings) -> int | None:
-    """Memory in MiB; ZenML's own mapping takes "32GiB" for 34360, decimal units are kept as ZenML sends them."""
-    if resources.memory is None:
-        return None
-    unit = ByteUnit.MIB if resources.memory.endswith("iB") else ByteUnit.MB
-    return math.ceil(resources.get_memory(unit) or 0)
-
-
 def _tags(job: CellJob, info: StepRunInfo) -> dict[str, str]:
     """What finds a sandbox whose ID never reached us, and tells a user's own from another's."""
     return {
@@ -271,11 +265,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a uid without a name, as in many containers
         return str(os.getuid())
-
-
-def _recorded(info: StepRunInfo) -> Recorded:
-    run = Client().get_pipeline_run(info.run_id, hydrate=False)
-    return Recorded(str(info.run_id), info.run_name, info.pipeline_step_name, get_run_url(run))
 
 
 def _plan(job: CellJob, info: StepRunInfo) -> dict[str, MetadataType]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import linecache
+import math
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.events import Log, Reason, Recorded
 from zenml_modal_nb.pipelines import caching, execution, scope, stack, warmup
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.inputs import save_inputs
 from zenml_modal_nb.pipelines.step_module import StepModule
+
+if TYPE_CHECKING:
+    from zenml.config import ResourceSettings
 
 
 def record(running: Execution) -> None:
@@ -89,6 +93,16 @@ def settings_of(job: CellJob) -> dict[str, Any]:
         gpu_count=job.gpu_count if job.gpu_type else None,
     )
     return {"step_operator": operator, "resources": resources}
+
+
+def memory_mib(resources: ResourceSettings) -> int | None:
+    """Memory in MiB; ZenML's own mapping takes "32GiB" for 34360, decimal units are kept as ZenML sends them."""
+    from zenml.config.resource_settings import ByteUnit
+
+    if resources.memory is None:
+        return None
+    unit = ByteUnit.MIB if resources.memory.endswith("iB") else ByteUnit.MB
+    return math.ceil(resources.get_memory(unit) or 0)
 
 
 def module_name(module: StepModule) -> str:

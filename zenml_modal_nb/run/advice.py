@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zenml_modal_nb.pipelines.execution import CellJob
+from zenml_modal_nb.sandboxes.fetching import is_odd
 
 # Where programs and the system have their files: nobody means to send them.
 _SYSTEM = (
@@ -25,7 +25,6 @@ _SYSTEM = (
     "/sys",
     "/usr",
 )
-_ODD = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, and ends of lines
 
 
 def advice(error: Mapping[str, Any], job: CellJob, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -60,7 +59,7 @@ def _of_variable(name: str, job: CellJob, environment: Mapping[str, str]) -> str
 
 def _of_file(path: str, job: CellJob) -> str | None:
     # A path with a line break cannot stand on the magic line.
-    if any(unicodedata.category(each) in _ODD for each in path) or _is_elsewhere(path, job):
+    if is_odd(path) or _is_elsewhere(path, job):
         return None
     here = job.directory / path
     if here.exists():

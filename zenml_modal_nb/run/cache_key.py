@@ -13,20 +13,23 @@ from typing import Any
 
 from zenml_modal_nb.cells.cell import AnalyzedCell
 from zenml_modal_nb.cells.seeding import seeded
+from zenml_modal_nb.packaging.files import contents
 from zenml_modal_nb.packaging.fingerprint import fingerprint
 from zenml_modal_nb.pipelines.caching import CacheKey
 from zenml_modal_nb.request import StepRequest
 from zenml_modal_nb.runner import session
+from zenml_modal_nb.runner.files import ARCHIVE
 from zenml_modal_nb.runner.functions import Namespace
+from zenml_modal_nb.runner.pickling import PAYLOAD
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
 
 # Options that say where and how fast a cell runs, not what comes out; any other one counts, also those yet to come.
+# What differs between Modal and the local Modal API counts in `cache_key`.
 _NO_MATTER = frozenset(
-    {"cpu", "memory_mib", "region", "cloud", "timeout", "on", "dry_run", "cache", "define"}
+    {"cpu", "memory_mib", "max_inputs_mib", "region", "cloud", "timeout", "on", "dry_run", "cache", "define"}
 )
 _PROGRAM = "runner.zip"  # ours, see `version`
-_PAYLOAD = "payload.zmnb"  # its digest changes with the kernel: see `packaging.fingerprint`
 # numpy's own, as its manual has them; other ones count, those of another version too
 _NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 
@@ -55,11 +58,19 @@ def definition_digest(
         source,
         [*analyzed.outputs, "", *analyzed.optional_outputs],
         [image.base, sorted(image.apt), sorted(image.pip), image.python],
-        sorted((part.name, part.digest) for part in parts if part.name not in (_PROGRAM, _PAYLOAD)),
+        # The payload's digest changes with the kernel: see `packaging.fingerprint`.
+        sorted((part.name, _content(part)) for part in parts if part.name not in (_PROGRAM, PAYLOAD)),
         fingerprint([dict(needed), list(analyzed.captured.submodules)], namespace),
         module_digest,
     ]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _content(part: Part) -> str:
+    if part.name != ARCHIVE:
+        return part.digest
+    (piece,) = (piece for segment in part.segments for piece in segment.pieces)
+    return contents(memoryview(piece))
 
 
 def cache_key(

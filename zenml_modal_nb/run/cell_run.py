@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from zenml_modal_nb.cells.imports import Import
@@ -31,7 +30,6 @@ from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.termination import advice
 
 _TICK = 1.0  # seconds between two updates of the running cost
-_SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
 
 
 class Renderer(Protocol):
@@ -141,7 +139,7 @@ class CellRun:
             self._status = str(Reason.FINISHED if isinstance(event, Finished) else event.reason)
             self._renderer.show(event)
             self._execution.release()
-            self._prepared = replace(self._prepared, job=self._execution.job)
+            self._prepared = self._prepared.spent(self._execution.job)
         return self._conclusion()
 
     def _emit(self, event: Event) -> None:
@@ -174,7 +172,7 @@ class CellRun:
             self._raised = error
             self._execution.stop(Reason.NOT_RECORDED)  # whatever failed, no sandbox goes on
         finally:
-            self._execution.settle(_SETTLE)
+            self._execution.settle()
             self._events.put(None)
 
     def _drain(self) -> bool:

@@ -22,8 +22,9 @@ from zenml_modal_nb.rendering.ansi import uncoloured
 from zenml_modal_nb.rendering.plain import PlainRenderer
 from zenml_modal_nb.rendering.publisher import TextPublisher
 from zenml_modal_nb.run.cache_key import definition_digest
-from zenml_modal_nb.run.preparation import PAYLOAD, Cell, Prepared, prepare
+from zenml_modal_nb.run.preparation import Cell, Prepared, prepare
 from zenml_modal_nb.runner import pickling
+from zenml_modal_nb.runner.pickling import PAYLOAD
 
 if TYPE_CHECKING:
     from zenml_modal_nb.pipelines.defined_step import DefinedRun, DefinedStep
@@ -44,7 +45,9 @@ def define(
             "--define needs the step's name. Write, for example, --define --name train."
         )
     if request.dry_run:
-        raise InvalidRequestError("--define runs nothing, so there is nothing to show. Leave out --dry-run.")
+        raise InvalidRequestError(
+            "--define runs nothing, so there is nothing to show. Leave out --dry-run; --no-dry-run drops a default."
+        )
     prepared = prepare(request, cell, namespace)
 
     from zenml_modal_nb.pipelines import warmup
@@ -53,7 +56,7 @@ def define(
     from zenml_modal_nb.pipelines.defined_step import define_step
 
     definition = _Definition.of(request, prepared, namespace, tracebacks)
-    step = define_step(definition.job, definition.begin)
+    step = define_step(definition.job, definition.begin, cache=request.cache)
     namespace[request.name] = step
     return step
 
@@ -97,24 +100,42 @@ class _Definition:
             prepared.cell,
             namespace,
             tracebacks,
-            replace(job, module=module, inputs={}, known=[], ephemeral={}),
+            replace(
+                job,
+                module=module,
+                parts=tuple(part for part in job.parts if part.name != PAYLOAD),
+                inputs={},
+                known=[],
+                ephemeral={},
+                # The inputs are not known yet, from which it follows; see `ModalNotebookStepOperator._launch`.
+                target=job.target if request.memory_mib else replace(job.target, memory_mib=None),
+            ),
             code,
             bytes(pickling.dump(values, namespace)),
         )
 
-    def begin(self, inputs: Mapping[str, object], events: queue.SimpleQueue[Event | None]) -> DefinedRun:
-        """Package a run: code, image and files of the definition, values of now."""
+    def begin(
+        self,
+        inputs: Mapping[str, object],
+        events: queue.SimpleQueue[Event | None],
+        cpu: float | None,
+        memory_mib: int | None,
+    ) -> DefinedRun:
+        """Package a run: code, image and files of the definition, values of now, priced with the machine it gets."""
         from zenml_modal_nb.pipelines.defined_step import DefinedRun
 
         values: dict[str, object] = pickling.load(self.values, self.namespace)
         seen = {"__name__": self.namespace.get("__name__"), **self.code, **values, **inputs}
-        prepared = prepare(self.request, self.cell, self.namespace, seen)
+        # Not its files: those of the definition are sent, and may be gone from here.
+        request = replace(self.request, files=(), cpu=cpu, memory_mib=memory_mib)
+        prepared = prepare(request, self.cell, self.namespace, seen)
         (payload,) = (part for part in prepared.job.parts if part.name == PAYLOAD)
         job = replace(
             prepared.job,
             module=self.job.module,
             image=self.job.image,
-            parts=tuple(payload if part.name == PAYLOAD else part for part in self.job.parts),
+            parts=(payload, *self.job.parts),
+            sent=self.job.sent,
             inputs=dict(inputs),
             digests={},
         )

@@ -29,6 +29,7 @@ from zenml_modal_nb.rendering import words
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
 from zenml_modal_nb.run.cache_key import cache_key, definition_digest
 from zenml_modal_nb.runner import digests, files, pickling, session
+from zenml_modal_nb.runner.pickling import PAYLOAD
 from zenml_modal_nb.sandboxes.connection import Connection, connect
 from zenml_modal_nb.sandboxes.image import ImageSpec, refuse_other_python
 from zenml_modal_nb.sandboxes.launch import Part
@@ -38,7 +39,6 @@ from zenml_modal_nb.sandboxes.volumes import check as check_volumes
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
 _LARGEST = 5  # variables that a refusal of large inputs names
-PAYLOAD = "payload.zmnb"  # the part with the cell's values and definitions
 _MAGIC_LINE = "#\n"  # stands for it, so that every line number is the notebook's own
 _FUTURE = "from __future__ import {0} as __{0}__"  # a name that nobody reads
 
@@ -69,6 +69,11 @@ class Prepared:
     sizes: Mapping[str, int]  # bytes of each input by itself; what two of them share is sent once
     shipment: Shipment
     analyzed: AnalyzedCell
+
+    def spent(self, job: CellJob) -> Prepared:
+        """Return what is left when the run has ended: its handle must not keep the notebook's values alive."""
+        captured = replace(self.analyzed.captured, values={}, definitions={}, references={})
+        return replace(self, job=job, analyzed=replace(self.analyzed, captured=captured))
 
 
 def prepare(
@@ -144,7 +149,7 @@ def prepare(
     # What a dry run shows of files is their sizes.
     parts = _parts(analyzed, values, hashed) + (() if request.dry_run else _files(shipment))
     cache = None
-    if request.cache and not request.define:  # a defined step's is the pipeline's affair
+    if request.cache and not (request.define or request.dry_run):  # a defined step's is ZenML's own affair
         definition = definition_digest(
             request, analyzed, source, needed, namespace, image, parts, module.digest
         )

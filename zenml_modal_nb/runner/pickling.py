@@ -15,8 +15,9 @@ from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.graph import Note, Pickler
 from zenml_modal_nb.runner.restoring import Reader
 
-__all__ = ["Reader", "Values", "Writer", "dump", "load"]
+__all__ = ["PAYLOAD", "Reader", "Values", "Writer", "dump", "load"]
 
+PAYLOAD = "payload.zmnb"  # the part of a run that holds the cell's values and definitions
 INBAND_LIMIT = (
     2048  # bytes; smaller buffers stay in the pickle, e.g. a million small arrays need no million blocks
 )

@@ -39,11 +39,11 @@ from zenml_modal_nb.runner.imports import AfterImport, StandIn
 from zenml_modal_nb.runner.known import Known
 from zenml_modal_nb.runner.liveness import Liveness
 from zenml_modal_nb.runner.output import Output
+from zenml_modal_nb.runner.pickling import PAYLOAD
 from zenml_modal_nb.runner.session import Session
 from zenml_modal_nb.runner.shell import Shell
 from zenml_modal_nb.runner.shipment import RESULTS, SHIPPED, Shipment
 
-PAYLOAD = "payload.zmnb"
 MODULES = "modules.zip"
 BROKEN = 70  # the exit code when the runner itself fails: EX_SOFTWARE of sysexits.h
 _ERROR_ROOM = frames.LINE_LIMIT - 400  # bytes; the rest is the frame around it

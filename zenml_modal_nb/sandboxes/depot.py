@@ -86,9 +86,7 @@ class Depot:
             took = max(time.monotonic() - began, 0.001)
             size = max(_FIRST_BATCH, min(_LARGEST_BATCH, round(len(batch) / took * _BATCH_SECONDS)))
             told.advance(sum(part.nbytes for name in batch for part in missing[name]))
-        expired = [name for name, sent in there.items() if now - sent > _EXPIRY and name not in wanted]
-        for name in expired[:_MOST_REMOVED]:
-            await self._remove(volume, self._path(name))
+        await self._expire(volume, {name: sent for name, sent in there.items() if name not in wanted})
 
     async def fetch(
         self, sandbox: Any, name: str, size: int, digest: str, emit: Callable[[Event], None]
@@ -104,6 +102,9 @@ class Depot:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         await self._remove(volume, path)
+        await self._expire(
+            volume, await self._blocks(volume)
+        )  # those of runs that ended before they were read
         return found
 
     def _volume(self, name: str) -> Any:
@@ -117,7 +118,7 @@ class Depot:
         return "/".join(("", self.directory, *parts))
 
     async def _blocks(self, volume: Any) -> Mapping[str, float]:
-        """The blocks that are there, and when each was sent."""
+        """The files of the notebook that are there, and when each was written."""
         import modal
 
         try:
@@ -127,6 +128,12 @@ class Depot:
             }
         except (modal.exception.NotFoundError, FileNotFoundError):
             return {}
+
+    async def _expire(self, volume: Any, there: Mapping[str, float]) -> None:
+        now = time.time()
+        expired = [name for name, written in there.items() if now - written > _EXPIRY]
+        for name in expired[:_MOST_REMOVED]:
+            await self._remove(volume, self._path(name))
 
     async def _remove(self, volume: Any, path: str) -> None:
         try:

@@ -9,20 +9,22 @@ import os
 import secrets
 import stat
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from zenml_modal_nb.errors import SandboxError
-from zenml_modal_nb.events import File, Files
+from zenml_modal_nb.events import Event, File, Files, Transfer
 from zenml_modal_nb.runner import patterns
 from zenml_modal_nb.runner.frames import Frame
+from zenml_modal_nb.sandboxes.depot import Told
 from zenml_modal_nb.sandboxes.reading import lost_contact
 from zenml_modal_nb.sandboxes.transfer import read_manifest
 
 _TRIES = 4
 _AT_ONCE = 4  # files on their way
+_LARGE = 32 << 20  # bytes that take long enough to be told before the first of them is there
 _LONGEST_NAME = 200
 _ODD = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, and ends of lines
 
@@ -40,7 +42,12 @@ class _NotArrivedError(Exception):
 
 
 async def fetch(
-    sandbox: Any, directory: str, frame: Frame | None, wanted: Iterable[str], into: Path
+    sandbox: Any,
+    directory: str,
+    frame: Frame | None,
+    wanted: Iterable[str],
+    into: Path,
+    emit: Callable[[Event], None],
 ) -> Fetched:
     """Bring back what the sandbox has found for the patterns, which it is not trusted to have kept to.
 
@@ -64,7 +71,11 @@ async def fetch(
         return Fetched(files, {"files of --fetch": f"the list of them could not be read: {error}"})
     transfer = _Transfer(sandbox, told["directory"], tuple(wanted), into)
     arrived = [each for each in entries if transfer.refusal(each, lost) is None]
-    reasons = await asyncio.gather(*map(transfer.bring, arrived))
+    total = sum(each.size for each in arrived)
+    progress = Told(emit, "collecting", total)
+    if total >= _LARGE:
+        emit(Transfer("collecting", 0, total))
+    reasons = await asyncio.gather(*(transfer.bring(each, progress) for each in arrived))
     lost |= {each.path: reason for each, reason in zip(arrived, reasons, strict=True) if reason}
     fetched = tuple(
         File(each.path, each.size) for each, reason in zip(arrived, reasons, strict=True) if not reason
@@ -102,7 +113,7 @@ class _Transfer:
             lost[entry.path] = reason
         return reason
 
-    async def bring(self, entry: _Entry) -> str | None:
+    async def bring(self, entry: _Entry, progress: Told) -> str | None:
         """Put a file in its place here, in the place of an older one; the reason if it did not arrive."""
         target = self._into / entry.path
         draft = target.with_name(f".{target.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}")
@@ -117,6 +128,7 @@ class _Transfer:
             finally:
                 with contextlib.suppress(NotADirectoryError):  # then it was never there
                     draft.unlink(missing_ok=True)
+        progress.advance(entry.size)
         return None
 
     async def _copy(self, entry: _Entry, draft: Path) -> None:
@@ -149,11 +161,15 @@ class _Transfer:
         raise _NotArrivedError(reason)
 
 
+def is_odd(path: str) -> bool:
+    """Tell whether a path holds what no name should, e.g. an end of line."""
+    return any(unicodedata.category(character) in _ODD for character in path)
+
+
 def refusal(path: str, wanted: Iterable[str], into: Path) -> str | None:
     """Say why a path that a sandbox names is not written here, None if it may be."""
     parts = path.split("/")
-    odd = any(unicodedata.category(character) in _ODD for character in path)
-    if odd or path.startswith("/") or not {"", ".", ".."}.isdisjoint(parts):
+    if is_odd(path) or path.startswith("/") or not {"", ".", ".."}.isdisjoint(parts):
         return "its name leads out of the working directory, or holds what no name should"
     if not any(patterns.matches(pattern, path) for pattern in wanted):
         return "nobody has asked for it"

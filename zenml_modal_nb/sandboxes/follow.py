@@ -60,6 +60,7 @@ class Follower:
         self._emit = emit
         self._meter = meter  # runs while the sandbox exists
         self.usage = Usage()
+        self.asked = False  # for a sandbox; before that large values may be on their way
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
         self._creation = Creation(launch, emit)
@@ -124,6 +125,7 @@ class Follower:
 
     async def _create_and_follow(self) -> None:
         await self._ship()
+        self.asked = True
         self._sandbox = await self._creation.sandbox()
         self._meter.start()
         self._created.set_result(self._sandbox.object_id)
@@ -211,7 +213,8 @@ class _Run:
 
     async def _fetch(self) -> Fetched:
         wanted = self._launch.run.get("fetch", ())
-        return await fetch(self._sandbox, self._directory, self._files, wanted, self._launch.into)
+        into = self._launch.into
+        return await fetch(self._sandbox, self._directory, self._files, wanted, into, self._emit)
 
     async def close(self) -> None:
         """Stop everything that goes on beside the result, and return when it has stopped."""

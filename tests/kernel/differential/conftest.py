@@ -36,7 +36,10 @@ def built(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 def _ahead(home: Home, request: pytest.FixtureRequest, *, apart: bool = False) -> Iterator[Ahead]:
     chosen = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    cases = [item.callspec.params["case"] for item in chosen if request.fixturename in item.fixturenames]
+    asked = [
+        item for item in chosen if request.fixturename in item.fixturenames and hasattr(item, "callspec")
+    ]
+    cases = [item.callspec.params["case"] for item in asked]
     with ExitStack() as stack:
         kernels = []
         for number in range(KERNELS if len(cases) > FEW else 1):

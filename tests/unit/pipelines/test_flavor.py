@@ -91,6 +91,6 @@ def test_a_step_that_is_no_cell_is_refused_with_another_way() -> None:
 def test_memory_reaches_modal_in_the_units_it_was_asked_in(memory: str | None, mib: int | None) -> None:
     from zenml.config import ResourceSettings
 
-    from zenml_modal_nb.pipelines.operator import _memory_mib
+    from zenml_modal_nb.pipelines.record import memory_mib
 
-    assert _memory_mib(ResourceSettings(memory=memory)) == mib
+    assert memory_mib(ResourceSettings(memory=memory)) == mib

@@ -104,7 +104,7 @@ def test_outputs_of_an_earlier_run_say_which_and_that_nothing_ran(page: Page, on
     play(
         PlainRenderer(page),
         Queued(on_modal),
-        Finished(0.4, 0.0, ("model",), None, "run nb-7 of 2026-11-26 10:00 UTC"),
+        Finished(0.4, 0.0, ("model",), cached="run nb-7 of 2026-11-26 10:00 UTC"),
     )
     last = "[train] cached: outputs of run nb-7 of 2026-11-26 10:00 UTC, no sandbox, $0 · outputs: model"
     assert page.text().splitlines()[-1] == last

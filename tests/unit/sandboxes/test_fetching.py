@@ -14,7 +14,7 @@ from typing import Any
 import modal
 import pytest
 
-from zenml_modal_nb.events import File
+from zenml_modal_nb.events import Event, File, Transfer
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes.fetching import Fetched, fetch, refusal
 
@@ -55,7 +55,7 @@ class Sandbox:
 
 
 def fetched(sandbox: Sandbox, into: Path, *wanted: str) -> Fetched:
-    return asyncio.run(fetch(sandbox, "/run", sandbox.frame, wanted, into))
+    return asyncio.run(fetch(sandbox, "/run", sandbox.frame, wanted, into, lambda event: None))
 
 
 def test_a_file_takes_the_place_of_an_older_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -120,10 +120,18 @@ def test_a_damaged_list_is_told(tmp_path: Path, damage: dict[str, Any]) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_large_files_are_told_before_the_first_of_them_is_there(tmp_path: Path) -> None:
+    content = bytes(40_000_000)
+    sandbox = Sandbox({"/there/large": [content]}, [entry("large", content)])
+    told: list[Event] = []
+    asyncio.run(fetch(sandbox, "/run", sandbox.frame, ("large",), tmp_path, told.append))
+    assert told[0] == Transfer("collecting", 0, 40_000_000)
+
+
 def test_a_cell_that_asked_for_nothing_brings_nothing(tmp_path: Path) -> None:
     sandbox = Sandbox({}, [])
-    assert asyncio.run(fetch(sandbox, "/run", None, (), tmp_path)) == Fetched()
-    listed = asyncio.run(fetch(sandbox, "/run", Frame("files", 0, 0, LISTED), (), tmp_path))
+    assert asyncio.run(fetch(sandbox, "/run", None, (), tmp_path, print)) == Fetched()
+    listed = asyncio.run(fetch(sandbox, "/run", Frame("files", 0, 0, LISTED), (), tmp_path, print))
     assert (listed.files.written, listed.files.fetched, listed.lost) == ((File("left", 3),), (), {})
 
 
