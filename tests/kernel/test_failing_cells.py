@@ -26,6 +26,29 @@ def test_a_frame_of_a_helper_is_named_after_the_cell_that_defines_it(kernel: Ker
     assert "checked = int(value)" in reply.traceback
 
 
+def test_a_frame_of_a_local_module_is_named_as_it_is_beside_the_notebook(kernel: Kernel) -> None:
+    """Also in what Python itself prints of a group."""
+    kernel.run(
+        "from pathlib import Path\n"
+        "Path('failing_parts').mkdir(exist_ok=True)\n"
+        "Path('failing_parts/part.py').write_text('def fail(value):\\n    return int(value)\\n')\n"
+        "Path('failing_parts/__init__.py').touch()\n"
+        "Path('failing_module.py').write_text('from failing_parts.part import fail\\n"
+        "def several():\\n"
+        '    try:\\n        fail("no number")\\n'
+        '    except ValueError as error:\\n        raise ExceptionGroup("several", [error])\\n\')\n'
+        "import failing_module"
+    )
+    reply = kernel.attempt("%%modal_step\nfailing_module.fail('no number')")
+    assert reply.ename == "ValueError"
+    assert "File failing_parts/part.py:2, in fail" in reply.traceback
+    assert "return int(value)" in reply.traceback
+    group = kernel.attempt("%%modal_step\nfailing_module.several()")
+    printed = group.stdout + group.stderr  # IPython prints a group instead of drawing it
+    assert 'File "failing_module.py", line 4, in several' in printed
+    assert "/modules/" not in reply.traceback + printed
+
+
 def test_an_exception_class_of_the_notebook_can_be_caught_here(kernel: Kernel) -> None:
     kernel.run("class OwnError(Exception):\n    def __init__(self, code):\n        self.code = code")
     kernel.run(

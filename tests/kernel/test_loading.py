@@ -62,6 +62,21 @@ def test_zenml_can_be_imported_in_the_cell_that_loads_the_extension(new_kernel: 
     assert new_kernel.run("%%modal_step\n6 * 7").results == ["42"]
 
 
+def test_an_import_that_fails_meanwhile_shows_the_users_own_frames(new_kernel: Kernel) -> None:
+    new_kernel.run(
+        "from pathlib import Path\n"
+        "text = 'import warnings\\nwarnings.warn(\"old\", FutureWarning, stacklevel=2)\\n1 / 0\\n'\n"
+        "_ = Path('failing_meanwhile.py').write_text(text)"
+    )
+    reply = new_kernel.attempt("%load_ext zenml_modal_nb\nimport failing_meanwhile")
+    assert reply.ename == "ZeroDivisionError"
+    assert "import failing_meanwhile" in reply.traceback
+    assert "failing_meanwhile.py:3" in reply.traceback
+    assert "FutureWarning: old" in reply.stderr
+    assert "import failing_meanwhile" in reply.stderr  # the line that the warning is about
+    assert "import_gate" not in reply.traceback + reply.stderr
+
+
 def test_tracebacks_and_the_root_logger_stay_as_they_were(new_kernel: Kernel) -> None:
     new_kernel.run(SESSION)
     before = new_kernel.ask("session()")

@@ -36,6 +36,14 @@ REFUSALS = {
         ["line 3: scaled() reads 'MISSING_FACTOR'"],
     ),
     "input() in a helper": ("%%modal_step\ny = answer()", ["line 2: answer() calls input()"]),
+    "a helper's file that is broken since": (
+        "%%modal_step\nx = broken_since.one()",
+        ["'broken_since'", "broken_since.py, line 2", "Correct the file"],
+    ),
+    "a helper's file that is gone": (
+        "%%modal_step\nx = gone_since.one()",
+        ["'gone_since'", "gone_since.py is not there", "Put it back"],
+    ),
     "an import that nothing provides": (
         "%%modal_step\nimport no_such_module_",
         ["line 2", "'no_such_module_' is not installed here", "--pip no-such-module-"],
@@ -67,6 +75,15 @@ REFUSALS = {
     "--env that is not set": ("%%modal_step --env NO_SUCH_VARIABLE\n1", ["NO_SUCH_VARIABLE", "not set"]),
 }
 
+# Two that were imported as they should be, and then changed.
+MODULES = """
+from pathlib import Path
+for name in ("broken_since", "gone_since"):
+    Path(f"{name}.py").write_text("def one():\\n    return 1\\n")
+import broken_since, gone_since
+Path("broken_since.py").write_text("def one():\\n    return = 1\\n")
+Path("gone_since.py").unlink()
+"""
 # Notes the name of every message that leaves for Modal.
 LISTEN = """
 import grpclib.client
@@ -90,6 +107,7 @@ def counted(kernel: Kernel) -> Iterator[Kernel]:
         "state = {'inner': [types.SimpleNamespace(lock=lock)]}\nlarge, small = b'x' * 3_200_000, b'y'\n"
         "def scaled(x): return x * MISSING_FACTOR\ndef answer(): return input()"
     )
+    kernel.run(MODULES)
     runs = "__import__('zenml.client').client.Client().list_pipeline_runs().total"
     before = kernel.ask(runs, given=LISTEN)
     yield kernel

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from zenml_modal_nb.cells.asked import Asked, instead
 from zenml_modal_nb.cells.distributions import installed, local_module
 from zenml_modal_nb.cells.imports import imports_of
+from zenml_modal_nb.errors import CellError
 
 # The sandbox has these without an image: the runner's own, what the cell has defined, and of IPython what shows things.
 _PROVIDED = frozenset({"__main__", "zenml_modal_nb", "cloudpickle", "notebook_definitions"})
@@ -71,10 +72,14 @@ def find_requirements(
 
     `attributes` are the names behind a dot in the cell; some of pandas' need more than pandas. `wanted` is what the
     user asks for: it takes the place of what would be found of the same distributions.
+
+    Raises:
+        CellError: a local module's file is gone or is not Python.
     """
     named = {each.name for each in wanted if each.holds}
     here = installed()
     todo = sorted(set(import_roots))
+    imported = frozenset(todo)
     if any(name.partition(".")[0] == "pandas" for name in todo):
         asked_for = {_ON_DEMAND[name] for name in attributes if name in _ON_DEMAND}
         todo += [name for name in sorted(asked_for) if name in here.by_import]
@@ -101,7 +106,7 @@ def find_requirements(
             unknown.add(root)
         elif root not in by_value:
             by_value.add(root)
-            todo.extend(_imports_below(place))
+            todo.extend(_imports_below(root, place, imported))
     pins = instead(pinned, wanted) if wanted else pinned
     ordered = tuple(sorted(pins, key=str.lower))
     asked = tuple(pin for pin in ordered if pin not in pinned)
@@ -129,14 +134,47 @@ def _in_image(name: str, source: str, gpu: bool) -> str | None:
     return source if there == key else there + source[len(name) :]
 
 
-def _imports_below(place: Path) -> set[str]:
+def _imports_below(root: str, place: Path, imported: Container[str]) -> set[str]:
     """Return what a local module or package imports."""
-    files = sorted(place.rglob("*.py"))[:MAX_FILES] if place.is_dir() else [place]
+    if not place.exists():
+        raise CellError(
+            f"The cell needs the local module {root!r}, but {_told(place)} is not there. "
+            "Put it back, or import what takes its place. Nothing was created."
+        )
+    package = place.is_dir()
+    files = sorted(place.rglob("*.py"))[:MAX_FILES] if package else [place]
     found: set[str] = set()
     for file in files:
-        if file.suffix == ".py":
+        if file.suffix != ".py":
+            continue
+        try:
             found |= _imports_in(file, file.stat().st_mtime_ns)
+        except (SyntaxError, ValueError, OSError) as error:
+            module = _module_of(file, place, root) if package else root
+            # A package may hold templates, or code for another Python, which nobody imports.
+            if module == root or module in sys.modules or module in imported:
+                raise _unreadable(module, file, error) from None
     return found
+
+
+def _module_of(file: Path, package: Path, root: str) -> str:
+    parts = file.relative_to(package).with_suffix("").parts
+    return ".".join((root, *(parts[:-1] if parts[-1] == "__init__" else parts)))
+
+
+def _unreadable(module: str, file: Path, error: SyntaxError | ValueError | OSError) -> CellError:
+    line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+    reason = (error.msg if isinstance(error, SyntaxError) else getattr(error, "strerror", None)) or str(error)
+    return CellError(
+        f"The cell needs the local module {module!r}, which cannot be read: {_told(file)}{line}: {reason}. "
+        "Correct the file and run the cell again. Nothing was created."
+    )
+
+
+def _told(file: Path) -> str:
+    """Return a path as the user knows it: below the notebook's directory without what leads there."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 @lru_cache(maxsize=1024)

@@ -150,6 +150,9 @@ def _gpus(given: words.Given, defaults: ModalStep) -> tuple[str | None, int]:
         count: int | None = _GPU_COUNT.parse(asked)
         if here is not None and own is not None:
             raise InvalidRequestError(f"--gpu {here} and --gpu-count {asked} both give a count. Keep one.")
+        without = f"{_GPU.flag} {here}" if here is not None else _GPU.negation
+        if gpu is None and count and (here is not None or _GPU.flag in given.dropped):
+            raise InvalidRequestError(f"{without} and --gpu-count {asked} contradict each other. Keep one.")
         if gpu is None and count:
             raise InvalidRequestError(
                 f"--gpu-count {asked} needs a type. Write, for example, --gpu A100 as well."

@@ -7,6 +7,7 @@ import importlib
 import linecache
 import os
 import secrets
+import sys
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -110,7 +111,7 @@ def prepare(
     directory = Path(os.path.abspath(os.curdir)) if os.path.exists(os.curdir) else Path()
     shipment = find(request.files, directory)
     check_volumes(request.volumes)
-    needed = dict(sorted(needed.items()))  # whatever led to them: known objects have the same order next time
+    needed = dict(sorted(needed.items(), key=_place))
     packed = pack(needed, namespace, captured.submodules, state, analyzed.lines)
     values = packed.values
     hashed = digests.Seen()
@@ -194,6 +195,16 @@ def prepare(
         shipment=shipment,
         analyzed=analyzed,
     )
+
+
+def _place(item: tuple[str, object]) -> tuple[int, str]:
+    """The order in which things are pickled: the same one next time, so that known objects have the same numbers.
+
+    Bases come before what is made from them: a class that registers its subclasses refers to them, and pickling a
+    subclass first would make it twice.
+    """
+    name, value = item
+    return (len(value.__mro__) if isinstance(value, type) else sys.maxsize), name
 
 
 def _refuse_too_large(request: StepRequest, total: int, sizes: Mapping[str, int]) -> None:

@@ -50,27 +50,33 @@ _MEASURES = (
 )
 
 
-def record(error: BaseException, filename: str, namespace: Namespace, room: int) -> dict[str, Any]:
+def record(
+    error: BaseException, filename: str, namespace: Namespace, room: int, modules: str
+) -> dict[str, Any]:
     """Describe an exception in at most `room` bytes of JSON; see ARCHITECTURE.md, `error`.
 
-    Frames begin at the cell's own file, `filename`, where the exception has been there.
+    Frames begin at the cell's own file, `filename`, where the exception has been there. Files below the directory
+    `modules`, where the notebook's local modules are, are named as they are beside the notebook.
     """
+    below = os.path.join(modules, "")
     pickled = _pickled(error, namespace)
     fields: dict[str, Any] = {}
     for measure in _MEASURES:
-        fields = {**_described(error, filename, measure), "pickled": pickled}
+        fields = {**_described(error, filename, below, measure), "pickled": pickled}
         if isinstance(error, BaseExceptionGroup):
-            fields["group"] = _text(partial(_of_group, error, filename), measure.value)
+            fields["group"] = _text(partial(_of_group, error, filename, below), measure.value)
         if len(json.dumps(fields)) <= room:
             return fields
     return {**fields, "pickled": None}
 
 
-def _described(error: BaseException, filename: str, measure: _Measure, depth: int = 0) -> dict[str, Any]:
+def _described(
+    error: BaseException, filename: str, below: str, measure: _Measure, depth: int = 0
+) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "ename": _text(lambda: type(error).__name__, measure.value),
         "evalue": _text(lambda: str(error), measure.value),
-        "frames": _frames(error, filename, measure),
+        "frames": _frames(error, filename, below, measure),
     }
     missing = _missing(error)
     if missing:
@@ -80,18 +86,19 @@ def _described(error: BaseException, filename: str, measure: _Measure, depth: in
         fields["notes"] = [_text(partial(str, note), measure.value) for note in notes[:8]]
     if depth < measure.chain:
         if error.__cause__ is not None:
-            fields["cause"] = [_described(error.__cause__, filename, measure, depth + 1)]
+            fields["cause"] = [_described(error.__cause__, filename, below, measure, depth + 1)]
         elif error.__context__ is not None and not error.__suppress_context__:
-            fields["context"] = [_described(error.__context__, filename, measure, depth + 1)]
+            fields["context"] = [_described(error.__context__, filename, below, measure, depth + 1)]
     return fields
 
 
-def _of_group(error: BaseException, filename: str) -> str:
+def _of_group(error: BaseException, filename: str, below: str) -> str:
     """What Python prints of a group of exceptions, from the cell's own lines on."""
     step = error.__traceback__
     while step is not None and step.tb_frame.f_code.co_filename != filename:
         step = step.tb_next
-    return "".join(traceback.format_exception(type(error), error, step or error.__traceback__))
+    printed = "".join(traceback.format_exception(type(error), error, step or error.__traceback__))
+    return printed.replace(f'File "{below}', 'File "')
 
 
 def _missing(error: BaseException) -> dict[str, str]:
@@ -124,7 +131,7 @@ def _missing(error: BaseException) -> dict[str, str]:
     return {"file": told} if len(told) <= _MISSING_LIMIT else {}
 
 
-def _frames(error: BaseException, filename: str, measure: _Measure) -> list[dict[str, Any]]:
+def _frames(error: BaseException, filename: str, below: str, measure: _Measure) -> list[dict[str, Any]]:
     steps = list(traceback.walk_tb(error.__traceback__))
     files = [frame.f_code.co_filename for frame, _ in steps]
     if filename in files:
@@ -135,18 +142,18 @@ def _frames(error: BaseException, filename: str, measure: _Measure) -> list[dict
         steps = [step for step, file in zip(steps, files, strict=True) if not file.startswith(_OURS)]
     left_out = len(steps) - measure.frames
     if left_out <= 0:
-        return [_frame(frame, line, measure) for frame, line in steps]
+        return [_frame(frame, line, below, measure) for frame, line in steps]
     # Of a deep recursion both ends tell something: how it began and where it broke.
     first = measure.frames // 3
     gap = {"file": "", "line": 0, "name": f"… {left_out} more frames …", "text": ""}
-    shown = [_frame(frame, line, measure) for frame, line in steps[:first] + steps[first + left_out :]]
+    shown = [_frame(frame, line, below, measure) for frame, line in steps[:first] + steps[first + left_out :]]
     return [*shown[:first], gap, *shown[first:]]
 
 
-def _frame(frame: types.FrameType, line: int | None, measure: _Measure) -> dict[str, Any]:
+def _frame(frame: types.FrameType, line: int | None, below: str, measure: _Measure) -> dict[str, Any]:
     summary = traceback.FrameSummary(frame.f_code.co_filename, line or 0, frame.f_code.co_qualname)
     return {
-        "file": summary.filename[-300:],
+        "file": summary.filename.removeprefix(below)[-300:],
         "line": summary.lineno or 0,
         "name": summary.name[:100],
         "text": (summary.line or "")[: measure.text],

@@ -45,6 +45,7 @@ from zenml_modal_nb.runner.shell import Shell
 from zenml_modal_nb.runner.shipment import RESULTS, SHIPPED, Shipment
 
 MODULES = "modules.zip"
+_UNPACKED = "modules"  # its directory, below the run's
 BROKEN = 70  # the exit code when the runner itself fails: EX_SOFTWARE of sysexits.h
 _ERROR_ROOM = frames.LINE_LIMIT - 400  # bytes; the rest is the frame around it
 
@@ -104,7 +105,7 @@ def _serve(
     mounts.explain(outcome.error)
     outcome = _end_cell(outcome, shell, shown)
     _show(lambda: directory.report(output))
-    _report(run, outcome, arrived, namespace, output, shown, store)
+    _report(run, outcome, arrived, namespace, place, output, shown, store)
     liveness.wait_for_acknowledgement()
 
 
@@ -158,7 +159,7 @@ def _add_modules(place: Path) -> None:
     archive = place / "in" / MODULES
     if not archive.exists():
         return
-    modules = str(place / "modules")
+    modules = str(place / _UNPACKED)
     shutil.unpack_archive(
         archive, modules
     )  # files rather than a zip: a package may open what lies beside its code
@@ -171,6 +172,7 @@ def _report(
     outcome: cell.Outcome,
     arrived: Arrived,
     namespace: Namespace,
+    place: Path,
     output: Output,
     shown: displays.Displays,
     store: results.Store,
@@ -190,7 +192,8 @@ def _report(
     if last is not None and not result.last:
         _show(lambda: shown.show(last))
     if outcome.error is not None:
-        output.emit("error", errors.record(outcome.error, run.filename, namespace, _ERROR_ROOM))
+        modules = str(place / _UNPACKED)
+        output.emit("error", errors.record(outcome.error, run.filename, namespace, _ERROR_ROOM, modules))
     output.flush_c()
     output.emit("end", {}, "stderr", last=True)
     results.send(result, stored, outcome, output, store)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
 from zenml_modal_nb.cells.asked import asked
 from zenml_modal_nb.cells.distributions import installed
 from zenml_modal_nb.cells.requirements import PROVIDED_OF_IPYTHON, find_requirements
+from zenml_modal_nb.errors import CellError
 from zenml_modal_nb.packaging.archive import runner_archive
 from zenml_modal_nb.runner import clocks
 
@@ -89,6 +92,44 @@ def test_a_module_next_to_the_notebook_travels_by_value_and_edits_are_seen(site:
     found = find_requirements(["cleaning_"], gpu=False)
     assert found.by_value_modules == ("cleaning_",)
     assert found.pinned == (f"scikit-learn=={metadata.version('scikit-learn')}",)
+
+
+def test_a_local_file_that_cannot_be_read_as_python_is_named_with_its_line(site: Path) -> None:
+    (site / "mistyped_.py").write_text("import numpy\ndef f(:\n    pass\n")
+    with pytest.raises(
+        CellError, match=r"'mistyped_'.*mistyped_\.py, line 2: .*[Cc]orrect.*Nothing was created"
+    ):
+        find_requirements(["mistyped_"], gpu=False)
+
+
+@pytest.mark.parametrize("place", ["vanished_.py", "vanished_/__init__.py"])
+def test_a_local_module_whose_file_is_gone_is_named(site: Path, place: str) -> None:
+    file = site / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("")
+    importlib.invalidate_caches()
+    importlib.import_module("vanished_")
+    try:
+        file.unlink()
+        if file.parent != site:
+            rmtree(file.parent)
+        with pytest.raises(CellError, match=r"'vanished_'.*vanished_.* is not there.*Nothing was created"):
+            find_requirements(["vanished_"], gpu=False)
+    finally:
+        del sys.modules["vanished_"]
+
+
+def test_of_a_local_package_only_what_is_imported_must_be_python(site: Path) -> None:
+    package = site / "templated_"
+    package.mkdir()
+    (package / "__init__.py").write_text("import numpy")
+    (package / "template.py").write_text("{{ name }} = = 1")
+    assert find_requirements(["templated_"], gpu=False).by_value_modules == ("templated_",)
+    with pytest.raises(CellError, match=r"template\.py, line 1"):
+        find_requirements(["templated_.template"], gpu=False)
+    (package / "__init__.py").write_text("import = 1")
+    with pytest.raises(CellError, match=r"__init__\.py, line 1"):
+        find_requirements(["templated_"], gpu=False)
 
 
 def test_a_distribution_from_a_repository_keeps_its_commit(site: Path) -> None:

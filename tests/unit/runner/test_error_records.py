@@ -8,6 +8,7 @@ from sandboxed import CELL, ran
 from zenml_modal_nb.runner import errors, pickling
 
 ROOM = 16_000
+MODULES = "/run/modules"
 
 
 def raised(source, namespace=None):
@@ -22,7 +23,7 @@ def raised(source, namespace=None):
 
 def record(source, room=ROOM):
     error, namespace = raised(source)
-    described = errors.record(error, CELL, namespace, room)
+    described = errors.record(error, CELL, namespace, room, MODULES)
     assert len(json.dumps(described)) <= room
     return described
 
@@ -95,7 +96,7 @@ def test_an_exception_comes_back_as_itself_when_it_can():
         "    def __init__(self, a, b=None): super().__init__(a); self.b = b\n"
         "raise Own('text', 3)"
     )
-    described = errors.record(error, CELL, namespace, ROOM)
+    described = errors.record(error, CELL, namespace, ROOM, MODULES)
     restored = pickling.load(errors.base64.b64decode(described["pickled"]), namespace)
     assert type(restored) is namespace["Own"]
     assert (restored.args, restored.b) == (("text",), 3)
@@ -112,7 +113,7 @@ def test_an_exception_class_may_take_other_arguments_than_it_hands_on():
         "    def __init__(self, code, *, text): super().__init__(f'{code}: {text}'); self.code = code\n"
         "raise Two(7, text='seven')"
     )
-    described = errors.record(error, CELL, namespace, ROOM)
+    described = errors.record(error, CELL, namespace, ROOM, MODULES)
     restored = pickling.load(errors.base64.b64decode(described["pickled"]), namespace)
     assert (str(restored), restored.code) == ("7: seven", 7)
 
