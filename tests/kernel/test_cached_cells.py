@@ -46,6 +46,12 @@ total + 1"""
 
 
 @pytest.fixture(scope="module")
+def kernel(own_kernel: Kernel) -> Kernel:
+    """One that no other test has set anything in: what differs from its defaults is a change."""
+    return own_kernel
+
+
+@pytest.fixture(scope="module")
 def second_kernel(home: Home) -> Iterator[Kernel]:
     """Another kernel of the same user, warm."""
     kernel = Kernel(home, "second")

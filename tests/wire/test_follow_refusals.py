@@ -31,7 +31,9 @@ def test_a_build_that_takes_time_is_told(strict: Modal) -> None:
         run = strict.follow("pass", image=image).begin()
         run.outcome()
     told = [event for event in run.events if isinstance(event, Waiting | Building)]
-    assert told == [Waiting(), Building(), Waiting()]
+    # What comes after the image may be there at once.
+    assert told[:2] == [Waiting(), Building()]
+    assert told[2:] in ([], [Waiting()])
 
 
 def test_an_image_that_is_there_is_not_built(strict: Modal) -> None:

@@ -39,7 +39,7 @@ def _ahead(home: Home, request: pytest.FixtureRequest, *, apart: bool = False) -
     asked = [
         item for item in chosen if request.fixturename in item.fixturenames and hasattr(item, "callspec")
     ]
-    cases = [item.callspec.params["case"] for item in asked]
+    cases = [item.callspec.params["case"] for item in asked if "case" in item.callspec.params]
     with ExitStack() as stack:
         kernels = []
         for number in range(KERNELS if len(cases) > FEW else 1):
