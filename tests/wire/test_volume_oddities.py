@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from itertools import count
 from pathlib import Path
 
@@ -134,3 +135,19 @@ def test_a_block_that_was_found_or_made_is_not_removed_before_it_can_be_committe
     later = Blocks(tmp_path / "blocks")  # where nobody claims them
     assert later.remove(digests) == set()
     assert not any(map(later.has, digests))
+
+
+def test_a_commit_that_comes_after_a_sandboxs_last_one_takes_nothing_away(
+    local: Local, volume: modal.Volume
+) -> None:
+    sandbox = local.create("sh", "-c", "echo x > /data/kept; sleep 60", volumes={"/data": volume})
+    while not where(sandbox).joinpath("kept").exists():
+        pass
+    volume.commit()
+    # As at its end, with a commit that waits for its turn until the directory is gone.
+    (mounted,) = local.server._sandboxes._sandboxes[sandbox.object_id].volumes
+    local.loop.run(mounted.close())
+    shutil.rmtree(mounted.directory)
+    volume.commit()
+    assert [entry.path for entry in volume.listdir("/")] == ["kept"]
+    sandbox.terminate()

@@ -47,6 +47,12 @@ class MountedVolume:
         self._checkout = Checkout(directory, volumes.blocks, volumes.assembled if mount.read_only else None)
         self._prefix = normal(mount.part)
         self._turn = asyncio.Lock()
+        self._closed = False
+
+    async def close(self) -> None:
+        """Commit nothing more: the directory is about to go, and must not be taken for one that was emptied."""
+        async with self._turn:
+            self._closed = True
 
     async def open(self) -> None:
         """Lay out the volume's present snapshot; raises NotFoundError, or InvalidArgumentError if it cannot."""
@@ -73,6 +79,8 @@ class MountedVolume:
         async with self._turn:
             if not self.mount.read_only:
                 await self._commit()
+            if self._closed:
+                return
             try:
                 await self._bring_up_to_date()
             except OSError as error:
@@ -81,6 +89,8 @@ class MountedVolume:
                 ) from error
 
     async def _commit(self) -> bool:
+        if self._closed:
+            return False
         try:
             changes = await asyncio.to_thread(self._checkout.look)
         except OSError as error:  # e.g. a full disk
@@ -126,8 +136,8 @@ async def commit_all(mounts: tuple[MountedVolume, ...]) -> None:
             await mounted.commit()
         except NotFoundError:
             continue
-        except RefusedError as error:
-            log.warning("%s", error)
+        except (RefusedError, OSError) as error:  # OSError: of the volume's own record, e.g. on a full disk
+            log.warning("what was written to %s is not committed: %s", mounted.mount.path, error)
 
 
 async def reload_all(mounts: tuple[MountedVolume, ...], open_files: list[str]) -> None:

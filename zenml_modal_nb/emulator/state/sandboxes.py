@@ -197,6 +197,8 @@ class Sandbox:
         await asyncio.gather(*self._watchers)
         if self._verdict is not End.LOST:  # with its worker goes what was not committed
             await commit_all(self.volumes)
+        for mounted in self.volumes:
+            await mounted.close()
         await asyncio.to_thread(self.place.remove)
 
     async def _commit_now_and_then(self) -> None:
