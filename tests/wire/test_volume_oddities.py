@@ -140,9 +140,9 @@ def test_a_block_that_was_found_or_made_is_not_removed_before_it_can_be_committe
 def test_a_commit_that_comes_after_a_sandboxs_last_one_takes_nothing_away(
     local: Local, volume: modal.Volume
 ) -> None:
-    sandbox = local.create("sh", "-c", "echo x > /data/kept; sleep 60", volumes={"/data": volume})
-    while not where(sandbox).joinpath("kept").exists():
-        pass
+    program = "echo x > /data/kept; echo written; sleep 60"
+    sandbox = local.create("sh", "-c", program, volumes={"/data": volume})
+    assert next(iter(sandbox.stdout)) == "written\n"
     volume.commit()
     # As at its end, with a commit that waits for its turn until the directory is gone.
     (mounted,) = local.server._sandboxes._sandboxes[sandbox.object_id].volumes
