@@ -15,7 +15,7 @@ from zenml_modal_nb.runner import digests
 if TYPE_CHECKING:
     from zenml_modal_nb.sandboxes.depot import Depot
 
-STDIN_LIMIT = 8 << 20  # bytes of one run; what is larger waits for the sandbox in a volume
+STDIN_LIMIT = 8 << 20  # bytes of one part; what is larger waits for the sandbox in a volume
 _STDIN_CHUNK = 1 << 20  # bytes; the SDK buffers at most 2 MiB per drain on V1 sandboxes
 
 Piece = bytes | bytearray | memoryview
