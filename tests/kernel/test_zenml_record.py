@@ -44,7 +44,7 @@ def test_what_is_bound_on_some_paths_is_an_artifact_when_it_was_bound(kernel: Ke
     kernel.run("%%modal_step\nsure = 1\nif flag:\n    perhaps = 2\nelse:\n    rather_not = 3")
     assert kernel.ask("outputs", given=RECORD) == {"sure": [1], "perhaps": [2]}
     # What a later look-up of the results needs.
-    assert kernel.ask("step_run.run_metadata['outputs']") == ["sure", "perhaps", "rather_not"]
+    assert kernel.ask("step_run.run_metadata['run']['outputs']") == ["sure", "perhaps", "rather_not"]
 
 
 def test_the_metadata_tells_sandbox_resources_duration_and_cost(kernel: Kernel) -> None:

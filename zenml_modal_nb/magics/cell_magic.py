@@ -17,11 +17,10 @@ from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from zenml_modal_nb.magics import arguments
 from zenml_modal_nb.magics.defaults import ModalStep
-from zenml_modal_nb.run.preparation import Cell
 
 if TYPE_CHECKING:
     from zenml_modal_nb.run.failure import Tracebacks
-    from zenml_modal_nb.run.preparation import Prepared
+    from zenml_modal_nb.run.preparation import Cell, Prepared
 
 _FUTURES = {name: getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")  # what Modal's and ZenML's names may hold
@@ -79,6 +78,8 @@ class ModalStepMagics(Magics):
             raise
 
     def _cell(self, body: str) -> Cell:
+        from zenml_modal_nb.run.preparation import Cell
+
         label = self._label()
         flags = self.shell.compile.flags
         on = tuple(name for name, flag in _FUTURES.items() if flags & flag)

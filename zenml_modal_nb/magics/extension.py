@@ -1,4 +1,4 @@
-"""What `%load_ext zenml_modal_nb` does: registers the magics and warms ZenML up in the background."""
+"""What `%load_ext zenml_modal_nb` does: registers the magics and imports the rest, and ZenML, in the background."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ def load(shell: InteractiveShell) -> None:
 
     defaults = _defaults(shell)
     shell.register_magics(ModalStepMagics(shell, defaults))
-    warmup.begin()
+    warmup.begin(_import_what_a_cell_needs)
+
+
+def _import_what_a_cell_needs() -> None:
+    import zenml_modal_nb.run.cell_run
+    import zenml_modal_nb.run.definition
+    import zenml_modal_nb.run.preparation  # noqa: F401
 
 
 def unload(shell: InteractiveShell) -> None:

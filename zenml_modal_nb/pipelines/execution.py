@@ -31,6 +31,7 @@ from zenml_modal_nb.sandboxes.usage import Usage
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
+    from zenml.models import PipelineRunResponse, StepRunResponse
 
     from zenml_modal_nb.pipelines.cell_log import CellLog
 
@@ -109,6 +110,8 @@ class Execution:
         self.read_error = read_error
         self.meter = meter
         self.info: StepRunInfo | None = None
+        self.run: PipelineRunResponse | None = None  # ZenML's, as it was when the sandbox was asked for
+        self.step_run: StepRunResponse | None = None  # as it was when the sandbox had been created
         self.log: CellLog | None = None
         self.values: Values | None = None
         self.lost: Mapping[str, str] = {}  # what has to come back and could not, with the reason

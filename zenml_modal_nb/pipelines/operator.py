@@ -93,22 +93,20 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def _submit(self, info: StepRunInfo, execution: Execution) -> None:
         execution.info = info
-        run = Client().get_pipeline_run(info.run_id, hydrate=False)
-        execution.recorded = Recorded(
-            str(info.run_id), info.run_name, info.pipeline_step_name, get_run_url(run)
-        )
-        execution.emit(execution.recorded)
-        publish_step_run_metadata(info.step_run_id, {self.id: _plan(execution.job, info)})
-        execution.log = CellLog.open(info, run)
+        execution.log = CellLog()
+        publish_step_run_metadata(info.step_run_id, {self.id: _identity(execution.job)})
         try:
             sandbox_id = self._begin(info, execution)
         except SandboxError as error:
             execution.ended = error  # `wait` records it: here it would be taken for ZenML's own
+            _open_record(info, execution)
             return
         execution.sandbox_id = sandbox_id
         metadata: dict[str, MetadataType] = {"sandbox_id": sandbox_id}
-        publish_step_run_metadata(info.step_run_id, {self.id: metadata})
+        # While the sandbox starts, not before: each entry costs ZenML's store two writes.
+        publish_step_run_metadata(info.step_run_id, {self.id: {**metadata, **_plan(execution.job)}})
         info.step_run.run_metadata.update(metadata)
+        execution.step_run = Client().get_run_step(info.step_run_id)  # it knows its log by now
 
     def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Wait for the verified result and record it; the end is an event, nothing polls.
@@ -192,6 +190,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
                 raise why_not_created(error, job.connection.server) from error
             try:
                 execution.follow(Follower(launch, execution.observe, execution.meter))
+                _open_record(info, execution)  # while Modal creates the sandbox
                 sandbox_id = execution.follower.created()
             except SandboxError as error:
                 if last or not is_of_stopped_app(error):
@@ -267,19 +266,38 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _plan(job: CellJob, info: StepRunInfo) -> dict[str, MetadataType]:
-    """What is known before the sandbox exists, enough to find it and its results again."""
+def _open_record(info: StepRunInfo, execution: Execution) -> None:
+    """Find the run and open the step's log, once."""
+    if execution.run is not None:
+        return
+    execution.run = run = Client().get_pipeline_run(info.run_id)
+    execution.recorded = Recorded(str(info.run_id), info.run_name, info.pipeline_step_name, get_run_url(run))
+    execution.emit(execution.recorded)
+    assert execution.log is not None
+    execution.log.open(info, run)
+
+
+def _identity(job: CellJob) -> dict[str, MetadataType]:
+    """What has to be known before the sandbox exists: enough to find it and its results again; one entry."""
+    known: dict[str, MetadataType] = {
+        "nonce": job.nonce,
+        "target": job.target.place,
+        "modal_environment": job.connection.environment or "default",
+        "outputs": list(job.run["outputs"]),  # those that are bound on some paths only, too
+    }
+    return {"run": known}
+
+
+def _plan(job: CellJob) -> dict[str, MetadataType]:
+    """What was asked for."""
     target = job.target
     return {
-        "run_nonce": job.nonce,
-        "target": target.place,
         "gpu": target.gpu or "none",
         "cpu": target.cpu or 0.0,
         "memory_mib": target.memory_mib or 0,
         "region": target.region or "any",
         "timeout_seconds": target.timeout,
-        "outputs": list(job.run["outputs"]),  # those that are bound on some paths only, too
-        "modal_environment": job.connection.environment or "default",
+        "billed": target.billed,
         **_files(job),
         # An unknown price is no price of 0.
         **({} if target.hourly_rate is None else {"hourly_rate_usd": target.hourly_rate}),
@@ -308,18 +326,16 @@ def _names(files: Sequence[File]) -> list[MetadataType]:
 def _bill(execution: Execution) -> dict[str, MetadataType]:
     cost, usage = execution.cost(), execution.usage()
     used: dict[str, MetadataType] = {
-        "peak_cpu_cores": usage.cpu,
-        "peak_memory_mib": round(usage.memory_mib, 1),
-        "peak_gpu_percent": usage.gpu_percent,
-        "peak_gpu_memory_mib": usage.gpu_memory_mib,
+        "cpu_cores": usage.cpu,
+        "memory_mib": round(usage.memory_mib, 1),
+        "gpu_percent": usage.gpu_percent,
+        "gpu_memory_mib": usage.gpu_memory_mib,
     }
+    peaks = {name: amount for name, amount in used.items() if amount}
     return {
         "duration_seconds": round(execution.elapsed(), 3),
         "cell_seconds": round(execution.seconds, 3),
-        "billed": execution.job.target.billed,
-        **{
-            name: amount for name, amount in used.items() if amount
-        },  # a short cell ends before the first sample
+        **({"peak_usage": peaks} if peaks else {}),  # a short cell ends before the first sample
         **({"not_returned": dict(execution.left)} if execution.left else {}),
         **({} if cost is None else {"estimated_cost_usd": round(cost, 6)}),
         **({"files_fetched": _names(execution.files.fetched)} if execution.files.fetched else {}),

@@ -59,7 +59,13 @@ def _run_pipeline(running: Execution) -> None:
     artifacts = save_inputs(job.inputs, job.digests) if kept is None else kept.inputs
 
     # Fail fast: the step's own exception is raised here, not a summary of it.
-    @pipeline(name=job.notebook, enable_cache=job.cache is not None, execution_mode=ExecutionMode.FAIL_FAST)
+    # The cell's log is its step's; a log of the pipeline would hold what ZenML says about it, and cost two writes.
+    @pipeline(
+        name=job.notebook,
+        enable_cache=job.cache is not None,
+        enable_pipeline_logs=False,
+        execution_mode=ExecutionMode.FAIL_FAST,
+    )
     def run() -> None:
         cell(**artifacts)  # type: ignore[arg-type]  # ZenML takes saved artifacts as well
 

@@ -100,12 +100,14 @@ def record_step(execution: Execution) -> ExecutionStatus:
     client = Client()
     stack = client.active_stack
     step = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
-    step_run = client.get_run_step(info.step_run_id)  # anew: it knows the log by now
+    # Read while the cell ran, where there was a sandbox: what is needed of them does not change.
+    step_run = execution.step_run or client.get_run_step(info.step_run_id)
+    run = execution.run or client.get_pipeline_run(info.run_id)
     recorder = _Recorder(step=step, stack=stack)
     recorder.execution = execution
     recorder.body = lambda: _body(execution)
     recorder.run(
-        pipeline_run=client.get_pipeline_run(info.run_id),
+        pipeline_run=run,
         step_run=step_run,
         input_artifacts=step_run.regular_inputs,
         output_artifact_uris=output_utils.prepare_output_artifact_uris(

@@ -13,8 +13,10 @@ import os
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import Future
+from contextlib import suppress
 
 from zenml_modal_nb.pipelines.import_gate import ImportGate
 
@@ -69,8 +71,12 @@ def _is_handled(name: str) -> bool:
     return False
 
 
-def begin() -> None:
-    """Start warming up in the background; returns at once. What failed before is tried again."""
+def _nothing() -> None:
+    pass
+
+
+def begin(first: Callable[[], None] = _nothing) -> None:
+    """Start warming up in the background, `first` before zenml; returns at once. What failed before is tried again."""
     global _warm
     with _lock:
         if _warm is None or (_warm.done() and _warm.exception() is not None):
@@ -78,7 +84,7 @@ def begin() -> None:
             _warm = done
             gate = ImportGate(lambda: _settle(done))
             name = "zenml-modal-nb-warmup"
-            threading.Thread(target=_run, args=(done, gate), name=name, daemon=True).start()
+            threading.Thread(target=_run, args=(done, gate, first), name=name, daemon=True).start()
 
 
 def _settle(done: Future[None]) -> None:
@@ -96,8 +102,9 @@ def wait(given_up: Future[None] | None = None) -> None:
     _warm.result()
 
 
-def _run(done: Future[None], gate: ImportGate) -> None:
+def _run(done: Future[None], gate: ImportGate, first: Callable[[], None]) -> None:
     try:
+        first()
         hush()
         import_quietly()
         _open_store()
@@ -140,12 +147,18 @@ def import_quietly() -> None:
 
 def _open_store() -> None:
     from zenml.client import Client
+    from zenml.environment import Environment
 
     from zenml_modal_nb.pipelines import scope, stack
 
     scope.root_here()
     scope.remember_packages()
     scope.remember_integrations()
+    scope.remember_package_list()
     if stack.store_is_local():  # to load the extension must write nothing where others see it
         Client().active_stack_model  # noqa: B018 - the first look-up creates the default stack
         stack.own_stack()
+    with suppress(
+        RuntimeError
+    ):  # ZenML's, where neither uv nor pip lists anything; it logs that with each run
+        Environment.get_python_packages()

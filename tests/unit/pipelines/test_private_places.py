@@ -62,6 +62,18 @@ def test_a_pipeline_activates_integrations_by_a_method_of_their_registry() -> No
     )
 
 
+def test_a_run_lists_the_installed_packages_by_a_static_method_of_the_environment() -> None:
+    from zenml import environment
+
+    place = vars(environment.Environment).get("get_python_packages")
+    assert isinstance(place, staticmethod), MOVED.format("get_python_packages (scope.remember_package_list)")
+    assert parameters(place.__func__) == [], MOVED.format("get_python_packages (scope.remember_package_list)")
+    source = inspect.getsource(environment.get_run_environment_dict)
+    assert "Environment.get_python_packages()" in source, MOVED.format(
+        "its call by get_run_environment_dict (scope.remember_package_list)"
+    )
+
+
 def test_the_local_orchestrator_sets_variables_by_a_name_of_its_module() -> None:
     from zenml.orchestrators.local import local_orchestrator
 

@@ -173,8 +173,32 @@ first = len(asked)
 integration_registry.activate_integrations()
 second = len(asked)
 sys.path.append("more")
-Path("more").mkdir()
+Path("more/some-1.0.dist-info").mkdir(parents=True)
 integration_registry.activate_integrations()
 print(first > 0, second == first, len(asked) > second)
 """
     assert run_fresh(program, tmp_path).stdout.split() == ["True", "True", "True"]
+
+
+def test_the_installed_packages_are_listed_again_only_when_they_have_changed(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from zenml.environment import Environment, get_run_environment_dict
+from zenml_modal_nb.pipelines import scope
+
+asked = []
+list_packages = Environment.get_python_packages
+Environment.get_python_packages = staticmethod(lambda: asked.append(1) or list_packages())
+scope.remember_package_list()
+sys.path.append("more")
+first = get_run_environment_dict()["python_packages"]
+second = get_run_environment_dict()["python_packages"]
+Path("written.csv").touch()  # beside a notebook, whose directory is on the path
+get_run_environment_dict()
+once = len(asked)
+Path("more/some-1.0.dist-info").mkdir(parents=True)
+get_run_environment_dict()
+print("zenml==" in first, first == second, once, len(asked))
+"""
+    assert run_fresh(program, tmp_path).stdout.split() == ["True", "True", "1", "2"]
