@@ -215,8 +215,8 @@ def test_an_input_reached_through_a_helper_only_is_changed_too():
 
 def test_what_cannot_change_in_place_is_bound_anew_wherever_it_is():
     namespace = notebook(
-        "import itertools, numpy as np\n"
-        "a = np.arange(4)\nholder = {'a': a, 'pair': (a, 1)}\ncount = itertools.count()\nother = [a]\n"
+        "import numpy as np\n"
+        "a = np.arange(4)\nholder = {'a': a, 'pair': (a, 1)}\ncount = iter(range(3))\nother = [a]\n"
     )
     holder = namespace["holder"]
     changed(namespace, "a", "holder", "count", cell="a.shape = (2, 2)\nnext(count)")
