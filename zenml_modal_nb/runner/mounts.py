@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 VARIABLE = "ZMNB_VOLUMES"
@@ -163,6 +163,15 @@ def _replace_captured(replaced: Mapping[Any, Any]) -> None:
         for key, value in list(variables.items()):
             if type(value).__name__ == "builtin_function_or_method" and value in replaced:
                 variables[key] = replaced[value]
+        if name == "glob":  # whose classes hold some of them since Python 3.13, for pathlib
+            _replace_held(filter(lambda each: isinstance(each, type), list(variables.values())), replaced)
+
+
+def _replace_held(classes: Iterable[Any], replaced: Mapping[Any, Any]) -> None:
+    for each in classes:
+        for key, value in list(vars(each).items()):
+            if isinstance(value, staticmethod) and value.__func__ in replaced:
+                setattr(each, key, staticmethod(replaced[value.__func__]))
 
 
 def _told(known: Callable[[Any], int]) -> Callable[[Any], int]:
