@@ -174,6 +174,7 @@ def test_what_is_written_to_a_volume_is_there_for_the_next_cell(kernel: Kernel, 
         f"{options}\n"
         "import os, pathlib, subprocess\n"
         "found = sorted(str(path) for path in pathlib.Path('/data').rglob('*.txt'))\n"
+        "scanned = sorted((each.path, each.is_dir(), os.stat(each).st_size > 3) for each in os.scandir('/data'))\n"
         "texts = [open(data_path).read(), pathlib.Path('/root/below/second.txt').read_text(),\n"
         "         subprocess.run(['cat', '/data/third.txt'], capture_output=True, text=True).stdout]\n"
         "try:\n"
@@ -181,8 +182,9 @@ def test_what_is_written_to_a_volume_is_there_for_the_next_cell(kernel: Kernel, 
         "except FileNotFoundError as error:\n"
         "    told = str(error)\n"
     )
-    assert kernel.ask("[found, texts, told]") == [
+    assert kernel.ask("[found, scanned, texts, told]") == [
         ["/data/sub/first.txt", "/data/third.txt"],
+        [["/data/sub", True, True], ["/data/third.txt", False, False]],
         ["one", "two", "one"],
         "[Errno 2] No such file or directory: '/data/absent'",
     ]

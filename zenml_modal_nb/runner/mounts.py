@@ -103,7 +103,8 @@ def _install(moved: Mapping[str, str]) -> None:
     for name in _OF_ONE:
         known = getattr(os, name, None)
         if known is not None:
-            replaced[known] = _Led(known, 2 if name in _OF_TWO else 1, "os")
+            made = _Scanning if name == "scandir" else _Led
+            replaced[known] = made(known, 2 if name in _OF_TWO else 1, "os")
             setattr(os, name, replaced[known])
     builtins.open = io.open = replaced[builtins.open]
     for able in _ABLE:
@@ -150,6 +151,54 @@ class _Led:
 
     def __reduce__(self) -> str:
         return self._known.__name__  # pickled by that name, of its module, as the function itself is
+
+
+class _Scanning(_Led):
+    """`os.scandir`, whose entries tell paths below what was asked for."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        listing = super().__call__(*arguments, **named)
+        asked = arguments[0] if arguments else named.get("path")
+        return listing if place(asked) is asked else _Listing(listing, asked)
+
+
+class _Listing:
+    """What `os.scandir` returns of a directory that lies elsewhere."""
+
+    def __init__(self, known: Any, directory: Any) -> None:
+        self._known = known
+        self._directory = directory
+        self.close = known.close
+
+    def __iter__(self) -> _Listing:
+        return self
+
+    def __next__(self) -> _Entry:
+        entry = next(self._known)
+        return _Entry(entry, os.path.join(self._directory, entry.name))
+
+    def __enter__(self) -> _Listing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Entry:
+    """An `os.DirEntry` with another path; Python cannot make one of those."""
+
+    def __init__(self, known: os.DirEntry[Any], path: Any) -> None:
+        self._known = known
+        self.path = path
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._known, name)
+
+    def __fspath__(self) -> Any:
+        return self.path
+
+    def __repr__(self) -> str:
+        return f"<DirEntry {self._known.name!r}>"
 
 
 def _replace_captured(replaced: Mapping[Any, Any]) -> None:
