@@ -149,7 +149,11 @@ class VenvImages:
             "UV_PROJECT_ENVIRONMENT": str(venv),
             MARKER: build.directory.name,
         }
-        words = ("/bin/sh", "-c", await asyncio.to_thread(relocation.relocated, command, place, venv))
+        words: tuple[str, ...] = (
+            "/bin/sh",
+            "-c",
+            await asyncio.to_thread(relocation.relocated, command, place, venv),
+        )
         if self._walled:
             own = self._uv_own if _INSTALLS.search(command) else ()
             words = wall.behind((build.directory, *own), words)

@@ -38,9 +38,9 @@ def abi() -> int:
     return version if version >= LEAST_ABI else 0
 
 
-def behind(directories: Iterable[str | os.PathLike[str]], command: Sequence[str]) -> tuple[str, ...]:
+def behind(directories: Iterable[os.PathLike[str]], command: Sequence[str]) -> tuple[str, ...]:
     """The words that run `command` behind a wall around these directories, which exist."""
-    return (sys.executable, "-I", "-S", __file__, *map(os.fspath, directories), "--", *command)
+    return (sys.executable, "-I", "-S", __file__, *map(str, directories), "--", *command)
 
 
 def _build(directories: Sequence[str]) -> None:
