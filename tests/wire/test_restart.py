@@ -182,6 +182,45 @@ def test_a_running_sandbox_is_told_as_lost_and_billed(tmp_path: Path, backend: d
         assert [item.cost for item in report] == [stats.cost]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit set for another process")
+def test_a_server_whose_disk_is_full_goes_on_and_writes_down_later_what_it_could_not(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    # Its memory is looked at after the meter has tried to write down what it found, which it does every 5 s.
+    hungry = "import time; input(); time.sleep(5.5); kept = bytearray(400 << 20); time.sleep(60)"
+    with life(state_dir) as first:
+        done = first.create("sh", "-c", "read line; echo done; exit 5")
+        limited = first.create("python", "-c", hungry, memory=(128, 200))
+        last = first.create("cat")
+        server = psutil.Process(first.server.pid)
+        _, hard = server.rlimit(psutil.RLIMIT_FSIZE)
+        server.rlimit(psutil.RLIMIT_FSIZE, (0, hard))  # nothing can be written to a file from here on
+        for sandbox in (done, limited):
+            sandbox.stdin.write("\n")
+            sandbox.stdin.write_eof()
+            sandbox.stdin.drain()
+        for sandbox, code in ((done, 5), (limited, 137)):
+            sandbox.wait(raise_on_termination=False)
+            assert sandbox.returncode == code
+        assert done.stdout.read() == "done\n"
+        drafts = [path for path in (state_dir / "records-1").rglob(".*") if path.is_file()]
+        assert not drafts
+        server.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
+        while _outcomes(state_dir, done, limited) != ["EXITED", "OUT_OF_MEMORY"]:
+            assert last.poll() is None
+        first.kill()
+    with life(state_dir) as second:
+        again = modal.Sandbox.from_id(done.object_id, client=second.client)
+        assert again.poll() == 5
+        assert again.stdout.read() == "done\n"
+        assert again._experimental_stats().cost > 0
+
+
+def _outcomes(state_dir: Path, *sandboxes: modal.Sandbox) -> list[str]:
+    records = state_dir / "records-1" / "sandboxes-2"
+    facts = [json.loads((records / f"{sandbox.object_id}.json").read_text()) for sandbox in sandboxes]
+    return [told["outcome"]["end"] if told["outcome"] else "" for told in facts]
+
+
 def _running(*command: str) -> list[psutil.Process]:
     return [
         process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == list(command)

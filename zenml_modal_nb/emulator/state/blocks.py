@@ -66,7 +66,7 @@ class Blocks:
         buffer = memoryview(bytearray(min(PIECE, max(size, 1))))
         draft = self._draft()
         try:
-            with draft.open("wb", buffering=0) as file:
+            with draft.open("wb") as file:
                 remaining = size
                 while remaining:
                     count = read(buffer[:remaining])
@@ -166,5 +166,6 @@ def _copy(source: BinaryIO, target: BinaryIO) -> None:
         while os.copy_file_range(source.fileno(), target.fileno(), BLOCK_SIZE):
             pass
         return
-    while data := source.read(PIECE):
-        target.write(data)
+    while data := memoryview(source.read(PIECE)):
+        while data:  # where a disk gets full, not all is written at once
+            data = data[target.write(data) :]

@@ -56,8 +56,11 @@ class Mounts:
             raise InvalidArgumentError("The file's content does not match its SHA-256 digest.")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._directory / f".{secrets.token_hex(6)}"
-        draft.write_bytes(data)
-        draft.rename(self.content(digest))
+        try:
+            draft.write_bytes(data)
+            draft.rename(self.content(digest))
+        finally:
+            draft.unlink(missing_ok=True)
 
     def adopt(self, digest: str, path: Path) -> None:
         """Keep the content of a file, which is gone after; raises as `put` does. May take a while."""
