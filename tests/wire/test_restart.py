@@ -374,3 +374,17 @@ def test_an_image_whose_base_is_lost_is_built_again(tmp_path: Path) -> None:
             second.create("true", image=modal.Image.from_id(built.object_id, client=second.client))
         sandbox = second.create("python", "-c", "import os; print(os.environ['KEPT'])", image=image())
         assert sandbox.stdout.read() == "yes\n"
+
+
+def test_a_bill_is_whole_though_the_record_of_an_app_is_lost(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    with life(state_dir) as first:
+        first.create("true").wait()
+        app_id = first.app.app_id
+    (state_dir / "records-1" / "apps" / f"{app_id}.json").write_text("{")
+    with life(state_dir) as second:
+        second.create("true").wait()
+        billing = modal.Workspace.from_context(client=second.client).billing
+        report = billing.report(start=begin, resolution="h")
+        assert {item.object_id: item.cost > 0 for item in report} == {app_id: True, second.app.app_id: True}
