@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from zenml_modal_nb import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="zenml-modal-nb", description="Notebook cells as tracked ZenML steps in Modal sandboxes."
     )
-    parser.add_argument("--version", action="version", version=f"zenml-modal-nb {__version__}")
+    version = importlib.metadata.version("zenml-modal-nb")
+    parser.add_argument("--version", action="version", version=f"zenml-modal-nb {version}")
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="execute the quickstart notebook and write it as a page")
     demo.add_argument("--directory", type=Path, default=Path("zenml-modal-nb-demo"), help="where to write")
