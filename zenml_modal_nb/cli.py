@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A program of its own, with options of its own; nothing of ours imports it.
         import subprocess
 
-        return subprocess.call([sys.executable, "-m", "zenml_modal_nb.emulator", *words[1:]])
+        # By what it was called is what it calls itself.
+        call = "import sys; from zenml_modal_nb.emulator.__main__ import main; sys.exit(main(program=sys.argv.pop(1)))"
+        return subprocess.call([sys.executable, "-c", call, "zenml-modal-nb emulator", *words[1:]])
     given = _parser().parse_args(words)
     from zenml_modal_nb.errors import ModalStepError
 
@@ -30,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="zenml-modal-nb", description="Notebook cells as tracked ZenML steps in Modal sandboxes."
     )
+    version = importlib.metadata.version("zenml-modal-nb")
+    parser.add_argument("--version", action="version", version=f"zenml-modal-nb {version}")
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="execute the quickstart notebook and write it as a page")
     demo.add_argument("--directory", type=Path, default=Path("zenml-modal-nb-demo"), help="where to write")

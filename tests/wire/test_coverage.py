@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+
+from conftest import Local
+from grpclib import GRPCError, Status
+from raw_calls import METADATA, Stubs, converse
 
 from zenml_modal_nb.emulator import coverage
 
@@ -47,3 +52,31 @@ async def _half(_: object) -> None:
     Differs: it does
     half of it.
     """
+
+
+def test_what_is_not_there_says_so_by_its_name(local: Local) -> None:
+    parts = coverage.PATH.read_text(encoding="utf-8").split("\n## ")[1:]
+    absent = [set(re.findall(r"^- `(\w+)`$", part, re.MULTILINE)) for part in parts]
+    assert len(absent[0]) > 200
+
+    wrong: list[str] = []
+
+    async def ask(stubs: Stubs) -> None:
+        services = ((stubs.control, METADATA), (stubs.router, stubs.bearer))
+        for (stub, metadata), names in zip(services, absent, strict=True):
+            for method in (getattr(stub, name) for name in names):
+                try:
+                    async with method.open(metadata=metadata) as stream:
+                        await stream.send_message(method.request_type(), end=True)
+                        await stream.recv_message()
+                    wrong.append(method.name)
+                except GRPCError as error:
+                    if error.status is not Status.UNIMPLEMENTED or method.name.rpartition("/")[2] not in str(
+                        error.message
+                    ):
+                        wrong.append(f"{method.name}: {error}")
+
+    sandbox = local.create("sleep", "60")
+    converse(local, sandbox.object_id, ask)
+    sandbox.terminate()
+    assert wrong == []

@@ -62,3 +62,15 @@ def test_every_fault_is_planned_on_the_command_line(
     assert (shown["kind"], shown["happened"]) == (kind, 0)
     assert command_line(["fault", "clear", fault_id, *place]) == 0
     assert other_server.faults.list() == []
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.DroppedConnection("SandboxListV2"), faults.Unavailable("SandboxListV2")]
+)
+def test_status_says_so_when_a_server_breaks_off(
+    other_server: PrivateServer, fault: faults.Fault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other_server.faults.add(fault)
+    assert command_line(["status", "--state-dir", str(other_server.state_dir)]) == 1
+    assert "does not answer" in capsys.readouterr().err
+    assert command_line(["status", "--state-dir", str(other_server.state_dir)]) == 0

@@ -24,7 +24,7 @@ import pytest
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
-from zenml_modal_nb import emulator
+from zenml_modal_nb import __version__, emulator
 
 COMMAND = [sys.executable, "-m", "zenml_modal_nb.emulator"]
 # As an older release would: the same program under another version number.
@@ -151,10 +151,17 @@ def test_the_packages_own_command_leads_to_the_same(home: Home) -> None:
     assert run("fault", "add", "lost-worker").returncode == 0
     assert "lost-worker" in run("fault", "list").stdout
     assert run("fault", "clear", "fault-77").returncode == 1
-    assert run("nonsense").returncode == 2
+    wrong = run("nonsense")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("usage: zenml-modal-nb emulator [-h]")
+    assert run("start", "--help").stdout.startswith("usage: zenml-modal-nb emulator start")
     assert run("stop").returncode == 0
     assert not lives(state["pid"])
     assert run("status").returncode == 3
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout == f"zenml-modal-nb {__version__}\n"
+    itself = home.run("--help").stdout
+    assert itself.startswith("usage: python -m zenml_modal_nb.emulator [-h]")
 
 
 def test_every_port_is_on_loopback_the_one_with_tls_too(home: Home) -> None:

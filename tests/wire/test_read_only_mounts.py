@@ -130,9 +130,11 @@ def test_what_no_mount_shows_is_kept_while_there_is_room(tmp_path: Path) -> None
     (tmp_path / "source").write_bytes(LARGE[:LEAST])
     with (tmp_path / "source").open("rb") as source:
         size, digests = blocks.add(source.fileno())
+    directory = os.open(tmp_path, os.O_RDONLY)
     for number in range(6):  # six files, as each has a time of its own
-        store.show(File(size, 0o644, number, digests), tmp_path / f"mounted-{number}")
+        store.show(File(size, 0o644, number, digests), f"mounted-{number}", directory)
         if number not in (0, 5):
             (tmp_path / f"mounted-{number}").unlink()
+    os.close(directory)
     kept = sorted(path.stat().st_mtime for path in (tmp_path / "assembled").iterdir())
     assert kept == [0, 2, 3, 4, 5]  # the first and the last are mounted; of the others the oldest is gone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import subprocess
@@ -180,6 +182,45 @@ def test_a_running_sandbox_is_told_as_lost_and_billed(tmp_path: Path, backend: d
         assert [item.cost for item in report] == [stats.cost]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit set for another process")
+def test_a_server_whose_disk_is_full_goes_on_and_writes_down_later_what_it_could_not(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    # Its memory is looked at after the meter has tried to write down what it found, which it does every 5 s.
+    hungry = "import time; input(); time.sleep(5.5); kept = bytearray(400 << 20); time.sleep(60)"
+    with life(state_dir) as first:
+        done = first.create("sh", "-c", "read line; echo done; exit 5")
+        limited = first.create("python", "-c", hungry, memory=(128, 200))
+        last = first.create("cat")
+        server = psutil.Process(first.server.pid)
+        _, hard = server.rlimit(psutil.RLIMIT_FSIZE)
+        server.rlimit(psutil.RLIMIT_FSIZE, (0, hard))  # nothing can be written to a file from here on
+        for sandbox in (done, limited):
+            sandbox.stdin.write("\n")
+            sandbox.stdin.write_eof()
+            sandbox.stdin.drain()
+        for sandbox, code in ((done, 5), (limited, 137)):
+            sandbox.wait(raise_on_termination=False)
+            assert sandbox.returncode == code
+        assert done.stdout.read() == "done\n"
+        drafts = [path for path in (state_dir / "records-1").rglob(".*") if path.is_file()]
+        assert not drafts
+        server.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
+        while _outcomes(state_dir, done, limited) != ["EXITED", "OUT_OF_MEMORY"]:
+            assert last.poll() is None
+        first.kill()
+    with life(state_dir) as second:
+        again = modal.Sandbox.from_id(done.object_id, client=second.client)
+        assert again.poll() == 5
+        assert again.stdout.read() == "done\n"
+        assert again._experimental_stats().cost > 0
+
+
+def _outcomes(state_dir: Path, *sandboxes: modal.Sandbox) -> list[str]:
+    records = state_dir / "records-1" / "sandboxes-2"
+    facts = [json.loads((records / f"{sandbox.object_id}.json").read_text()) for sandbox in sandboxes]
+    return [told["outcome"]["end"] if told["outcome"] else "" for told in facts]
+
+
 def _running(*command: str) -> list[psutil.Process]:
     return [
         process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == list(command)
@@ -241,13 +282,109 @@ def test_damaged_records_keep_no_server_from_starting(tmp_path: Path) -> None:
     state_dir = tmp_path / "state"
     with life(state_dir) as first:
         app_id = first.app.app_id
-        first.create("true").wait()
-        kinds = [path for path in (state_dir / "records-1").iterdir() if path.is_dir()]
-    assert len(kinds) >= 4
-    for kind in kinds:
-        (kind / "damaged.json").write_text("{")
+        (tmp_path / "added").write_text("added")
+        image = (
+            modal.Image.debian_slim().env({"A": "1"}).add_local_file(tmp_path / "added", "/added", copy=True)
+        )
+        first.create("echo", "x", image=image, gpu="T4").wait()
+        make(first)
+    kinds = [path for path in (state_dir / "records-1").iterdir() if path.is_dir()]
+    assert {kind.name.partition("-")[0] for kind in kinds} == KINDS
+    damaged = [path for kind in kinds for path in _damage(kind)]
+    assert len(damaged) > 100
     with life(state_dir) as second:
         assert second.app.app_id == app_id
         assert second.create("echo", "well").stdout.read() == "well\n"
-    for kind in kinds:
-        assert (kind / "damaged.json.damaged").read_text() == "{"
+        assert second.create("cat", "/v/f", volumes={"/v": volume(second)}).stdout.read() == "kept"
+    left = [path for path in damaged if path.exists()]
+    assert not left, "counted as whole"
+    assert all(path.with_name(f"{path.name}.damaged").exists() for path in damaged)
+
+
+KINDS = {"apps", "environments", "secrets", "images", "mounts", "volumes", "sandboxes", "ledger"}
+
+
+def volume(on: Life) -> modal.Volume:
+    return modal.Volume.from_name(
+        "kept", create_if_missing=True, client=on.client, environment_name="local", version=2
+    )
+
+
+def make(on: Life) -> None:
+    """A record of each kind that a sandbox does not make."""
+    with volume(on).batch_upload() as batch:
+        batch.put_file(io.BytesIO(b"kept"), "/f")
+    modal.Secret.objects.create("kept", {"K": "v"}, client=on.client, environment_name="local")
+    modal.Environment.objects.create("kept", client=on.client)
+
+
+def _damage(kind: Path) -> Iterator[Path]:
+    """Records that are none beside a whole one, and each of its values as one of another type."""
+    whole = json.loads(next(kind.glob("*.json")).read_text())
+    texts = ["{", "[]", "null", '{"id": "x"}', json.dumps({**whole, "odd": 1})]
+    texts += [json.dumps(wrong) for wrong in _wrong(whole)]
+    for number, text in enumerate(texts):
+        path = kind / f"damaged-{number}.json"
+        path.write_text(text)
+        yield path
+
+
+def _wrong(whole: Any) -> Iterator[Any]:
+    items = whole.items() if isinstance(whole, dict) else enumerate(whole)
+    for key, value in items:
+        if value is None:
+            continue
+        others = [7.5] if isinstance(value, str) else ["x"]
+        for other in [*others, *(_wrong(value) if isinstance(value, dict | list) else ())]:
+            changed = whole.copy()
+            changed[key] = other
+            yield changed
+
+
+def test_what_a_damaged_record_counts_on_is_kept_until_it_is_mended(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    with life(state_dir) as first:
+        make(first)
+    (record,) = (state_dir / "records-1" / "volumes").glob("vo-*.json")
+    whole = record.read_text()
+    record.write_text(whole[:-5])
+    with life(state_dir) as second:
+        with volume(second).batch_upload() as batch:
+            batch.put_file(io.BytesIO(b"kept"), "/same")
+        modal.Volume.objects.delete("kept", client=second.client, environment_name="local")
+    with life(state_dir):
+        pass
+    record.write_text(whole)
+    with life(state_dir) as mended:
+        assert b"".join(volume(mended).read_file("f")) == b"kept"
+
+
+def test_an_image_whose_base_is_lost_is_built_again(tmp_path: Path) -> None:
+    def image() -> modal.Image:
+        return modal.Image.debian_slim().env({"KEPT": "yes"})
+
+    state_dir = tmp_path / "state"
+    with life(state_dir, images="venv") as first:
+        built = image().build(first.app)
+    records = state_dir / "records-1" / "images-venv"
+    base = json.loads((records / f"{built.object_id}.json").read_text())["base"]
+    (records / f"{base}.json").write_text("{")
+    with life(state_dir, images="venv") as second:
+        with pytest.raises(modal.exception.NotFoundError, match=built.object_id):
+            second.create("true", image=modal.Image.from_id(built.object_id, client=second.client))
+        sandbox = second.create("python", "-c", "import os; print(os.environ['KEPT'])", image=image())
+        assert sandbox.stdout.read() == "yes\n"
+
+
+def test_a_bill_is_whole_though_the_record_of_an_app_is_lost(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    with life(state_dir) as first:
+        first.create("true").wait()
+        app_id = first.app.app_id
+    (state_dir / "records-1" / "apps" / f"{app_id}.json").write_text("{")
+    with life(state_dir) as second:
+        second.create("true").wait()
+        billing = modal.Workspace.from_context(client=second.client).billing
+        report = billing.report(start=begin, resolution="h")
+        assert {item.object_id: item.cost > 0 for item in report} == {app_id: True, second.app.app_id: True}

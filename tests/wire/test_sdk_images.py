@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -15,6 +16,7 @@ import modal.exception
 import pytest
 from conftest import Local, StartLocal
 
+from zenml_modal_nb.emulator import wall
 from zenml_modal_nb.emulator.places import HOME
 from zenml_modal_nb.emulator.state.images import Image
 from zenml_modal_nb.emulator.state.output import Reading
@@ -100,17 +102,14 @@ def test_the_log_of_a_build_is_shown_while_it_runs(built: Local, tmp_path: Path)
     assert seen.exists()
 
 
-def test_an_unchanged_layer_is_there_at_once(built: Local, tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    runs.touch()
-    secret = modal.Secret.from_dict({"RUNS": str(runs)})
-
+def test_an_unchanged_layer_is_there_at_once(built: Local) -> None:
     def layers(last: str) -> modal.Image:
-        return slim().run_commands('echo below >> "$RUNS"', secrets=[secret]).run_commands(last)
+        return slim().run_commands("python -c 'import uuid; print(uuid.uuid4())' > ~/made").run_commands(last)
 
-    for last in ("echo 1", "echo 1", "echo 2"):
-        assert built.create("true", image=layers(last)).wait() is None
-    assert runs.read_text() == "below\n"
+    images = [layers(last) for last in ("echo 1", "echo 1", "echo 2")]
+    made = [built.create("sh", "-c", "cat ~/made", image=image).stdout.read() for image in images]
+    assert made[0]
+    assert made == [made[0]] * 3  # it ran once
 
 
 def test_in_host_mode_an_image_is_there_at_once(local: Local, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,6 +221,17 @@ def test_absolute_paths_of_commands_lead_into_the_image(built: Local, tmp_path: 
         "rm -rf $UNSET{path} ${{UNSET}}{path}/*",
         "cd / && rm -rf .{path}",
         "find / -path '{path}*' -delete",
+        'sh -c "cd / && rm -rf .{path}"',
+        "bash -lc 'cd / && rm -rf .{path}/*'",
+        'eval "cd /; rm -rf .{path}"',
+        "echo .{path} | (cd / && xargs rm -rf)",
+        "find / -path '{path}' -exec rm -rf {{}} +",
+        "rm -rf ${{X:-{path}}} ${{X-{path}}}/*",
+        "sed -i -e's/kept/lost/' {path}/precious; sed -i --expression=s/kept/lost/ {path}/precious",
+        'sh -c "cd \\"/\\" && rm -rf .{path}"',
+        "echo / | xargs -I+ rm -rf +{path}",
+        "printf 'rm -rf {path}' > x.sh; printf 'rm -rf /%s' '.{path}' >> x.sh; sh x.sh",
+        "python -c 'import os, shutil; shutil.rmtree(os.sep + \".{path}\")'",
         "mkdir -p /tmp && cd /tmp && echo | tar -C / --exclude-from=- -cf x.tar .{path}; rm -rf '/'{path}",
     ],
 )
@@ -232,6 +242,34 @@ def test_no_spelling_of_a_path_leads_a_command_out_of_the_image(
     image = slim().run_commands(command.format(path=tmp_path) + "; true")
     assert built.create("true", image=image).wait() is None
     assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_command_that_would_change_the_machine_fails_and_says_where_it_can_write(
+    built: Local, tmp_path: Path
+) -> None:
+    image = slim().run_commands(f'python -c \'import os; open(os.sep + ".{tmp_path}/new", "w")\'')
+    with pytest.raises(modal.exception.RemoteError, match="writes only below its image's own directory"):
+        image.build(built.app)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_command_whose_effect_on_permissions_nobody_can_foresee_is_not_run(
+    built: Local, tmp_path: Path
+) -> None:
+    (tmp_path / "precious").touch(0o640)
+    image = slim().run_commands(f"echo / | xargs -I+ chmod 0 +{tmp_path}/precious")
+    with pytest.raises(modal.exception.RemoteError, match="xargs is given text with a path"):
+        image.build(built.app)
+    assert (tmp_path / "precious").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(wall.abi() < 6, reason="Landlock keeps signals back since its version 6")
+def test_a_command_ends_no_process_of_the_machine(built: Local) -> None:
+    with subprocess.Popen(["sleep", "600"]) as other:
+        image = slim().run_commands(f"kill -9 {other.pid} && false || true")
+        assert built.create("true", image=image).wait() is None
+        assert other.poll() is None
+        other.kill()
 
 
 def test_a_program_that_an_image_puts_among_the_systems_is_found_and_harms_none(built: Local) -> None:

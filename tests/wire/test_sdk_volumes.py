@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import http.client
 import io
 import json
 import os
+import socket
 import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -394,6 +397,46 @@ def test_a_content_of_impossible_length_is_refused(
         connection.request("PUT", f"{url.path}?{url.query}", headers={"Content-Length": length})
         assert connection.getresponse().status == status
     assert "failed" not in caplog.text
+
+
+def test_a_client_that_asks_first_is_told_once_to_go_on(local: Local) -> None:
+    addresses = local.server._transfers.addresses
+    assert addresses is not None
+    digest = hashlib.sha256(b"content").hexdigest()
+    for kind, length, told in (("block", 7, b"100 Continue"), ("block", BLOCK_SIZE + 1, b"413 ")):
+        url = urlsplit(addresses.url(Address("PUT", kind, digest)))
+        head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
+        with socket.create_connection((url.hostname, url.port), 30) as connection:
+            connection.sendall(f"{head}Expect: 100-continue\r\nConnection: close\r\n\r\n".encode())
+            answer = connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 " + told)
+            if length == 7:
+                connection.sendall(b"content")
+            while more := connection.recv(65536):
+                answer += more
+        assert answer.count(b"100 Continue") == (length == 7)
+        assert answer.count(b"200 OK") == (length == 7)
+
+
+def test_a_command_that_waits_for_a_commit_does_not_start_when_its_sandbox_has_ended(local: Local) -> None:
+    sandbox = local.create("sleep", "60", volumes={"/data": named(local)})
+    (mounted,) = local.server._sandboxes._sandboxes[sandbox.object_id].volumes
+    commands = local.server._sandboxes.commands
+    local.loop.run(mounted._turn.acquire())  # as while another commit takes long
+    with ThreadPoolExecutor(1) as pool:
+        syncing = pool.submit(sandbox.exec, "sync", "/data")
+        while not commands._starting:
+            assert not syncing.done()
+        sandbox.terminate()
+        local.loop.run(_let_go(mounted._turn))
+        with pytest.raises(modal.exception.Error, match="already shut down"):
+            syncing.result(30)
+    sandbox.wait(raise_on_termination=False)
+    assert not (local.state_dir / "sandboxes" / sandbox.object_id).exists()
+
+
+async def _let_go(turn: asyncio.Lock) -> None:
+    turn.release()
 
 
 def test_many_writers_at_once_lose_nothing(local: Local) -> None:

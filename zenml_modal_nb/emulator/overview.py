@@ -32,10 +32,11 @@ class RunningSandbox:
 def running_sandboxes(server: ServerRecord) -> list[RunningSandbox]:
     """The sandboxes that run now, newest first; raises LifecycleError when the server does not answer."""
     from grpclib import GRPCError
+    from grpclib.exceptions import ProtocolError, StreamTerminatedError
 
     try:
         return asyncio.run(asyncio.wait_for(_ask(server), ANSWER_SECONDS))
-    except (OSError, TimeoutError, GRPCError) as error:
+    except (OSError, TimeoutError, GRPCError, ProtocolError, StreamTerminatedError) as error:
         raise LifecycleError(f"The local Modal API at {server.url} does not answer: {error}") from error
 
 

@@ -143,6 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
 
         return fill
 
+    def handle_expect_100(self) -> bool:
+        """Ask for nothing yet: `do_PUT` does, once, when it wants what is announced."""
+        return True
+
     def do_PUT(self) -> None:
         try:
             address = self._address()

@@ -10,10 +10,10 @@ import asyncio
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
-from zenml_modal_nb.emulator import context, processes, relocation, virtualenvs
+from zenml_modal_nb.emulator import context, processes, relocation, virtualenvs, wall
 from zenml_modal_nb.emulator.interpreters import Interpreters
 from zenml_modal_nb.emulator.places import HOME, Place
 from zenml_modal_nb.emulator.processes import MARKER, Command
@@ -37,6 +37,13 @@ _PROGRAMS = (
     "usr/sbin",
     "sbin",
 )  # where images put theirs; /usr/local/bin is the environment's
+
+_WALL = (
+    "\nA command of a build writes only below its image's own directory, whose paths it finds in HOME, TMPDIR and "
+    "VIRTUAL_ENV: what it computes itself, or has in a script, leads to this machine, which is not changed."
+)
+
+_ATTRIBUTES = re.compile(r"\b(?:chmod|chown|chgrp|chattr|setfacl)\b")  # what the wall does not guard
 
 _TOOLS = {
     "apt-get": 'echo "$(basename "$0") $*: not run on this machine"\n',
@@ -72,6 +79,8 @@ class VenvImages:
         self._mounts = mounts
         self._tools = directory / "tools"
         self._variables = _variables(uv)
+        self._uv_own = _uv_directories(self._variables)
+        self._walled = bool(wall.abi())
 
     async def check(self, recipe: Recipe) -> None:
         """Any Python will do: uv brings the one that is asked for."""
@@ -117,6 +126,9 @@ class VenvImages:
         return venv
 
     async def _run(self, build: Build, command: str, say: Callable[[str], None]) -> None:
+        guarded = self._walled and not _ATTRIBUTES.search(command)
+        if not guarded and (reader := await asyncio.to_thread(relocation.unproven, command)):
+            raise BuildError(f"RUN {command}: {_unproven(reader)}")
         venv = await self._own_venv(build)
         place = await asyncio.to_thread(context.own_root, build)
         temporary = build.directory / "tmp"
@@ -137,11 +149,19 @@ class VenvImages:
             "UV_PROJECT_ENVIRONMENT": str(venv),
             MARKER: build.directory.name,
         }
-        words = ("/bin/sh", "-c", await asyncio.to_thread(relocation.relocated, command, place, venv))
+        words: tuple[str, ...] = (
+            "/bin/sh",
+            "-c",
+            await asyncio.to_thread(relocation.relocated, command, place, venv),
+        )
+        if self._walled:
+            own = self._uv_own if _INSTALLS.search(command) else ()
+            words = wall.behind((build.directory, *own), words)
         started = Command(words, environment, place.directory(build.after.workdir or "/"), merge_stderr=True)
         code, tail = await _told(started, say)
         if code:
-            raise BuildError(f"RUN {command}: exit status {code}\n{tail}".rstrip())
+            note = _WALL if self._walled and "Permission denied" in tail else ""
+            raise BuildError(f"RUN {command}: exit status {code}\n{tail}".rstrip() + note)
 
     def _lay_out_tools(self) -> None:
         self._tools.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -152,6 +172,23 @@ class VenvImages:
             draft.write_text(f"#!/bin/sh\n{text}", encoding="utf-8")
             draft.chmod(0o700)
             draft.replace(script)
+
+
+def _unproven(reader: str) -> str:
+    return (
+        f"not run. {reader} is given text with a path that cannot be led into the image, and nothing on this machine "
+        "would keep the command from its files: Landlock (Linux 5.19 or later) does, except for their permissions, "
+        "owners and times. Write the path as a word of the command itself, or relative to the working directory."
+    )
+
+
+def _uv_directories(variables: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where uv puts packages and Pythons that all images share."""
+    pythons = variables.get("UV_PYTHON_INSTALL_DIR") or Path(variables["XDG_DATA_HOME"], "uv")
+    directories = (Path(variables["UV_CACHE_DIR"]), Path(pythons))
+    for directory in directories:
+        directory.mkdir(parents=True, exist_ok=True)
+    return directories
 
 
 def _variables(uv: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zenml_modal_nb.emulator.places import Place
-from zenml_modal_nb.emulator.relocation import relocated
+from zenml_modal_nb.emulator.relocation import relocated, unproven
 
 # A command, and below it what runs where the image lies in /R and its Python in /V.
 CASES = r"""
@@ -73,6 +73,18 @@ cat /proc/cpuinfo; echo b > /proc/sysrq-trigger
 cat /proc/cpuinfo; echo b > /R/proc/sysrq-trigger
 awk '{print $1/2}' f; X=/ rm -rf /
 awk '{print $1/2}' f; X=/R rm -rf /R
+sh -c "cd / && rm -rf *"; bash -lc 'cd /; ls'
+sh -c "cd /R && rm -rf *"; bash -lc 'cd /R; ls'
+eval "rm -rf / /x" && sh -c 'expr 4 / 2; rm -rf $X/y ~me /[a]*'
+eval "rm -rf /R /R/x" && sh -c 'expr 4 / 2; rm -rf ${X:-/R}/y /R/home/me /R/[a]*'
+rm -rf ${X:-/etc} "${X-/etc}" ${X:+/etc} ${X:=/etc} ${X:-/}
+rm -rf ${X:-/R/etc} "${X-/R/etc}" ${X:+/R/etc} ${X:=/R/etc} ${X:-/R}
+sed -i -e's/a/b/' /etc/hosts; sed --expression=s/a/b/ -i /etc/hosts; sed -ne '/a/p' -f/s /etc/x
+sed -i -e's/a/b/' /R/etc/hosts; sed --expression=s/a/b/ -i /R/etc/hosts; sed -ne '/a/p' -f/R/s /R/etc/x
+sed -e'/foo/d' -e '/bar/d' /a; grep -e/foo/ /b; grep --file=/c --regexp=/d /e; awk -F/ '/x/' /f
+sed -e'/foo/d' -e '/bar/d' /R/a; grep -e/foo/ /R/b; grep --file=/R/c --regexp=/d /R/e; awk -F/ '/x/' /R/f
+gcc -I/inc -L/lib -b/x a.c; tool '-o/p q'; tool --out=/p --opt='/q'
+gcc -I/R/inc -L/R/lib -b/R/x a.c; tool '-o/R/p q'; tool --out=/R/p --opt='/R/q'
 """
 LINES = CASES.strip().splitlines()
 
@@ -85,3 +97,26 @@ def test_a_path_leads_into_the_image_and_what_is_no_path_stays(command: str, led
 def test_a_directory_with_spaces_is_one_word_in_every_kind_of_quotes() -> None:
     led = relocated("rm -rf / /a \"/b\" '/c' $X/d", Place(Path("/R x$")), Path("/V"))
     assert led == r"""rm -rf /R\ x\$ /R\ x\$/a "/R x\$/b" '/R x$/c' ${X:-/R\ x\$}/d"""
+
+
+@pytest.mark.parametrize(
+    ("command", "reader"),
+    [
+        ("echo / | xargs rm -rf", "xargs"),
+        ('sh -c "IFS=/; rm -rf $IFS"', "sh"),
+        ('sh -c "cd \\"/\\" && rm -rf x"', None),
+        ("echo 'cd / && rm -rf x' | bash", "bash"),
+        ("""python3 -c "import shutil; shutil.rmtree('/')" """, "python3"),
+        ("find a -exec sh -c 'rm -rf $0/' / {} +", None),
+        ('sh -c "cd / && rm -rf x"', None),
+        ("cut -d / -f 1 x && python y.py", None),
+        ("pip install a/b https://a.b/c", None),
+    ],
+)
+def test_text_with_a_path_that_is_left_is_named_with_what_reads_it(command: str, reader: str | None) -> None:
+    assert unproven(command) == reader
+
+
+def test_a_path_with_spaces_in_another_shells_text_is_one_word() -> None:
+    led = relocated("""sh -c 'cd / && ls /a' && sh -c "cd / && ls '/a'" """, Place(Path("/R x")), Path("/V"))
+    assert led == r"""sh -c 'cd /R\ x && ls /R\ x/a' && sh -c "cd /R\\ x && ls '/R x/a'" """

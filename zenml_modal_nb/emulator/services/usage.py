@@ -10,9 +10,10 @@ from modal_proto import api_pb2
 
 from zenml_modal_nb.emulator.services.calls import Method
 from zenml_modal_nb.emulator.services.moments import SECOND, nanoseconds_of, timestamp_of
-from zenml_modal_nb.emulator.state.apps import Apps
+from zenml_modal_nb.emulator.state.apps import App, Apps
 from zenml_modal_nb.emulator.state.environments import Environments
 from zenml_modal_nb.emulator.state.ledger import HOUR
+from zenml_modal_nb.emulator.state.refusals import NotFoundError
 from zenml_modal_nb.emulator.state.registry import Sandboxes
 
 _POINTS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
@@ -66,7 +67,10 @@ class UsageService:
                 sums[name] = sums.get(name, Decimal(0)) + value
         environments = {self._environments.by_id(wanted).name for wanted in request.environment_ids}
         for (interval, app_id), sums in sorted(costs.items()):
-            app = self._apps.get(app_id)
+            try:
+                app = self._apps.get(app_id)
+            except NotFoundError:  # its record was damaged; what it has used is billed all the same
+                app = App(app_id, "", "", 0.0)
             if request.app_ids and app_id not in request.app_ids:
                 continue
             if environments and app.environment not in environments:

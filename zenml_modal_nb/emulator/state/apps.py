@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import NotFoundError
+from zenml_modal_nb.emulator.state.shapes import made
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Apps:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._apps = dict(records.restore(lambda value: App(**value)))
+        self._apps = dict(records.restore(lambda value: made(App, value)))
 
     def get(self, app_id: str) -> App:
         """The app, or NotFoundError."""

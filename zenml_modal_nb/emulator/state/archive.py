@@ -17,11 +17,47 @@ from zenml_modal_nb.emulator.state.preparation import Prepared
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.resources import Gpu, Request
 from zenml_modal_nb.emulator.state.sandboxes import Definition, End, Outcome, Sandbox
+from zenml_modal_nb.emulator.state.shapes import made
 
 # Not kept: variables may be secrets, and what was mounted is of no use any more.
 _DEFINITION = ("version", "app_id", "image_id", "command", "workdir", "timeout", "idle_timeout")
 _STREAMS = ("stdout", "stderr")
 KILLED = 137  # 128 + SIGKILL
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """How a sandbox ended: the name of an `End`."""
+
+    end: str
+    code: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stream:
+    """Where what was kept of a stream begins, and the times of its pieces."""
+
+    start: int = 0
+    dates: tuple[tuple[int, int], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Facts:
+    """A record: what `_facts` makes of a sandbox."""
+
+    id: str
+    noted_at: float
+    task_id: str
+    definition: dict[str, Any]
+    name: str
+    tags: dict[str, str]
+    gpu: Gpu | None
+    request: Request
+    created_at: float
+    ended_at: float | None
+    outcome: _Told | None
+    usage: dict[str, Any]
+    outputs: dict[str, _Stream]
 
 
 class Archive:
@@ -56,35 +92,28 @@ class Archive:
         known = [sandbox for _, sandbox in self._records.restore(self._sandbox)]
         yield from sorted(known, key=lambda sandbox: sandbox.created_at)
 
-    def _sandbox(self, facts: dict[str, Any]) -> Sandbox:
-        sandbox_id = facts["id"]
-        told = facts["outcome"]
-        outcome = Outcome(End[told["end"]], told["code"]) if told else Outcome(End.LOST, KILLED)
+    def _sandbox(self, value: Any) -> Sandbox:
+        facts = made(_Facts, value)
+        told = facts.outcome
+        outcome = Outcome(End[told.end], told.code) if told else Outcome(End.LOST, KILLED)
         process = processes.ended(
-            self._output(sandbox_id, "stdout", facts["outputs"]),
-            self._output(sandbox_id, "stderr", facts["outputs"]),
+            self._output(facts.id, "stdout", facts.outputs),
+            self._output(facts.id, "stderr", facts.outputs),
             outcome.code,
         )
-        stored = facts["definition"]
-        definition = Definition(
-            **{**stored, "command": tuple(stored["command"])},
-            variables={},
-            name=facts["name"],
-            tags=facts["tags"],
-            gpu=Gpu(**facts["gpu"]) if facts["gpu"] else None,
-            request=Request(**facts["request"]),
-        )
-        place = Place(self._directory / sandbox_id / "gone")
+        asked = {name: value[name] for name in ("name", "tags", "gpu", "request")}
+        definition = made(Definition, {**facts.definition, **asked, "variables": {}})
+        place = Place(self._directory / facts.id / "gone")
         prepared = Prepared(processes.Command((), {}, place.root), (), MountPaths({}), {})
-        sandbox = Sandbox(sandbox_id, facts["task_id"], definition, place, process, prepared)
-        sandbox.restore(facts["created_at"], facts["ended_at"] or facts["noted_at"], outcome)
-        sandbox.usage.restore(facts["usage"])
+        sandbox = Sandbox(facts.id, facts.task_id, definition, place, process, prepared)
+        sandbox.restore(facts.created_at, facts.ended_at or facts.noted_at, outcome)
+        sandbox.usage.restore(facts.usage)
         return sandbox
 
-    def _output(self, sandbox_id: str, name: str, outputs: Mapping[str, Any]) -> Output:
-        known = outputs.get(name, {"start": 0, "dates": []})
-        output = Output(FileBytes(self._directory / sandbox_id / name, known["start"]))
-        output.restore(known["dates"])
+    def _output(self, sandbox_id: str, name: str, outputs: Mapping[str, _Stream]) -> Output:
+        known = outputs.get(name, _Stream())
+        output = Output(FileBytes(self._directory / sandbox_id / name, known.start))
+        output.restore(known.dates)
         return output
 
 

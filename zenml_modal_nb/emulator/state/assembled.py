@@ -9,6 +9,7 @@ import shutil
 import stat
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,11 +66,11 @@ class Assembled:
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(mode=0o700, parents=True)
 
-    def show(self, file: File, target: Path) -> None:
-        """Let `target` be a file that is not to be written to; raises NotFoundError or OSError."""
+    def show(self, file: File, target: str, directory: int) -> None:
+        """Let `target` in an open directory be a file that is not to be written to; raises NotFoundError or OSError."""
         shown = dataclasses.replace(file, mode=file.mode & 0o555)
         if file.size < LEAST:
-            self._blocks.restore(shown, target)
+            self._blocks.restore(shown, target, directory)
             return
         key = hashlib.sha256(repr(shown).encode()).hexdigest()
         with self._lock:
@@ -82,12 +83,12 @@ class Assembled:
                 if whole.stamp is None or whole.stamp != _stamp(path):
                     self._blocks.restore(shown, path)
                     whole.stamp = _stamp(path)
-                linked = _link(path, target)
+                linked = _link(path, target, directory)
         finally:
             with self._lock:
                 whole.users -= 1
         if not linked:
-            self._blocks.restore(shown, target)
+            self._blocks.restore(shown, target, directory)
         self._forget_idle()
 
     def _forget_idle(self) -> None:
@@ -106,11 +107,12 @@ class Assembled:
                     path.unlink(missing_ok=True)
 
 
-def _link(path: Path, target: Path) -> bool:
+def _link(path: Path, target: str, directory: int) -> bool:
     """Whether `target` could be made another name of `path`: some file systems cannot, or not so often."""
-    target.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        os.unlink(target, dir_fd=directory)
     try:
-        os.link(path, target)
+        os.link(path, target, dst_dir_fd=directory)
     except OSError:
         return False
     return True

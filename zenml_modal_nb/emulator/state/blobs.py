@@ -44,7 +44,7 @@ class Blobs:
         target = self._place(blob_id)
         draft = target.with_name(f".{secrets.token_hex(8)}")
         try:
-            with draft.open("wb", buffering=0) as file:
+            with draft.open("wb") as file:
                 remaining = size
                 while remaining:
                     count = read(buffer[:remaining])
@@ -61,7 +61,12 @@ class Blobs:
     def keep(self, data: bytes) -> str:
         """Make a blob of `data`; returns its ID."""
         blob_id = self.create()
-        self._place(blob_id).write_bytes(data)
+        target = self._place(blob_id)
+        try:
+            target.write_bytes(data)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
         return blob_id
 
     def _place(self, blob_id: str) -> Path:

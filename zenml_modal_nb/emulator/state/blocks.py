@@ -66,7 +66,7 @@ class Blocks:
         buffer = memoryview(bytearray(min(PIECE, max(size, 1))))
         draft = self._draft()
         try:
-            with draft.open("wb", buffering=0) as file:
+            with draft.open("wb") as file:
                 remaining = size
                 while remaining:
                     count = read(buffer[:remaining])
@@ -102,12 +102,18 @@ class Blocks:
         self.claim([digest])
         if not self.has(digest):
             draft = self._draft()
-            draft.write_bytes(kept)
-            self._adopt(draft, digest)
+            try:
+                draft.write_bytes(kept)
+                self._adopt(draft, digest)
+            finally:
+                draft.unlink(missing_ok=True)  # a disk that is full must not get fuller
         return len(data), digest
 
-    def restore(self, file: File, target: Path) -> None:
-        """Write a file's content to `target`, which appears whole or not at all; raises NotFoundError."""
+    def restore(self, file: File, target: Path | str, directory: int | None = None) -> None:
+        """Write a file's content to `target`, which appears whole or not at all; raises NotFoundError.
+
+        With the descriptor of a directory it is a name in there.
+        """
         draft = self._draft()  # not beside it: there it could be committed
         try:
             with draft.open("wb", buffering=0) as written:
@@ -118,7 +124,7 @@ class Blocks:
                 written.truncate(file.size)
             draft.chmod(file.mode & 0o777)
             os.utime(draft, (file.modified, file.modified))
-            draft.replace(target)
+            os.replace(draft, target, dst_dir_fd=directory)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -160,5 +166,6 @@ def _copy(source: BinaryIO, target: BinaryIO) -> None:
         while os.copy_file_range(source.fileno(), target.fileno(), BLOCK_SIZE):
             pass
         return
-    while data := source.read(PIECE):
-        target.write(data)
+    while data := memoryview(source.read(PIECE)):
+        while data:  # where a disk gets full, not all is written at once
+            data = data[target.write(data) :]

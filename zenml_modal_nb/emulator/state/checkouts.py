@@ -7,11 +7,13 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from zenml_modal_nb.emulator.state.assembled import Assembled, Stamp
 from zenml_modal_nb.emulator.state.blocks import Blocks
+from zenml_modal_nb.emulator.state.descents import Descent, LinkedError
 from zenml_modal_nb.emulator.state.refusals import ConflictError
 from zenml_modal_nb.emulator.state.trees import File, can_be_kept
 
@@ -35,7 +37,8 @@ class Checkout:
     """Made and used by `MountedVolume`, by one thread at a time.
 
     The sandbox's processes use the directory meanwhile. Whatever they put there, nothing outside of it is read
-    or written: no link is followed, and a directory that is no longer at its own path is left alone.
+    or written: every directory is gone into by its own name, never through a link, also not through one that is made
+    while this looks; a mount's directory that is no longer at its own path is left alone.
     """
 
     def __init__(self, directory: Path, blocks: Blocks, assembled: Assembled | None) -> None:
@@ -50,23 +53,28 @@ class Checkout:
 
     def lay_out(self, files: Mapping[str, File], directories: set[str]) -> None:
         """Show this snapshot, whose blocks are claimed; raises ConflictError, NotFoundError or OSError."""
-        self._require_own()
-        self._made("")
-        self._real = os.path.realpath(self.directory)
-        for name in self._seen.keys() - files.keys():
-            if self._holds(str(PurePosixPath(name).parent)):
-                (self.directory / name).unlink(missing_ok=True)
-        for name in sorted(self._directories - directories, reverse=True):
-            if not any(file.startswith(f"{name}/") for file in files) and self._holds(name):
-                shutil.rmtree(self.directory / name, ignore_errors=True)
-        for name in sorted(directories):
-            self._made(name)
-        seen = {}
-        for name, file in files.items():
-            known = self._seen.get(name)
-            if known is None or known[0] != file or self._spoilt(name, known[1]):
-                known = (file, self._restored(name, file))
-            seen[name] = known
+        if not self._real:  # nothing runs here yet
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._real = os.path.realpath(self.directory)
+        with self._descent(make=True) as descent:
+            for name in self._seen.keys() - files.keys():
+                with suppress(FileNotFoundError, LinkedError):
+                    place, last = descent.parent(name)
+                    os.unlink(last, dir_fd=place)
+            for name in sorted(self._directories - directories, reverse=True):
+                if not any(file.startswith(f"{name}/") for file in files):
+                    with suppress(FileNotFoundError, LinkedError):
+                        place, last = descent.parent(name)
+                        shutil.rmtree(last, ignore_errors=True, dir_fd=place)
+            descent.let_go()
+            for name in sorted(directories):
+                descent.directory(name, make=True)
+            seen = {}
+            for name, file in files.items():
+                known = self._seen.get(name)
+                if known is None or known[0] != file or self._spoilt(descent, name, known[1]):
+                    known = (file, self._restored(descent, name, file))
+                seen[name] = known
         self._seen, self._directories = seen, directories
 
     def look(self) -> Changes:
@@ -75,10 +83,17 @@ class Checkout:
         What cannot be read, or has a name that no volume can have, is left out and told in the server's log.
         Raises ConflictError, or OSError for a disk that is full.
         """
-        self._require_own()
+        try:
+            descent = self._descent()
+        except FileNotFoundError:  # removed with all that was in it
+            return Changes(removed=frozenset(self._seen))
+        with descent:
+            return self._changes(descent)
+
+    def _changes(self, descent: Descent) -> Changes:
         written, stamps, found, directories = {}, {}, set(), set()
         unread: set[str] = set()
-        for name, status in self._walk(unread):
+        for name, status, place in self._walk(descent, unread):
             if stat.S_ISDIR(status.st_mode):
                 directories.add(name)
                 continue
@@ -88,7 +103,8 @@ class Checkout:
             if known and known[1] == stamp:
                 continue
             try:
-                descriptor = os.open(self.directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                last = PurePosixPath(name).name
+                descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
             except FileNotFoundError:  # removed since: the next commit says so
                 found.discard(name)
                 continue
@@ -96,6 +112,8 @@ class Checkout:
                 self._tell(name, error.strerror)
                 continue
             try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    continue  # replaced since: the next commit says so
                 size, blocks = self._blocks.add(descriptor)
             finally:
                 os.close(descriptor)
@@ -112,76 +130,73 @@ class Checkout:
             del self._seen[name]
         self._directories |= changes.directories
 
-    def _restored(self, name: str, file: File) -> Stamp:
-        target = self._made(str(PurePosixPath(name).parent)) / PurePosixPath(name).name
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
+    def _restored(self, descent: Descent, name: str, file: File) -> Stamp:
+        place, last = descent.parent(name, make=True)
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.stat(last, dir_fd=place, follow_symlinks=False).st_mode):
+                shutil.rmtree(last, dir_fd=place)
         if self._assembled:
-            self._assembled.show(file, target)
+            self._assembled.show(file, last, place)
         else:
-            self._blocks.restore(file, target)
-        return Stamp.of(target.lstat())
+            self._blocks.restore(file, last, place)
+        return Stamp.of(os.stat(last, dir_fd=place, follow_symlinks=False))
 
-    def _spoilt(self, name: str, stamp: Stamp) -> bool:
+    def _spoilt(self, descent: Descent, name: str, stamp: Stamp) -> bool:
         """Whether a file of a read-only mount is not what was laid out: root can write all the same."""
         if not self._assembled:
             return False
         try:
-            return Stamp.of((self.directory / name).lstat()) != stamp
+            place, last = descent.parent(name)
+            return Stamp.of(os.stat(last, dir_fd=place, follow_symlinks=False)) != stamp
         except OSError:
             return True
 
-    def _made(self, name: str) -> Path:
-        """A directory, made where it is missing; what stands in its way, e.g. a link, is removed."""
-        path = self.directory
-        path.mkdir(parents=True, exist_ok=True)
-        for part in PurePosixPath(name).parts:
-            path = path / part
-            if path.is_symlink() or path.is_file():
-                path.unlink()
-            path.mkdir(exist_ok=True)
-        return path
+    def _descent(self, *, make: bool = False) -> Descent:
+        try:
+            return Descent(self._real, make=make)
+        except LinkedError as error:
+            raise ConflictError(f"The mount's directory {self.directory} is a link, or below one.") from error
 
-    def _holds(self, name: str) -> bool:
-        """Whether this is a directory that no link leads to."""
-        path = self.directory
-        for part in PurePosixPath(name).parts:
-            path = path / part
-            if path.is_symlink():
-                return False
-        return path.is_dir()
+    def _walk(self, descent: Descent, unread: set[str]) -> Iterator[tuple[str, os.stat_result, int]]:
+        """Regular files and directories, each after its own, with the directory that they are in.
 
-    def _require_own(self) -> None:
-        if self._real and os.path.realpath(self.directory) != self._real:
-            raise ConflictError(f"The mount's directory {self.directory} is a link, or below one.")
-
-    def _walk(self, unread: set[str]) -> Iterator[tuple[str, os.stat_result]]:
-        """Regular files and directories, each after its own; what could not be looked at goes to `unread`."""
+        What could not be looked at goes to `unread`.
+        """
         waiting = [""]  # not by recursion: a sandbox may nest directories as deep as it likes
         while waiting:
             place = waiting.pop()
             try:
-                with os.scandir(self.directory / place) as listing:
-                    entries = sorted(listing, key=lambda entry: entry.name)
-            except FileNotFoundError:
+                listed = descent.listed(place)
+            except (FileNotFoundError, LinkedError):
                 continue
             except OSError as error:
-                unread.add(place)
-                self._tell(place, error.strerror)
+                self._leave(place, error, unread)
                 continue
-            for entry in entries:
-                name = f"{place}/{entry.name}" if place else entry.name
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                if not can_be_kept(name):
-                    self._tell(name, "its name is not UTF-8, or its path is too long")
-                elif stat.S_ISDIR(status.st_mode):
-                    waiting.append(name)
-                    yield name, status
-                elif stat.S_ISREG(status.st_mode):
-                    yield name, status
+            try:
+                with os.scandir(listed) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+                for entry in entries:
+                    name = f"{place}/{entry.name}" if place else entry.name
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    except OSError as error:  # e.g. of a directory that may be listed, but not gone into
+                        self._leave(name, error, unread)
+                        continue
+                    if not can_be_kept(name):
+                        self._tell(name, "its name is not UTF-8, or its path is too long")
+                    elif stat.S_ISDIR(status.st_mode):
+                        waiting.append(name)
+                        yield name, status, listed
+                    elif stat.S_ISREG(status.st_mode):
+                        yield name, status, listed
+            finally:
+                os.close(listed)
+
+    def _leave(self, name: str, error: OSError, unread: set[str]) -> None:
+        unread.add(name)
+        self._tell(name, error.strerror)
 
     def _tell(self, name: str, reason: str | None) -> None:
         if name not in self._told:  # once, not at every commit

@@ -73,6 +73,7 @@ class Commands:
             if order.words[0] == "sync":
                 # As at Modal, it commits the volumes.
                 await commit_all(sandbox.volumes)
+                sandbox.require_running()  # its directory, which may be gone by now, is not made again
             job = await processes.start(
                 Command(
                     tuple(sandbox.paths.text(word) for word in order.words),

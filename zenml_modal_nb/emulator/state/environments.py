@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, ConflictError, NotFoundError
+from zenml_modal_nb.emulator.state.shapes import made
 
 ALWAYS = ("local", "main")  # ours, and the one every Modal workspace begins with
 
@@ -29,7 +30,7 @@ class Environments:
     def __init__(self, records: Records, default: str) -> None:
         self._records = records
         self.default = default
-        self._environments = dict(records.restore(lambda value: Environment(**value)))
+        self._environments = dict(records.restore(lambda value: made(Environment, value)))
         for name in dict.fromkeys((default, *ALWAYS)):
             # The same ID in every server: handles outlive a state directory.
             self._environments.setdefault(_id(name), Environment(_id(name), name, time.time()))

@@ -6,9 +6,8 @@ import asyncio
 import logging
 import secrets
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from zenml_modal_nb.emulator import identifiers, processes
 from zenml_modal_nb.emulator.places import Place
@@ -17,6 +16,7 @@ from zenml_modal_nb.emulator.state.output import Output, RecentBytes
 from zenml_modal_nb.emulator.state.recipes import Recipe, follow
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError, RefusedError
+from zenml_modal_nb.emulator.state.shapes import made
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,16 @@ class Image:
         self._finished.set()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a record holds of an image that was built well; made and read by `Images`."""
+
+    recipe: Recipe
+    builder_version: str
+    base: str
+    place: str
+
+
 class Images:
     """All images of this server, kept in `records`; what was built for them lies in `directory`."""
 
@@ -66,7 +76,8 @@ class Images:
         self._records = records
         self._directory = directory
         self._builder = builder
-        self._images = {key: _restored(key, value) for key, value in records.read()}
+        self._images: dict[str, Image] = {}
+        self._restore()
         self._builds: set[asyncio.Task[None]] = set()
 
     def get(self, image_id: str) -> Image:
@@ -99,6 +110,18 @@ class Images:
         self._builds.add(building)
         building.add_done_callback(self._builds.discard)
         return image
+
+    def _restore(self) -> None:
+        found = dict(self._records.restore(lambda value: made(Kept, value)))
+        for key, kept in list(found.items()):
+            base = kept.base
+            while base in found:
+                base = found[base].base
+            if base:  # damaged or gone: what the image has of it is no longer known, so it is built again
+                self._records.remove(key)
+                continue
+            self._images[key] = Image(key, kept.recipe, kept.builder_version, kept.base, kept.place)
+            self._images[key].finish()
 
     def sweep(self) -> None:
         """Remove what builds left behind that never ended, and what was replaced."""
@@ -177,28 +200,6 @@ class Images:
         return Parts(root, venv)
 
     def _keep(self, image: Image) -> None:
-        facts = {**asdict(image.recipe), "packages": sorted(image.recipe.packages)}
-        self._records.write(
-            image.id,
-            {
-                "recipe": facts,
-                "builder_version": image.builder_version,
-                "base": image.base,
-                "place": image.place,
-            },
-        )
-
-
-def _restored(image_id: str, value: dict[str, Any]) -> Image:
-    stored = value["recipe"]
-    recipe = Recipe(
-        environment=tuple((name, text) for name, text in stored["environment"]),
-        workdir=stored["workdir"],
-        packages=frozenset(stored["packages"]),
-        python=stored["python"],
-        entrypoint=tuple(stored["entrypoint"]),
-        command=tuple(stored["command"]),
-    )
-    image = Image(image_id, recipe, value["builder_version"], value["base"], value["place"])
-    image.finish()
-    return image
+        kept = asdict(Kept(image.recipe, image.builder_version, image.base, image.place))
+        kept["recipe"]["packages"] = sorted(image.recipe.packages)
+        self._records.write(image.id, kept)

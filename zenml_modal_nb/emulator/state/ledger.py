@@ -11,6 +11,7 @@ from typing import Any
 
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.resources import RATES, Gpu, rate_key
+from zenml_modal_nb.emulator.state.shapes import made
 
 HOUR = 3600
 KEPT_HOURS = 24 * 366
@@ -55,6 +56,14 @@ class Amount:
         return Cost({name: value.quantize(Decimal("1e-9")) for name, value in found.items()})
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """What an amount of a record is of."""
+
+    hour: int
+    app_id: str
+
+
 class Ledger:
     """All that was ever billed (for a year), by app and hour; written down by `save`, from time to time."""
 
@@ -95,5 +104,6 @@ class Ledger:
 
 
 def _entry(facts: dict[str, Any]) -> tuple[int, str, Amount]:
-    amount = Amount(facts["cpu_core_seconds"], facts["memory_gib_seconds"], dict(facts["gpu_seconds"]))
-    return facts["hour"], facts["app_id"], amount
+    entry = made(_Entry, {name: facts.get(name) for name in ("hour", "app_id")})
+    amount = made(Amount, {name: value for name, value in facts.items() if name not in ("hour", "app_id")})
+    return entry.hour, entry.app_id, amount

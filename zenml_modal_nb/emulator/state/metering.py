@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from zenml_modal_nb.emulator.families import Census
 from zenml_modal_nb.emulator.state.sandboxes import End, Sandbox
@@ -22,7 +22,7 @@ class Meter:
     """
 
     def __init__(
-        self, census: Census, there: Callable[[], Sequence[Sandbox]], save: Callable[[], None]
+        self, census: Census, there: Callable[[], Sequence[Sandbox]], save: Callable[[], Awaitable[None]]
     ) -> None:
         self._census = census
         self._there = there
@@ -52,7 +52,7 @@ class Meter:
                     sandbox.usage.note(measured.cpu_seconds, measured.memory)
                     self._judge(sandbox, measured.memory)
             if time.monotonic() - self._saved_at >= SAVE_INTERVAL:
-                self._save()
+                await self._save()
                 self._saved_at = time.monotonic()
 
     def _judge(self, sandbox: Sandbox, memory: int) -> None:

@@ -11,12 +11,12 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.places import Place
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError, NotFoundError
+from zenml_modal_nb.emulator.state.shapes import made
 from zenml_modal_nb.emulator.state.trees import can_be_kept
 
 
@@ -44,7 +44,7 @@ class Mounts:
     def __init__(self, records: Records, directory: Path) -> None:
         self._records = records
         self._directory = directory
-        self._mounts = dict(records.restore(_restored))
+        self._mounts = dict(records.restore(lambda value: made(Mount, value)))
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those of `digests` whose content has not been put here yet."""
@@ -56,8 +56,11 @@ class Mounts:
             raise InvalidArgumentError("The file's content does not match its SHA-256 digest.")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._directory / f".{secrets.token_hex(6)}"
-        draft.write_bytes(data)
-        draft.rename(self.content(digest))
+        try:
+            draft.write_bytes(data)
+            draft.rename(self.content(digest))
+        finally:
+            draft.unlink(missing_ok=True)
 
     def adopt(self, digest: str, path: Path) -> None:
         """Keep the content of a file, which is gone after; raises as `put` does. May take a while."""
@@ -106,7 +109,3 @@ class Mounts:
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise InvalidArgumentError("A file is named by its SHA-256 digest, 64 hexadecimal digits.")
         return self._directory / digest
-
-
-def _restored(value: dict[str, Any]) -> Mount:
-    return Mount(value["id"], value["name"], tuple(MountedFile(**file) for file in value["files"]))

@@ -202,7 +202,7 @@ class Output:
         start, position = self._kept.start, self._kept.start
         # It may hold what a program printed of its secrets.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
+        with os.fdopen(descriptor, "wb") as file:
             while position < self._kept.end and not self._discarded:
                 data = self._kept.read(position, IN_MEMORY)
                 file.write(data)

@@ -13,6 +13,12 @@ from typing import Any, TypeVar
 Restored = TypeVar("Restored")
 DAMAGED = ".damaged"  # the ending of a file that was set aside
 
+# Whatever a damaged file holds: no JSON, nothing but brackets, other fields, other types, a number without end.
+_DAMAGE = (
+    ValueError, RecursionError, TypeError, LookupError, AttributeError, OverflowError,
+    IsADirectoryError, PermissionError,
+)  # fmt: skip
+
 log = logging.getLogger(__name__)
 
 
@@ -33,12 +39,16 @@ class Records:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._directory / f".{secrets.token_hex(6)}"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(value, file)
-            if self._synced:
-                file.flush()
-                os.fsync(descriptor)
-        draft.rename(self._directory / f"{key}.json")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(value, file)
+                if self._synced:
+                    file.flush()
+                    os.fsync(descriptor)
+            draft.rename(self._directory / f"{key}.json")
+        except BaseException:
+            draft.unlink(missing_ok=True)  # a disk that is full must not get fuller
+            raise
         if self._synced:
             _sync(self._directory)
 
@@ -54,27 +64,21 @@ class Records:
             for path in sorted(self._directory.glob("*.json")):
                 try:
                     restored = make(json.loads(path.read_text(encoding="utf-8")))
-                # Whatever a damaged file holds: no JSON, nothing but brackets, other fields, other types.
-                except (ValueError, RecursionError, TypeError, LookupError, AttributeError) as error:
+                except _DAMAGE as error:
                     aside = path.with_name(path.name + DAMAGED)
                     path.rename(aside)
                     log.warning("a damaged record was set aside as %s: %r", aside, error)
                     continue
                 yield path.stem, restored
 
-    def read(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every (key, value), as `restore` finds them."""
-        return self.restore(_object)
+    @property
+    def damaged(self) -> list[str]:
+        """The files that were set aside, ever, and are still there: mended and given their name back, they count."""
+        return sorted(str(path) for path in self._directory.glob(f"*{DAMAGED}"))
 
     def remove(self, key: str) -> None:
         """Forget `key`, if it is there."""
         (self._directory / f"{key}.json").unlink(missing_ok=True)
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError("a record is a JSON object")
-    return value
 
 
 def _sync(directory: Path) -> None:

@@ -25,7 +25,7 @@ from zenml_modal_nb.emulator.state.output import AllBytes, Output, RecentBytes
 from zenml_modal_nb.emulator.state.preparation import Preparation
 from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from zenml_modal_nb.emulator.state.resources import check_gpu
-from zenml_modal_nb.emulator.state.sandboxes import Definition, Sandbox
+from zenml_modal_nb.emulator.state.sandboxes import Definition, Outcome, Sandbox
 
 FINISHED_KEPT = 128  # sandboxes whose output and outcome can still be read
 KEPT_SECONDS = 60.0  # after its end, in which a sandbox can be read in any case
@@ -56,6 +56,7 @@ class Sandboxes:
         self._lives: set[asyncio.Task[None]] = set()
         self._creations: set[asyncio.Task[Any]] = set()
         self._names: set[tuple[str, str]] = set()  # of sandboxes that are being created, with their app
+        self._unkept: dict[str, tuple[Sandbox, Outcome]] = {}  # that have ended, and are not on the disk
         self._closed = False
         self._census = Census()
         self._meter = Meter(self._census, self._there, self._save)
@@ -251,14 +252,16 @@ class Sandboxes:
         await self.commands.settle()
         await asyncio.gather(*self._lives)
         await self._meter.stop()
+        await self._save()
         for sandbox in self._sandboxes.values():
             sandbox.forget()
 
     def _keep(self, sandbox: Sandbox) -> None:
         self._sandboxes[sandbox.id] = sandbox
         sandbox.usage.bill_to(self.ledger, sandbox.definition.app_id)
-        self._archive.note(sandbox)
-        life = asyncio.create_task(sandbox.live(self._census, self._archive.end))
+        with _told_if_full("sandbox"):
+            self._archive.note(sandbox)
+        life = asyncio.create_task(sandbox.live(self._census, self._put_away))
         self._lives.add(life)
         self._faults.watch(sandbox)
         self._meter.start()
@@ -271,20 +274,36 @@ class Sandboxes:
             # Of many that end at once, each may have a client that has not asked yet.
             if old.ended_at < time.time() - KEPT_SECONDS:
                 self._sandboxes.pop(old.id).forget()
+                self._unkept.pop(old.id, None)
                 self._archive.forget(old.id)
 
     def _ended(self, life: asyncio.Task[None]) -> None:
         self._lives.discard(life)
-        self.ledger.save()
+        with _told_if_full("ledger"):
+            self.ledger.save()
         if not life.cancelled() and life.exception() is not None:
             log.error("A sandbox could not be cleaned up", exc_info=life.exception())
 
-    def _save(self) -> None:
-        """Write down what a server that starts after this one was killed must know."""
-        self.ledger.save()
-        for sandbox in self._sandboxes.values():
-            if sandbox.running:
-                self._archive.note(sandbox)
+    async def _save(self) -> None:
+        """Write down what a server that starts after this one was killed must know.
+
+        What cannot be written now, e.g. on a full disk, is told, and tried again the next time.
+        """
+        with _told_if_full("ledger"):
+            self.ledger.save()
+        with _told_if_full("sandbox"):
+            for sandbox in self._sandboxes.values():
+                if sandbox.running:
+                    self._archive.note(sandbox)
+        for sandbox_id in list(self._unkept):
+            await self._put_away(*self._unkept.pop(sandbox_id))
+
+    async def _put_away(self, sandbox: Sandbox, outcome: Outcome) -> None:
+        try:
+            await self._archive.end(sandbox, outcome)
+        except OSError as error:
+            _tell("finished run", error)
+            self._unkept[sandbox.id] = (sandbox, outcome)
 
     def _there(self) -> list[Sandbox]:
         return [sandbox for sandbox in self._sandboxes.values() if sandbox.outcome is None]
@@ -298,6 +317,18 @@ class Sandboxes:
     def _output(self, definition: Definition) -> Output:
         retention = self._faults.retention or self._retention
         return Output(RecentBytes(retention) if definition.version == 2 else AllBytes(self._spool))
+
+
+@contextmanager
+def _told_if_full(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _tell(what, error)
+
+
+def _tell(what: str, error: OSError) -> None:
+    log.warning("A record (%s) cannot be written now, which is tried again: %s", what, error)
 
 
 def _left_behind(root: Path) -> Family:

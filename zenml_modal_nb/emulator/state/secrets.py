@@ -10,6 +10,7 @@ from zenml_modal_nb.emulator import identifiers
 from zenml_modal_nb.emulator.state.creation import Creation
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from zenml_modal_nb.emulator.state.shapes import made
 
 LONGEST_VALUE = 32_768  # characters, Modal's limit
 MOST_EPHEMERAL = 16_000_000  # characters of all ephemeral secrets; nobody says when one is no longer needed
@@ -32,7 +33,7 @@ class Secrets:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._ephemeral: dict[str, int] = {}  # their sizes in characters, the least recently used first
-        self._secrets = dict(records.restore(lambda value: Secret(**value)))
+        self._secrets = dict(records.restore(lambda value: made(Secret, value)))
 
     def get(self, secret_id: str) -> Secret:
         """The secret, or NotFoundError."""

@@ -148,12 +148,14 @@ class Tree:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Tree:
-        """The tree that gave these facts."""
+        """The tree that gave these facts; TypeError, ValueError or AttributeError if none did."""
         files = {
-            path: File(size, mode, modified, tuple(blocks))
+            path: File(int(size), int(mode), float(modified), tuple(blocks))
             for path, (size, mode, modified, *blocks) in facts["files"].items()
         }
-        return cls(files, facts["directories"])
+        if not all(isinstance(digest, str) for file in files.values() for digest in file.blocks):
+            raise TypeError("a block is named by its digest")
+        return cls(files, {path: float(modified) for path, modified in facts["directories"].items()})
 
 
 def normal(path: str) -> str:

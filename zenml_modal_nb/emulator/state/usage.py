@@ -8,6 +8,7 @@ from typing import Any
 
 from zenml_modal_nb.emulator.state.ledger import Amount, Cost, Ledger
 from zenml_modal_nb.emulator.state.resources import Gpu, Request
+from zenml_modal_nb.emulator.state.shapes import made
 
 GIBIBYTE = 1024**3
 MOST_SAMPLES = 4096  # kept for the percentiles
@@ -76,7 +77,7 @@ class Usage:
     def restore(self, facts: dict[str, Any]) -> None:
         """Take the totals of a record."""
         amounts = {name: value for name, value in facts.items() if name != "seconds"}
-        self.seconds, self._amount = facts["seconds"], Amount(**amounts)
+        self.seconds, self._amount = float(facts["seconds"]), made(Amount, amounts)
 
     def _bill(self, seconds: float, cores: float, gib: float) -> None:
         cores, gib = max(cores, self._request.cores), max(gib, self._request.memory_mib / 1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,10 @@ from zenml_modal_nb.emulator.state.blocks import BLOCK_SIZE, Blocks
 from zenml_modal_nb.emulator.state.creation import Creation
 from zenml_modal_nb.emulator.state.records import Records
 from zenml_modal_nb.emulator.state.refusals import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from zenml_modal_nb.emulator.state.shapes import made
 from zenml_modal_nb.emulator.state.trees import File, Tree, normal
+
+log = logging.getLogger(__name__)
 
 EPHEMERAL_SECONDS = 900.0  # without a heartbeat; the SDK sends one every 300 s
 
@@ -40,7 +44,7 @@ class Volumes:
         self._records = records
         self.blocks = blocks
         self.assembled = assembled
-        self._volumes = {key: _restored(value) for key, value in records.read()}
+        self._volumes = dict(records.restore(_restored))
         self._heartbeats: dict[str, float] = {}
         self._unreleased: set[str] = set()  # no volume had them, but somebody counted on them
         self._faults = faults
@@ -48,8 +52,11 @@ class Volumes:
 
     def sweep(self) -> None:
         """Remove blocks that no volume has any more, e.g. of uploads that were never completed."""
-        self.blocks.remove_unused(self._used())
         self.assembled.sweep()
+        if damaged := self._records.damaged:
+            log.warning("blocks that no volume has are kept: they may be those of %s", ", ".join(damaged))
+        else:
+            self.blocks.remove_unused(self._used())
 
     def get(self, volume_id: str) -> Volume:
         """The volume, or NotFoundError."""
@@ -162,6 +169,8 @@ class Volumes:
                 del self._volumes[volume_id], self._heartbeats[volume_id]
 
     async def _release(self, digests: set[str]) -> None:
+        if self._records.damaged:
+            return  # who knows what the volume had whose record is damaged; the next start says so
         unused = (digests | self._unreleased) - self._used()
         self._unreleased = set()
         held = await asyncio.to_thread(self.blocks.remove, unused)
@@ -191,4 +200,6 @@ def _digests(tree: Tree) -> set[str]:
 
 
 def _restored(value: dict[str, Any]) -> Volume:
-    return Volume(**{**value, "tree": Tree.from_facts(value["tree"])})
+    tree = Tree.from_facts(value["tree"])
+    volume = made(Volume, {name: fact for name, fact in value.items() if name != "tree"})
+    return dataclasses.replace(volume, tree=tree)
