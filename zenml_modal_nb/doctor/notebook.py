@@ -47,7 +47,7 @@ class _Board:
         if self._in_kernel:
             from IPython.display import display
 
-            self._handle = display(Report((), running=True), display_id=True)
+            self._handle = display(Report((), running=True), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
 
     def add(self, finding: Finding) -> None:
         self._findings.append(finding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
@@ -54,7 +54,7 @@ class DoctorMagics(Magics):
         wish = Wish(on, given.stack, given.flavor)
         return notebook.mend(self.shell, wish, Scope(on, stack, workspace, environment), yes=given.yes)
 
-    def _usual(self, flag: str) -> str | None:
+    def _usual(self, flag: str) -> Any:
         """Return the default that a cell would take, checked as there."""
         option = BY_FLAG[flag]
         return next((option.parse(text) for text in self._defaults.texts(option)), None)
