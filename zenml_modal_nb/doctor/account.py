@@ -19,6 +19,7 @@ _REINSTALL = 'pip install --force-reinstall "modal>=1.6.3,<2"'
 def check_place(examined: Examination) -> Iterator[Finding]:
     """Say where cells would run, and why there."""
     try:
+        account.import_sdk()
         chosen = default_place()
     except ImportError as error:
         yield problem("place", f"Modal's SDK cannot be imported: {error}", _REINSTALL)

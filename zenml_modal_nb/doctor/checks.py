@@ -87,7 +87,7 @@ def _settle(done: Future[tuple[Finding, ...]], check: Check, examined: Examinati
         for finding in check.find(examined):
             found.append(finding)  # one by one: what was found before a failure is kept
     except ModalStepError as error:
-        found.append(problem(check.name, str(error), check.advice))
+        found.append(problem(check.name, str(error)))  # which says what to do itself
     except Exception as error:  # noqa: BLE001 - a broken installation is what is looked for
         found.append(problem(check.name, f"{type(error).__name__}: {error}", check.advice))
     done.set_result(tuple(found))

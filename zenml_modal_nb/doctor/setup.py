@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from zenml_modal_nb.doctor import account, checks
-from zenml_modal_nb.doctor.checks import Check
+from zenml_modal_nb.doctor import checks
 from zenml_modal_nb.doctor.examination import Scope
 from zenml_modal_nb.doctor.finding import Finding, Verdict, ok, skipped
 from zenml_modal_nb.errors import ModalStepError
@@ -21,16 +20,8 @@ Flavor = Literal["modal_notebook", "modal"]
 Ask = Callable[[str], bool]
 Tell = Callable[[Finding], None]
 
-_CONNECTION = (
-    Check("place", account.check_place, "Look at Modal's configuration: `modal config show`."),
-    Check("token", account.check_token, "modal token set"),
-    Check(
-        "reachability",
-        account.check_reachability,
-        "Check the token with `modal token info`, and the network.",
-        90.0,
-    ),
-    Check("workspace", account.check_workspace, "modal profile list"),
+_CONNECTION = tuple(
+    check for check in checks.CHECKS if check.name in ("place", "token", "reachability", "workspace")
 )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from zenml_modal_nb.doctor.addresses import Resolve, look_up, why_unreachable
 from zenml_modal_nb.doctor.examination import Examination
@@ -14,6 +16,7 @@ from zenml_modal_nb.pipelines.inventory import Component, Stack, silently
 from zenml_modal_nb.pipelines.stack import NAME
 
 _SETUP = "zenml-modal-nb setup"
+_COPY = "my_stack"
 # What a step in a sandbox does not talk to.
 _NOT_ASKED = frozenset(
     {"orchestrator", "image_builder", "step_operator", "deployer", "model_deployer", "sandbox"}
@@ -92,6 +95,10 @@ def check_components(examined: Examination) -> Iterator[Finding]:
         yield problem(
             "server", "ZenML refuses remote components with a store on this machine", "zenml login URL"
         )
+    if silently(partial(registration.is_fixed, stack.name)):
+        copy = f"zenml stack copy {shlex.quote(stack.name)} {_COPY}"
+        yield problem("stack", f"ZenML does not let '{stack.name}' be changed; a copy can be", copy)
+        stack = replace(stack, name=_COPY)
     yield _operator(stack)
     for kind in ("artifact_store", "container_registry"):
         yield _remote(stack, kind)

@@ -105,7 +105,8 @@ def _knock(url: str) -> None:
         socket.create_connection((address.hostname or "", port), timeout=_PATIENCE).close()
     except OSError as error:
         raise ConnectionFailedError(
-            f"The ZenML server {without_user(url)} takes no connection: {error}."
+            f"The ZenML server {without_user(url)} takes no connection: {error}. "
+            "Start it, or choose another store with `zenml login`."
         ) from None
 
 

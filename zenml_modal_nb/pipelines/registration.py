@@ -65,6 +65,11 @@ def plan_stack(name: str, flavor: str) -> tuple[Part, ...]:
         raise RegistrationError(
             f"There is no stack '{name}'. There are: {', '.join(stack_names())}."
         ) from None
+    if is_fixed(name):
+        raise RegistrationError(
+            f"ZenML does not let the stack '{name}' be changed; nothing was. "
+            f"Copy it with `zenml stack copy {name} NEW_NAME`, then name the copy."
+        )
     there = [each.name for each in _operators(found) if each.flavor_name == flavor]
     if there:
         return (Part(f"step operator '{there[0]}' of stack '{name}'", f"is there, of flavor '{flavor}'"),)
@@ -73,6 +78,13 @@ def plan_stack(name: str, flavor: str) -> tuple[Part, ...]:
     operator = registered[0] if len(registered) == 1 else flavor
     parts = () if flavor == STOCK else (_flavor(client),)
     return (*parts, _operator(client, operator, flavor), _added(client, found, operator))
+
+
+def is_fixed(stack: str) -> bool:
+    """Whether it is ZenML's own stack, which it keeps as it is."""
+    from zenml.constants import DEFAULT_STACK_AND_COMPONENT_NAME
+
+    return stack == DEFAULT_STACK_AND_COMPONENT_NAME
 
 
 def _flavor(client: Client) -> Part:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from urllib.parse import urlparse
@@ -14,6 +17,7 @@ from zenml_modal_nb.sandboxes.image import ImageSpec, define
 
 _APP = "zenml-modal-nb-doctor"  # an image is built in an app
 _PATIENCE = 5.0  # seconds for a connection; the SDK itself tries for a minute
+_ELSEWHERE = "Check the network and https://status.modal.com, or run on this machine with --on local."
 _VARIABLES = {"token_id": "MODAL_TOKEN_ID", "token_secret": "MODAL_TOKEN_SECRET"}
 _WORDS = {"token_id": "ID", "token_secret": "secret"}
 
@@ -29,6 +33,16 @@ class Token:
     def complete(self) -> bool:
         """Whether both halves are there."""
         return not self.missing
+
+
+def import_sdk() -> None:
+    """Import Modal's SDK without the banner that it prints where that fails.
+
+    Errors: whatever the SDK raises, also where its configuration cannot be read.
+    """
+    if "modal" not in sys.modules:
+        with contextlib.redirect_stdout(io.StringIO()):
+            import modal  # noqa: F401 - later imports find it
 
 
 def configured_token(workspace: str | None = None) -> Token:
@@ -78,7 +92,7 @@ def knock(workspace: str | None = None) -> None:
         port = address.port or (80 if address.scheme == "http" else 443)
         socket.create_connection((address.hostname or "", port), timeout=_PATIENCE).close()
     except (OSError, ValueError) as error:
-        raise ConnectionFailedError(f"Modal at {url} takes no connection: {error}.") from None
+        raise ConnectionFailedError(f"Modal at {url} takes no connection: {error}. {_ELSEWHERE}") from None
 
 
 def answer_time(connection: Connection) -> float:
@@ -92,7 +106,9 @@ def answer_time(connection: Connection) -> float:
     try:
         connection.client.hello()
     except (modal.exception.Error, OSError) as error:
-        raise ConnectionFailedError(f"Modal at {connection.url} does not answer: {error}.") from None
+        raise ConnectionFailedError(
+            f"Modal at {connection.url} does not answer: {error}. {_ELSEWHERE}"
+        ) from None
     return time.monotonic() - began
 
 
@@ -120,5 +136,7 @@ def build_image(connection: Connection) -> float:
         )
         define(ImageSpec(), ()).build(app)
     except (modal.exception.Error, OSError) as error:
-        raise ConnectionFailedError(f"The image could not be built: {error}") from None
+        raise ConnectionFailedError(
+            f"The image could not be built: {error} Look at the build in Modal's dashboard, then try again."
+        ) from None
     return time.monotonic() - began
