@@ -56,7 +56,22 @@ def check_packages() -> Iterator[Finding]:
         return
     for each in declared:
         if each.marker is None or each.marker.evaluate({"extra": ""}):
-            yield from _fits(each)
+            yield from check_requirement(each)
+
+
+def check_requirement(requirement: Requirement) -> Iterator[Finding]:
+    """Compare one package; what fits is told only of those that matter most."""
+    needs = f"needs {requirement.specifier}" if requirement.specifier else "needs any version"
+    command = f'pip install "{requirement.name}{_extras(requirement)}{requirement.specifier}"'
+    try:
+        installed = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        yield problem(requirement.name, f"not installed, {needs}", command)
+        return
+    if not requirement.specifier.contains(installed, prereleases=True):
+        yield problem(requirement.name, f"{installed}, {needs}", command)
+    elif requirement.name in _TOLD:
+        yield ok(requirement.name, f"{installed} ({needs})")
 
 
 def check_disk(places: Iterable[Path], free: Callable[[Path], int] | None = None) -> Iterator[Finding]:
@@ -84,20 +99,6 @@ def _required_python() -> SpecifierSet:
         return SpecifierSet(metadata.metadata(_DISTRIBUTION)["Requires-Python"] or "")
     except metadata.PackageNotFoundError:
         return SpecifierSet()
-
-
-def _fits(requirement: Requirement) -> Iterator[Finding]:
-    needs = f"needs {requirement.specifier}" if requirement.specifier else "needs any version"
-    command = f'pip install "{requirement.name}{_extras(requirement)}{requirement.specifier}"'
-    try:
-        installed = metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
-        yield problem(requirement.name, f"not installed, {needs}", command)
-        return
-    if not requirement.specifier.contains(installed, prereleases=True):
-        yield problem(requirement.name, f"{installed}, {needs}", command)
-    elif requirement.name in _TOLD:
-        yield ok(requirement.name, f"{installed} ({needs})")
 
 
 def _extras(requirement: Requirement) -> str:
