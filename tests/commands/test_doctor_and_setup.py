@@ -15,7 +15,7 @@ from frontend import Home
 from terminal import Terminal
 
 PROGRAM = ("-m", "zenml_modal_nb.cli")
-TOKEN = "as-secret-that-nobody-sees"  # noqa: S105 - refused everywhere
+TOKEN = "as-secret-that-nobody-sees"
 # As on a machine where the packages are broken or missing.
 WITHOUT = "import sys\nfor name in ('modal', 'zenml'):\n    sys.modules[name] = None\n"
 DOCTOR = "from zenml_modal_nb.cli import main\nsys.exit(main(['doctor', '--json']))\n"
