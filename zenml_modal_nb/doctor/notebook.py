@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.doctor import checks, report, setup
 from zenml_modal_nb.doctor.examination import Scope
@@ -14,13 +14,14 @@ from zenml_modal_nb.doctor.setup import QuestionRefusedError, Wish
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+_RUNNING = "examining …"
+
 
 def examine(shell: InteractiveShell, scope: Scope) -> None:
     """Show what is found."""
-    board = _Board(shell)
-    for finding in checks.examine(scope):
-        board.add(finding)
-    board.end()
+    with _Board(shell) as board:
+        for finding in checks.examine(scope):
+            board.add(finding)
 
 
 def mend(shell: InteractiveShell, wish: Wish, scope: Scope, *, yes: bool) -> None:
@@ -28,12 +29,9 @@ def mend(shell: InteractiveShell, wish: Wish, scope: Scope, *, yes: bool) -> Non
 
     Errors: ModalStepError for what stands in the way, or cannot be asked.
     """
-    board = _Board(shell)
-    try:
-        set_up = setup.set_up(wish, lambda question: yes or _ask(question), board.add)
-    finally:
-        board.end()
-    if set_up:
+    with _Board(shell) as board:
+        done = setup.set_up(wish, lambda question: yes or _ask(question), board.add)
+    if done:
         examine(shell, scope)
 
 
@@ -42,26 +40,30 @@ class _Board:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._findings: list[Finding] = []
-        self._in_kernel = hasattr(shell, "kernel")
-        self._handle = None
-        if self._in_kernel:
+        self._handle: Any = None
+        if hasattr(shell, "kernel"):
             from IPython.display import display
 
-            self._handle = display(Report((), running=True), display_id=True)  # type: ignore[no-untyped-call]  # IPython's
+            began = Report((), _RUNNING)
+            self._handle = display(began, display_id=True)  # type: ignore[no-untyped-call]  # IPython's
+
+    def __enter__(self) -> _Board:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        end = Report(tuple(self._findings), "" if kind is None else "not finished")
+        self._show(end, [end.summary()])
 
     def add(self, finding: Finding) -> None:
+        """Show one more finding."""
         self._findings.append(finding)
-        self._show(report.lines(finding), running=True)
+        self._show(Report(tuple(self._findings), _RUNNING), report.lines(finding))
 
-    def end(self) -> None:
-        whole = Report(tuple(self._findings))
-        self._show(iter([whole.summary()]), running=False)
-
-    def _show(self, lines: Iterator[str], *, running: bool) -> None:
+    def _show(self, whole: Report, new: Iterable[str]) -> None:
         if self._handle is not None:
-            self._handle.update(Report(tuple(self._findings), running=running))
+            self._handle.update(whole)
             return
-        for line in lines:
+        for line in new:
             print(line)  # noqa: T201 - terminal IPython has no display that could be replaced
 
 

@@ -19,7 +19,7 @@ class Report:
     """What an examination has found so far."""
 
     findings: tuple[Finding, ...]
-    running: bool = False
+    state: str = ""  # why this is not all, e.g. "examining …"
 
     @property
     def healthy(self) -> bool:
@@ -28,8 +28,8 @@ class Report:
 
     def summary(self) -> str:
         """Return the last line."""
-        if self.running:
-            return "examining …"
+        if self.state:
+            return self.state
         problems = sum(each.verdict is Verdict.PROBLEM for each in self.findings)
         warnings = sum(each.verdict is Verdict.WARNING for each in self.findings)
         return f"{_count(problems, 'problem')}, {_count(warnings, 'warning')}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlparse
 
 from zenml_modal_nb.errors import ConnectionFailedError
-from zenml_modal_nb.pipelines import warmup
+from zenml_modal_nb.pipelines import scope, warmup
 
 if TYPE_CHECKING:
     from zenml.models import ComponentResponse
@@ -69,6 +69,7 @@ def silently(work: Callable[[], T]) -> T:
         warmup.settle()  # two threads that import zenml at once would see it half made
         warmup.hush()
         warmup.import_quietly()
+        scope.root_here()  # without a main file ZenML loads no flavor
         return work()
 
     return contextvars.copy_context().run(hushed)
