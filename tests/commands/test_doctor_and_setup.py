@@ -77,15 +77,6 @@ def test_a_wrong_token_and_a_broken_zenml_are_told_in_one_go_without_a_traceback
     assert "ak-wrong" not in done.stdout
 
 
-def test_setup_where_everything_is_there_changes_nothing_and_says_so(home: Home) -> None:
-    run(home, "setup", "--local")  # the first test of this home, or one after others
-    done = run(home, "setup", "--local")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    assert done.stdout.count("is there") == 3
-    assert "everything was there, nothing was changed" in done.stdout.splitlines()[-1]
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -103,7 +94,7 @@ def test_what_cannot_be_meant_or_asked_ends_with_two(home: Home, words: tuple[st
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow  # in a warm home: test_setup_where_everything_is_there; the report: test_doctor_in_a_kernel
+@pytest.mark.slow  # fast: test_all_is_well and test_fix_where_everything_is_there in a kernel
 def test_a_fresh_home_is_examined_set_up_and_then_without_a_warning(fresh: Home) -> None:
     first = run(fresh, "doctor", "--json")
     assert first.returncode == 0
@@ -112,7 +103,12 @@ def test_a_fresh_home_is_examined_set_up_and_then_without_a_warning(fresh: Home)
     assert examined(first)["registration"]["advice"] == ["zenml-modal-nb setup"]
     done = run(fresh, "setup")
     assert done.returncode == 0
+    assert done.stderr == ""
     assert done.stdout.count("registered") == 3
+    done = run(fresh, "setup", "--local")
+    assert done.returncode == 0
+    assert done.stdout.count("is there") == 3
+    assert "everything was there, nothing was changed" in done.stdout.splitlines()[-1]
     again = examined(run(fresh, "doctor", "--json"))
     assert {each["verdict"] for each in again.values()} == {"ok", "skipped"}
     assert "'default', active" in str(again["stack"]["found"])

@@ -93,13 +93,21 @@ def test_what_a_stock_stack_has_is_no_problem_unless_a_sandbox_cannot_reach_it(k
     told = found(reply, "addresses")
     assert told[0].startswith("problem")
     assert "artifact store 'bucket' http://127.0.0.1:9000" in told[0]
-    assert told[-1] == "zenml-modal-nb setup --stack whole"
+    assert "Give it a public address" in told[-1]
     # The very same is fine where sandboxes are processes of this machine.
     assert found(kernel.run("%modal_doctor --stack whole"), "addresses")[0].startswith("ok ")
 
     new_stack(kernel, "near", f"container_registry='near', {rest}")
     told = found(kernel.run("%modal_doctor --stack near"), "container registry")
     assert "'near' of flavor 'default' is on this machine" in told[0]
+
+
+def test_fix_where_everything_is_there_changes_nothing_and_says_so(kernel: Kernel) -> None:
+    reply = kernel.run("%modal_doctor --fix")
+    first = [panel["data"]["text/plain"] for panel in reply.panels if "setup" in panel["data"]["text/plain"]]
+    assert first[-1].count("is there") == 3
+    assert "everything was there, nothing was changed" in first[-1]
+    assert reply.panel.splitlines()[-1].startswith("no problems")
 
 
 def test_fix_asks_before_it_touches_a_stack_and_does_nothing_twice(kernel: Kernel) -> None:

@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from importlib import metadata
 
 from zenml_modal_nb.doctor.addresses import Resolve, look_up, why_unreachable
 from zenml_modal_nb.doctor.examination import Examination
 from zenml_modal_nb.doctor.finding import Finding, ok, problem, skipped, warning
 from zenml_modal_nb.pipelines import inventory, registration
-from zenml_modal_nb.pipelines.inventory import Component, Stack, silently
+from zenml_modal_nb.pipelines.inventory import Component, Stack, Store, silently
 from zenml_modal_nb.pipelines.stack import NAME
 
 _SETUP = "zenml-modal-nb setup"
@@ -41,8 +42,18 @@ _FLAGS = {kind: f"--{kind}" for kind in _REGISTER} | {"artifact_store": "--artif
 def check_store(examined: Examination) -> Iterator[Finding]:
     """Open ZenML's store."""
     store = examined.store = silently(inventory.store)
+    yield describe_store(store, metadata.version("zenml"))
+
+
+def describe_store(store: Store, own_version: str) -> Finding:
+    """Say where the records are, and whether the ZenML there is another than this one."""
     where = "on this machine" if store.local else "a server"
-    yield ok("zenml store", f"{store.url} ({where}, ZenML {store.version})")
+    found = f"{store.url} ({where}, ZenML {store.version})"
+    if store.version == own_version:
+        return ok("zenml store", found)
+    return warning(
+        "zenml store", f"{found}; here is ZenML {own_version}", f'pip install "zenml[local]=={store.version}"'
+    )
 
 
 def check_registration(examined: Examination) -> Iterator[Finding]:
@@ -51,7 +62,7 @@ def check_registration(examined: Examination) -> Iterator[Finding]:
         yield skipped("registration", "not known without ZenML's store")
         return
     missing = [part for part in silently(registration.plan_own) if not part.there]
-    named = " and ".join(part.what for part in missing)
+    named = ", ".join(part.what for part in missing)
     if not missing:
         yield ok("registration", f"flavor, step operator and stack '{NAME}' are registered")
     elif any(part.question for part in missing):
@@ -123,9 +134,7 @@ def check_addresses(examined: Examination, resolve: Resolve = look_up) -> Iterat
     for what, address in _addresses(stack, None if store.local else store.url):
         if (why := why_unreachable(address, resolve)) is not None:
             unreachable = True
-            yield told(
-                "addresses", f"{what} {address}: a sandbox cannot reach it, {why}", *_moves(stack, stock)
-            )
+            yield told("addresses", f"{what} {address}: a sandbox cannot reach it, {why}", *_moves(stock))
     if not unreachable:
         yield ok("addresses", "nothing on this machine or in a private network")
 
@@ -200,10 +209,9 @@ def _addresses(stack: Stack, server: str | None) -> Iterator[tuple[str, str]]:
                     yield f"{each.kind.replace('_', ' ')} '{each.name}'", address
 
 
-def _moves(stack: Stack, stock: bool) -> tuple[str, ...]:
+def _moves(stock: bool) -> tuple[str, ...]:
     if not stock:
         return ("Detached cells do not need it; connected ones need a public address.",)
     return (
-        "Give it a public address, or let cells run without it, detached:",
-        f"{_SETUP} --stack {shlex.quote(stack.name)}",
+        f"Give it a public address, or let cells run on '{NAME}', without --operator, where none is needed.",
     )

@@ -145,7 +145,7 @@ def test_a_server_or_store_on_loopback_is_a_problem_for_the_stock_operator() -> 
     assert [each.verdict for each in told] == [Verdict.PROBLEM, Verdict.PROBLEM]
     assert "the ZenML server http://127.0.0.1:8237" in told[0].found
     assert "artifact store 'bucket' http://127.0.0.1:9000" in told[1].found
-    assert told[0].advice[-1] == "zenml-modal-nb setup --stack team"
+    assert "public address" in told[0].advice[0]
 
 
 def test_for_our_operator_it_is_a_warning_since_it_runs_detached_too() -> None:
@@ -164,6 +164,15 @@ def test_where_sandboxes_do_not_talk_to_zenml_or_run_here_nothing_is_a_problem()
 def test_public_addresses_are_fine() -> None:
     (told,) = addresses(STOCK, REGISTRY)
     assert told.verdict is Verdict.OK
+
+
+def test_a_server_of_another_zenml_is_told_with_the_version_that_fits() -> None:
+    store = Store("https://z.acme.com", False, "0.97.1", Path("/"))
+    assert stacks.describe_store(store, "0.97.1").verdict is Verdict.OK
+    told = stacks.describe_store(store, "0.98.0")
+    assert told.verdict is Verdict.WARNING
+    assert "0.98.0" in told.found
+    assert told.advice == ('pip install "zenml[local]==0.97.1"',)
 
 
 def test_every_check_has_a_name_of_its_own() -> None:
