@@ -7,12 +7,14 @@ from frontend import Kernel, Reply
 
 NEW_STACK = """
 from zenml.client import Client
-from zenml.enums import StackComponentType as Kind
-def new_stack(name, **components):
+from zenml.enums import StackComponentType as DoctorKind
+def doctor_stack(name, **components):
     _ = Client().create_stack(name, {{"orchestrator": "default", "artifact_store": "default", **components}})
-new_stack({name!r}, {components})
+doctor_stack({name!r}, {components})
 """
-OPERATORS = "[each.name for each in Client().get_stack({name!r}).components.get(Kind.STEP_OPERATOR, [])]"
+OPERATORS = (
+    "[each.name for each in Client().get_stack({name!r}).components.get(DoctorKind.STEP_OPERATOR, [])]"
+)
 
 
 def found(reply: Reply, name: str) -> list[str]:
@@ -76,30 +78,30 @@ def test_each_component_that_a_stock_stack_lacks_is_named_with_its_commands(kern
 def test_what_a_stock_stack_has_is_no_problem_unless_a_sandbox_cannot_reach_it(kernel: Kernel) -> None:
     kernel.run(
         "from zenml.client import Client\n"
-        "from zenml.enums import StackComponentType as Kind\n"
-        "new = Client().create_stack_component\n"
-        "endpoint = {'endpoint_url': 'http://127.0.0.1:9000'}\n"
-        "_ = new('bucket', 's3', Kind.ARTIFACT_STORE, {'path': 's3://bucket', 'client_kwargs': endpoint})\n"
-        "_ = new('images', 'default', Kind.CONTAINER_REGISTRY, {'uri': 'docker.io/acme'})\n"
-        "_ = new('near', 'default', Kind.CONTAINER_REGISTRY, {'uri': 'localhost:5000'})\n"
-        "_ = new('gpus', 'modal', Kind.STEP_OPERATOR, {})\n"
-        "_ = new('docker', 'local', Kind.IMAGE_BUILDER, {})"
+        "from zenml.enums import StackComponentType as DoctorKind\n"
+        "doctor_component = Client().create_stack_component\n"
+        "doctor_path = {'path': 's3://bucket', 'client_kwargs': {'endpoint_url': 'http://127.0.0.1:9000'}}\n"
+        "_ = doctor_component('doctor_bucket', 's3', DoctorKind.ARTIFACT_STORE, doctor_path)\n"
+        "_ = doctor_component('doctor_images', 'default', DoctorKind.CONTAINER_REGISTRY, {'uri': 'docker.io/acme'})\n"
+        "_ = doctor_component('doctor_near', 'default', DoctorKind.CONTAINER_REGISTRY, {'uri': 'localhost:5000'})\n"
+        "_ = doctor_component('doctor_gpus', 'modal', DoctorKind.STEP_OPERATOR, {})\n"
+        "_ = doctor_component('doctor_docker', 'local', DoctorKind.IMAGE_BUILDER, {})"
     )
-    rest = "artifact_store='bucket', step_operator='gpus', image_builder='docker'"
-    new_stack(kernel, "whole", f"container_registry='images', {rest}")
+    rest = "artifact_store='doctor_bucket', step_operator='doctor_gpus', image_builder='doctor_docker'"
+    new_stack(kernel, "whole", f"container_registry='doctor_images', {rest}")
     reply = kernel.run("%modal_doctor --on modal --stack whole")
     for name in ("step operator", "artifact store", "container registry"):
         assert found(reply, name)[0].startswith("ok "), name
     told = found(reply, "addresses")
     assert told[0].startswith("problem")
-    assert "artifact store 'bucket' http://127.0.0.1:9000" in told[0]
+    assert "artifact store 'doctor_bucket' http://127.0.0.1:9000" in told[0]
     assert "Give it a public address" in told[-1]
     # The very same is fine where sandboxes are processes of this machine.
     assert found(kernel.run("%modal_doctor --stack whole"), "addresses")[0].startswith("ok ")
 
-    new_stack(kernel, "near", f"container_registry='near', {rest}")
+    new_stack(kernel, "near", f"container_registry='doctor_near', {rest}")
     told = found(kernel.run("%modal_doctor --stack near"), "container registry")
-    assert "'near' of flavor 'default' is on this machine" in told[0]
+    assert "'doctor_near' of flavor 'default' is on this machine" in told[0]
 
 
 def test_fix_where_everything_is_there_changes_nothing_and_says_so(kernel: Kernel) -> None:
@@ -133,7 +135,9 @@ def test_fix_adds_the_stock_operator_behind_those_that_are_there(kernel: Kernel)
     new_stack(kernel, "several", "step_operator='modal_notebook'")
     kernel.run("%modal_doctor --fix --stack several --flavor modal --yes")
     assert operators(kernel, "several")[0] == "modal_notebook"
-    kinds = "[each.flavor_name for each in Client().get_stack('several').components[Kind.STEP_OPERATOR]]"
+    kinds = (
+        "[each.flavor_name for each in Client().get_stack('several').components[DoctorKind.STEP_OPERATOR]]"
+    )
     assert kernel.ask(kinds) == ["modal_notebook", "modal"]
 
 
