@@ -197,6 +197,12 @@ class Kernel:
         assert reply.ok, "\n".join([*reply.content.get("traceback", []), reply.stdout, reply.stderr])
         return reply
 
+    def reply_to_input(self, text: str) -> str:
+        """Answer what a cell asks by `input()`, and return its question."""
+        question = self._client.get_stdin_msg(timeout=PATIENCE)
+        self._client.input(text)
+        return str(question["content"]["prompt"])
+
     def wait_for(self, cell: str, wanted: Callable[[Message], bool]) -> Message:
         """Receive until a cell has sent such a message; fails if it ends without one."""
 

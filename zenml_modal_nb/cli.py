@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from zenml_modal_nb.errors import ModalStepError
 
     try:
-        return _demo(given)
+        return int(given.run(given))
     except ModalStepError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -41,8 +41,53 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--on", choices=("local", "modal"), default="local", help="modal: needs a token, is billed"
     )
+    demo.set_defaults(run=_demo)
     commands.add_parser("emulator", help="start, stop or show the local Modal API", add_help=False)
+    _declare_doctor(
+        commands.add_parser("doctor", help="say what keeps cells from running, and what mends it")
+    )
+    _declare_setup(commands.add_parser("setup", help="register what cells need in your ZenML"))
     return parser
+
+
+def _declare_doctor(doctor: argparse.ArgumentParser) -> None:
+    doctor.add_argument("--on", choices=("local", "modal"), help="where; by default where a cell would run")
+    doctor.add_argument(
+        "--stack", metavar="NAME", help="examine this stack for ZenML's own step operator, of flavor modal"
+    )
+    doctor.add_argument("--workspace", metavar="NAME", help="the Modal workspace the token must belong to")
+    doctor.add_argument("--modal-environment", metavar="NAME", help="the Modal environment")
+    doctor.add_argument("--json", action="store_true", help="for scripts")
+    doctor.set_defaults(run=_doctor)
+
+
+def _declare_setup(setup: argparse.ArgumentParser) -> None:
+    where = setup.add_mutually_exclusive_group()
+    where.add_argument("--local", action="store_true", help="cells on this machine, unbilled")
+    where.add_argument(
+        "--token", action="store_true", help="cells on Modal; asks for a token if there is none"
+    )
+    setup.add_argument("--stack", metavar="NAME", help="add a step operator to this stack of yours")
+    setup.add_argument(
+        "--flavor",
+        choices=("modal_notebook", "modal"),
+        default="modal_notebook",
+        help="of that step operator: ours (default), or ZenML's own",
+    )
+    setup.add_argument("--yes", action="store_true", help="change what exists without asking")
+    setup.set_defaults(run=_setup)
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from zenml_modal_nb.doctor.command import run_doctor
+
+    return run_doctor(given)
+
+
+def _setup(given: argparse.Namespace) -> int:
+    from zenml_modal_nb.doctor.command import run_setup
+
+    return run_setup(given)
 
 
 def _demo(given: argparse.Namespace) -> int:

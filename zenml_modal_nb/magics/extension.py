@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 def load(shell: InteractiveShell) -> None:
     """Register the magics and `%config ModalStep`."""
     from zenml_modal_nb.magics.cell_magic import ModalStepMagics
+    from zenml_modal_nb.magics.doctor_magic import DoctorMagics
     from zenml_modal_nb.pipelines import warmup
 
     defaults = _defaults(shell)
-    shell.register_magics(ModalStepMagics(shell, defaults))
+    shell.register_magics(ModalStepMagics(shell, defaults), DoctorMagics(shell, defaults))
     warmup.begin(_import_what_a_cell_needs)
 
 
@@ -29,6 +30,7 @@ def _import_what_a_cell_needs() -> None:
 def unload(shell: InteractiveShell) -> None:
     """Remove what `load` registered."""
     shell.magics_manager.magics["cell"].pop("modal_step", None)
+    shell.magics_manager.magics["line"].pop("modal_doctor", None)
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, ModalStep)]
 
 

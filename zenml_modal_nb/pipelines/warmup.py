@@ -103,6 +103,14 @@ def wait(given_up: Future[None] | None = None) -> None:
     _warm.result()
 
 
+def settle() -> None:
+    """Return when a warm-up that has begun is over, however it ended; begins none."""
+    with _lock:
+        begun = _warm
+    if begun is not None:
+        futures.wait([begun])
+
+
 def _run(done: Future[None], gate: ImportGate, first: Callable[[], None]) -> None:
     try:
         first()

@@ -181,12 +181,17 @@ def _which(requirement: str) -> str:
     return f"{which}{extras}"
 
 
-def _directory() -> Path:
+def state_directory() -> Path:
+    """Return where this package and the local Modal API keep their files."""
     if named := os.environ.get(_STATE_DIR_VARIABLE):
-        return Path(named) / "notebooks"
+        return Path(named)
     from platformdirs import user_state_dir
 
-    return Path(user_state_dir("zenml-modal-nb", appauthor=False)) / "notebooks"
+    return Path(user_state_dir("zenml-modal-nb", appauthor=False))
+
+
+def _directory() -> Path:
+    return state_directory() / "notebooks"
 
 
 def _read(file: Path) -> list[Image]:

@@ -1,0 +1,168 @@
+"""`%modal_doctor`: what a notebook reads of its own installation, and what `--fix` changes."""
+
+from __future__ import annotations
+
+import pytest
+from frontend import Kernel, Reply
+
+NEW_STACK = """
+from zenml.client import Client
+from zenml.enums import StackComponentType as DoctorKind
+def doctor_stack(name, **components):
+    _ = Client().create_stack(name, {{"orchestrator": "default", "artifact_store": "default", **components}})
+doctor_stack({name!r}, {components})
+"""
+OPERATORS = (
+    "[each.name for each in Client().get_stack({name!r}).components.get(DoctorKind.STEP_OPERATOR, [])]"
+)
+
+
+def found(reply: Reply, name: str) -> list[str]:
+    """The lines of the last report about `name`, with what to do."""
+    lines = reply.panel.splitlines()
+    at = next(number for number, line in enumerate(lines) if line[9:29].strip() == name)
+    rest = lines[at + 1 :]
+    more = next((number for number, line in enumerate(rest) if "→" not in line[:11]), len(rest))
+    return [lines[at], *(line.strip(" →") for line in rest[:more])]
+
+
+def new_stack(kernel: Kernel, name: str, components: str = "") -> None:
+    kernel.run(NEW_STACK.format(name=name, components=components))
+
+
+def operators(kernel: Kernel, name: str) -> list[str]:
+    return list(kernel.ask(OPERATORS.format(name=name)))
+
+
+def test_all_is_well_where_cells_run(kernel: Kernel) -> None:
+    reply = kernel.run("%modal_doctor")
+    assert reply.stdout + reply.stderr == ""
+    assert reply.panel.splitlines()[-1].startswith("no problems")
+    assert "the local Modal API answers in" in found(reply, "reachability")[0]
+    assert "registered" in found(reply, "registration")[0]
+    assert found(reply, "image")[0].startswith("ok ")
+    assert "examining" in reply.panels[0]["data"]["text/plain"]  # it grows while the checks go on
+    assert "<table" in reply.panels[-1]["data"]["text/html"]
+    assert reply.results == []
+
+
+def test_the_place_is_the_one_a_cell_would_run_at(kernel: Kernel) -> None:
+    kernel.run('%config ModalStep.on = "modal"')
+    try:
+        reply = kernel.run("%modal_doctor")
+    finally:
+        kernel.run("%config ModalStep.on = None")
+    assert found(reply, "token") == [
+        f"{'problem':<9}{'token':<20}none is configured",
+        "modal token new",
+    ]
+    assert found(reply, "reachability")[0].startswith("skipped")
+    assert found(reply, "image")[0].startswith("skipped")
+
+
+def test_each_component_that_a_stock_stack_lacks_is_named_with_its_commands(kernel: Kernel) -> None:
+    new_stack(kernel, "lacking")
+    reply = kernel.run("%modal_doctor --stack lacking")
+    assert found(reply, "server")[1:] == ["zenml login URL"]
+    assert found(reply, "step operator")[-1].startswith("zenml stack update lacking --step_operator ")
+    assert "'default' of flavor 'local' is on this machine" in found(reply, "artifact store")[0]
+    assert found(reply, "artifact store")[-1] == "zenml stack update lacking --artifact-store remote_store"
+    assert found(reply, "container registry")[1:] == [
+        "zenml container-registry register registry --flavor=default --uri=HOST/PROJECT",
+        "zenml stack update lacking --container_registry registry",
+    ]
+    assert found(reply, "image builder")[-1] == "zenml stack update lacking --image_builder builder"
+    assert "5 problems" in reply.panel
+
+
+def test_what_a_stock_stack_has_is_no_problem_unless_a_sandbox_cannot_reach_it(kernel: Kernel) -> None:
+    kernel.run(
+        "from zenml.client import Client\n"
+        "from zenml.enums import StackComponentType as DoctorKind\n"
+        "doctor_component = Client().create_stack_component\n"
+        "doctor_path = {'path': 's3://bucket', 'client_kwargs': {'endpoint_url': 'http://127.0.0.1:9000'}}\n"
+        "_ = doctor_component('doctor_bucket', 's3', DoctorKind.ARTIFACT_STORE, doctor_path)\n"
+        "_ = doctor_component('doctor_images', 'default', DoctorKind.CONTAINER_REGISTRY, {'uri': 'docker.io/acme'})\n"
+        "_ = doctor_component('doctor_near', 'default', DoctorKind.CONTAINER_REGISTRY, {'uri': 'localhost:5000'})\n"
+        "_ = doctor_component('doctor_gpus', 'modal', DoctorKind.STEP_OPERATOR, {})\n"
+        "_ = doctor_component('doctor_docker', 'local', DoctorKind.IMAGE_BUILDER, {})"
+    )
+    rest = "artifact_store='doctor_bucket', step_operator='doctor_gpus', image_builder='doctor_docker'"
+    new_stack(kernel, "whole", f"container_registry='doctor_images', {rest}")
+    reply = kernel.run("%modal_doctor --on modal --stack whole")
+    for name in ("step operator", "artifact store", "container registry"):
+        assert found(reply, name)[0].startswith("ok "), name
+    told = found(reply, "addresses")
+    assert told[0].startswith("problem")
+    assert "artifact store 'doctor_bucket' http://127.0.0.1:9000" in told[0]
+    assert "Give it a public address" in told[-1]
+    # The very same is fine where sandboxes are processes of this machine.
+    assert found(kernel.run("%modal_doctor --stack whole"), "addresses")[0].startswith("ok ")
+
+    new_stack(kernel, "near", f"container_registry='doctor_near', {rest}")
+    told = found(kernel.run("%modal_doctor --stack near"), "container registry")
+    assert "'doctor_near' of flavor 'default' is on this machine" in told[0]
+
+
+def test_fix_where_everything_is_there_changes_nothing_and_says_so(kernel: Kernel) -> None:
+    reply = kernel.run("%modal_doctor --fix")
+    first = [panel["data"]["text/plain"] for panel in reply.panels if "setup" in panel["data"]["text/plain"]]
+    assert first[-1].count("is there") == 3
+    assert "everything was there, nothing was changed" in first[-1]
+    assert reply.panel.splitlines()[-1].startswith("no problems")
+
+
+def test_fix_asks_before_it_touches_a_stack_and_does_nothing_twice(kernel: Kernel) -> None:
+    new_stack(kernel, "touched")
+    asked = kernel.send("%modal_doctor --fix --stack touched")
+    assert "'modal_notebook' to the stack 'touched' (step operators now: none)?" in kernel.reply_to_input("n")
+    reply = kernel.finish(asked)
+    assert "nothing was changed" in reply.panel
+    assert operators(kernel, "touched") == []
+
+    asked = kernel.send("%modal_doctor --fix --stack touched")
+    kernel.reply_to_input("y")
+    assert kernel.finish(asked).ok
+    assert operators(kernel, "touched") == ["modal_notebook"]
+
+    again = kernel.run("%modal_doctor --fix --stack touched")
+    assert operators(kernel, "touched") == ["modal_notebook"]
+    assert any("nothing was changed" in str(panel) for panel in again.panels)
+    assert kernel.ask("Client().active_stack_model.name") == "default"
+
+
+def test_fix_adds_the_stock_operator_behind_those_that_are_there(kernel: Kernel) -> None:
+    new_stack(kernel, "several", "step_operator='modal_notebook'")
+    kernel.run("%modal_doctor --fix --stack several --flavor modal --yes")
+    assert operators(kernel, "several")[0] == "modal_notebook"
+    kinds = (
+        "[each.flavor_name for each in Client().get_stack('several').components[DoctorKind.STEP_OPERATOR]]"
+    )
+    assert kernel.ask(kinds) == ["modal_notebook", "modal"]
+
+
+def test_where_nobody_can_be_asked_fix_changes_nothing_and_says_so(kernel: Kernel) -> None:
+    new_stack(kernel, "headless")
+    reply = kernel.finish(kernel.send("%modal_doctor --fix --stack headless", allow_stdin=False))
+    assert reply.ename == "QuestionRefusedError"
+    assert "Add --yes" in reply.evalue
+    assert "File" not in reply.traceback
+    assert operators(kernel, "headless") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--fxi", "unrecognized arguments: --fxi"),
+        ("--on mars", "--on"),
+        ("--yes", "belong to --fix"),
+        ("--fix --flavor modal", "add --stack NAME"),
+        ("--stack 'a", "quote"),
+        ("--fix --stack default", "zenml stack copy default NEW_NAME"),
+        ("--fix --stack nowhere", "There is no stack 'nowhere'"),
+    ],
+)
+def test_what_the_line_cannot_mean_is_refused_in_one_message(kernel: Kernel, line: str, words: str) -> None:
+    reply = kernel.attempt(f"%modal_doctor {line}")
+    assert words in reply.evalue
+    assert "File" not in reply.traceback

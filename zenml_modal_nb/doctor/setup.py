@@ -1,0 +1,78 @@
+"""Registers what cells need in the user's ZenML; asks before it touches what exists, and does nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from zenml_modal_nb.doctor import checks
+from zenml_modal_nb.doctor.examination import Scope
+from zenml_modal_nb.doctor.finding import Finding, Verdict, ok, skipped
+from zenml_modal_nb.errors import ModalStepError
+from zenml_modal_nb.pipelines import registration
+from zenml_modal_nb.pipelines.inventory import silently, store
+from zenml_modal_nb.pipelines.registration import Part
+from zenml_modal_nb.pipelines.stack import NAME
+from zenml_modal_nb.request import Place
+
+Flavor = Literal["modal_notebook", "modal"]
+Ask = Callable[[str], bool]
+Tell = Callable[[Finding], None]
+
+_CONNECTION = tuple(
+    check for check in checks.CHECKS if check.name in ("place", "token", "reachability", "workspace")
+)
+
+
+class QuestionRefusedError(ModalStepError):
+    """Something that exists would be changed, and nobody is there to be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be set up; made by the command line and the line magic."""
+
+    on: Place | None = None  # verified first; None: where a cell would run
+    stack: str | None = None  # an existing stack that gets a step operator; None: our own
+    flavor: Flavor = "modal_notebook"  # of that step operator
+
+
+def set_up(wish: Wish, ask: Ask, tell: Tell) -> bool:
+    """Verify where cells run, then register what is missing; returns whether all is there now.
+
+    Errors: QuestionRefusedError from `ask`, RegistrationError for what stands in the way, ConnectionFailedError for
+    a ZenML server that does not answer; nothing was changed then.
+    """
+    for finding in checks.examine(Scope(on=wish.on), _CONNECTION):
+        tell(finding)
+        if finding.verdict is Verdict.PROBLEM:
+            return False  # a token that Modal refuses must not be found out by the first cell
+
+    def plan() -> Sequence[Part]:
+        store()  # its server's silence is told at once
+        if wish.stack is None:
+            return registration.plan_own()
+        return registration.plan_stack(wish.stack, wish.flavor)
+
+    parts = silently(plan)
+    # All questions come first: an answer that is missing leaves nothing half done.
+    declined = {part.what for part in parts if part.question and not ask(part.question)}
+    if declined:
+        tell(skipped("setup", f"nothing was changed: {' and '.join(sorted(declined))} stays as it is"))
+        return False
+    for part in parts:
+        if part.carry_out is not None:
+            silently(part.carry_out)
+        tell(ok("setup", f"{part.what} {part.done}"))
+    tell(ok("setup", _closing(wish, any(not part.there for part in parts))))
+    return True
+
+
+def _closing(wish: Wish, changed: bool) -> str:
+    state = "the active stack stays as it is" if changed else "everything was there, nothing was changed"
+    if wish.stack is None:
+        return f"{state}; cells run on '{NAME}'"
+    if wish.flavor == registration.STOCK:
+        return f"{state}; `zenml-modal-nb doctor --stack {wish.stack}` says what the stack still lacks"
+    return state
