@@ -146,7 +146,7 @@ def test_a_result_whose_commit_is_late_is_waited_for(place: Modal) -> None:
 
 def test_a_transfer_that_takes_long_is_told(place: Modal) -> None:
     data = numpy.random.default_rng(3).random(5_000_000)
-    with place.fault(Latency(milliseconds=700, call="VolumePutFiles2")):
+    with place.fault(Latency(milliseconds=1100, call="TransferPut")):
         run = place.follow("pass", values={"data": data})
         finished(run)
     told = [event for event in run.events if isinstance(event, Transfer)]
@@ -166,7 +166,7 @@ def test_a_volume_that_refuses_ends_the_run_before_anything_is_started(place: Mo
 
 def test_a_run_that_is_stopped_while_it_sends_starts_nothing(place: Modal) -> None:
     data = numpy.random.default_rng(5).random(20_000_000)
-    with place.fault(Latency(milliseconds=600, call="VolumePutFiles2")):
+    with place.fault(Latency(milliseconds=600, call="TransferPut")):
         run = place.follow("pass", values={"data": data}).begin()
         run.until(lambda events: any(isinstance(event, Transfer) for event in events))
         run.follower.stop(Reason.STOPPED)
