@@ -12,6 +12,7 @@ from followed import BACKENDS, Followed, Modal, strict_modal
 
 from zenml_modal_nb.emulator.faults import LateCommits, Latency, Unavailable
 from zenml_modal_nb.events import Reason, Transfer
+from zenml_modal_nb.sandboxes import blocks as blocks_of_volumes
 from zenml_modal_nb.sandboxes.depot import RESULTS_VOLUME, SHIPMENTS_VOLUME
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 
@@ -75,14 +76,38 @@ def test_what_is_there_is_not_sent_again(place: Modal) -> None:
         ("{'a': b'x' * 20_000_000, 'b': bytearray(20_000_000)}", "[len(value['a']), value['b'][-1]]"),
         ("[numpy.full(150_000, n) for n in range(20)]", "[int(each.sum()) for each in value]"),
         ("[numpy.full(2_000_000, n) for n in range(3)] + ['small']", "[int(value[2][5]), value[3]]"),
-        ("numpy.zeros(4_000_000)", "[value.shape[0], float(value[-1])]"),
+        (
+            "[numpy.zeros(4_000_000), numpy.zeros(1_500_000)]",
+            "[len(value[0]), len(value[1]), float(value[1][-1])]",
+        ),
+        ("numpy.arange(4_000_000)", "[len(value), int(value.sum())]"),
     ],
-    ids=["a long list", "bytes", "many arrays", "large and small", "zeros"],
+    ids=["a long list", "bytes", "many arrays", "large and small", "zeros", "integers"],
 )
 def test_every_kind_of_large_value_arrives(place: Modal, make: str, check: str) -> None:
     value = eval(make)
     run = place.follow(f"import numpy\nfound = {check}", values={"value": value}, outputs=("found",))
     assert finished(run)["found"] == eval(check)
+
+
+@pytest.fixture
+def changed_sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An SDK without something that the direct way needs."""
+    with monkeypatch.context() as patch:
+        patch.delattr("modal._utils.grpc_utils.Retry")
+        blocks_of_volumes._calls.cache_clear()
+        yield
+    blocks_of_volumes._calls.cache_clear()
+
+
+@pytest.mark.usefixtures("changed_sdk")
+def test_an_sdk_that_has_changed_inside_is_used_as_it_is_documented(place: Modal) -> None:
+    data = numpy.arange(5_000_000) + 11  # of this test only; blocks that end with zeros
+    run = place.follow("twice = data * 2", values={"data": data}, outputs=("twice",))
+    assert (finished(run)["twice"] == data * 2).all()
+    with pytest.raises(blocks_of_volumes.UnavailableError, match="the SDK has changed"):
+        blocks_of_volumes._calls()
+    assert results(place) == []
 
 
 def test_a_large_array_that_is_changed_in_place_is_changed_here(place: Modal) -> None:

@@ -185,14 +185,14 @@ class Buffers:
             memoryview(copy)[:] = piece
             return copy
         # One allocation per array: each is freed with its own array.
-        buffer = fresh(end - start)
-        view = memoryview(buffer)
         segment = None if self._shipment is None else self._shipment.segments.get(start)
-        if segment is not None and segment.size == len(buffer):
+        if segment is not None and segment.size == end - start:
             assert self._shipment is not None
-            self._shipment.read_into(start, view)
+            buffer = self._shipment.take(start)
             self.origins[id(buffer)] = (buffer, segment)
             return buffer
+        buffer = fresh(end - start)
+        view = memoryview(buffer)
         assert self._file is not None
         self._file.seek(start)
         while view:  # one call reads 2 GiB at most

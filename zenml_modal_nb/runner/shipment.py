@@ -6,12 +6,14 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zenml_modal_nb.runner import digests
+from zenml_modal_nb.runner.allocation import Memory, fresh
 from zenml_modal_nb.runner.blocks import DamagedValuesError
 
 # Variables that say where our volume is mounted, if it is: what was sent, and where large results go.
@@ -20,7 +22,7 @@ SHIPPED, RESULTS = "ZENML_MODAL_NB_SHIPPED", "ZENML_MODAL_NB_RESULTS"
 _READERS = 8  # threads: a volume's files come over a network, several at once
 _PATIENCE = 120.0  # seconds that a block may take to be there: mounts and commits are not instant
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
-_PIECE = 1 << 20  # bytes read at a time
+_PIECE = 1 << 20  # bytes compared at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Shipment:
 
     def __init__(self, segments: Mapping[int, Segment]) -> None:
         self.segments = segments
+        self._arriving: dict[int, tuple[Memory, list[Future[None]]]] = {}
 
     @classmethod
     def of_part(cls, part: Mapping[str, Any], place: str | None) -> Shipment:
@@ -60,24 +63,46 @@ class Shipment:
             position += each["size"]
         return cls(segments)
 
-    def read_into(self, start: int, content: memoryview) -> None:
-        """Read the segment that begins at `start` into new memory; raises DamagedValuesError if it does not arrive."""
-        segment = self.segments[start]
-        pieces = _split(content)
-        with ThreadPoolExecutor(min(len(pieces), _READERS)) as threads:
-            list(threads.map(_arrive, [segment.place / name for name in segment.blocks], pieces))
+    def begin(self) -> None:
+        """Begin to read all segments into memory, beside whatever else a run begins with, e.g. imports of libraries."""
+        if not self.segments:
+            return
+        threads = ThreadPoolExecutor(_READERS)
+        with suppress(MemoryError):  # who takes the segment hears of it
+            for start, segment in self.segments.items():
+                self._arriving[start] = _arriving(segment, threads)
+        threads.shutdown(wait=False)
+
+    def take(self, start: int) -> Memory:
+        """Return the segment that begins at `start`; raises DamagedValuesError if it does not arrive, MemoryError."""
+        arriving = self._arriving.pop(start, None)
+        if arriving is None:
+            with ThreadPoolExecutor(_READERS) as threads:
+                arriving = _arriving(self.segments[start], threads)
+        memory, blocks = arriving
+        for block in blocks:
+            block.result()
+        return memory
 
     def fill(self, path: Path, starts: Sequence[int] | None = None) -> None:
         """Put segments, all by default, into the part's own file; raises DamagedValuesError, OSError."""
         with path.open("r+b") as file:
             for start in self.segments if starts is None else starts:
+                file.seek(start)
+                if start in self._arriving:
+                    file.write(self.take(start))
+                    continue
                 segment = self.segments[start]
                 for number, name in enumerate(segment.blocks):
-                    at = number * digests.BLOCK
-                    piece = memoryview(bytearray(min(digests.BLOCK, segment.size - at)))
+                    piece = memoryview(bytearray(min(digests.BLOCK, segment.size - number * digests.BLOCK)))
                     _arrive(segment.place / name, piece)
-                    file.seek(start + at)
                     file.write(piece)
+
+
+def _arriving(segment: Segment, threads: ThreadPoolExecutor) -> tuple[Memory, list[Future[None]]]:
+    memory = fresh(segment.size)
+    blocks = zip(segment.blocks, _split(memoryview(memory)), strict=True)
+    return memory, [threads.submit(_arrive, segment.place / name, piece) for name, piece in blocks]
 
 
 def _split(content: memoryview) -> list[memoryview]:
@@ -103,8 +128,7 @@ def _is_read(path: Path, content: memoryview) -> bool:
         with path.open("rb", buffering=0) as file:
             if os.fstat(file.fileno()).st_size > content.nbytes:
                 return False
-            # Each piece is hashed while the processor has it at hand.
-            while count := file.readinto(content[at : at + _PIECE]):
+            while count := file.readinto(content[at:]):
                 found.update(content[at : at + count])
                 at += count
     except OSError:  # not there yet, or a mount that hiccups
