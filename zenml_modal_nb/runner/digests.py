@@ -18,12 +18,12 @@ Piece = bytes | bytearray | memoryview
 
 def of_blocks(pieces: Iterable[Piece]) -> list[str]:
     """Return the name of each block of the pieces' joined bytes, which are not copied; see `of_block`."""
-    return _side_by_side(of_block, list(split(pieces)))
+    return side_by_side(of_block, list(split(pieces)))
 
 
 def of_content(pieces: Iterable[Piece]) -> str:
     """Return the digest of a content: its own SHA-256, of more than one block the SHA-256 of theirs."""
-    return joined(_side_by_side(of_parts, list(split(pieces))))
+    return joined(side_by_side(of_parts, list(split(pieces))))
 
 
 class Seen:
@@ -36,12 +36,16 @@ class Seen:
         """Return what `of_blocks` does."""
         piece = pieces[0]
         if len(pieces) != 1 or not isinstance(piece, memoryview):
-            return of_blocks(pieces)
+            return self.name(pieces)
         # A buffer's owner is one array: a view of its memory is another one. The piece keeps it alive, and the ID its.
         key = id(piece.obj), piece.nbytes
         if key not in self._found:
-            self._found[key] = piece, of_blocks(pieces)
+            self._found[key] = piece, self.name(pieces)
         return self._found[key][1]
+
+    def name(self, pieces: Sequence[Piece]) -> list[str]:
+        """Compute what `of_blocks` returns."""
+        return of_blocks(pieces)
 
     def of_content(self, pieces: Iterable[Piece]) -> str:
         """Return a digest that tells contents apart; another one than the function's."""
@@ -100,7 +104,7 @@ def stripped(block: Sequence[Piece]) -> list[memoryview]:
     return []
 
 
-def _side_by_side(
+def side_by_side(
     digest: Callable[[Sequence[memoryview]], str], blocks: Sequence[list[memoryview]]
 ) -> list[str]:
     """Digest in several threads: hashing leaves Python to the others."""
