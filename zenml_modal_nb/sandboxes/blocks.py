@@ -30,7 +30,7 @@ _WORKERS = 8  # connections
 _TRIES = 6
 _FIRST_PAUSE = 0.25  # seconds; doubles. The first time at once: a connection may have been idle for too long
 _SILENCE = 60.0  # seconds without a byte after which a connection is given up
-_MOST_FILES = 512  # blocks named in one call
+_MOST_FILES = 64  # blocks named in one call: the addresses it answers with do not last
 
 Advance = Callable[[int], None]
 T = TypeVar("T")
