@@ -189,6 +189,22 @@ def test_a_volume_that_refuses_ends_the_run_before_anything_is_started(place: Mo
     assert run.gone()
 
 
+@pytest.mark.parametrize("sdk", ["as it is", "changed"])
+def test_an_input_that_changes_after_it_was_packaged_is_not_put_under_its_old_name(
+    place: Modal, request: pytest.FixtureRequest, sdk: str
+) -> None:
+    if sdk == "changed":
+        request.getfixturevalue("changed_sdk")
+    data = numpy.random.default_rng(6 if sdk == "changed" else 7).random(2_000_000)
+    run = place.follow("s = data[0]", values={"data": data}, outputs=("s",))
+    data[0] += 1
+    error = run.begin().follower._outcome.exception(60)
+    assert "changed while it was sent" in str(error)
+    assert run.gone()
+    data[0] -= 1
+    assert finished(place.follow("s = data[0]", values={"data": data}, outputs=("s",)))["s"] == data[0]
+
+
 def test_a_run_that_is_stopped_while_it_sends_starts_nothing(place: Modal) -> None:
     data = numpy.random.default_rng(5).random(20_000_000)
     with place.fault(Latency(milliseconds=600, call="TransferPut")):

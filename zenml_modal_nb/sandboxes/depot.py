@@ -110,6 +110,12 @@ class Depot:
         names = list(missing)
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
+            # The SDK would put what is there now under the name of what was there before, for a week.
+            if await asyncio.to_thread(_has_changed, {name: missing[name] for name in batch}):
+                raise SandboxError(
+                    "A large input changed while it was sent, e.g. by a thread of the notebook. Nothing was started. "
+                    "Run the cell again when nothing else writes to its inputs."
+                )
             async with volume.batch_upload(force=True) as upload:
                 for name in batch:
                     upload.put_file(_InMemory(digests.stripped(missing[name])), self._path(name))
@@ -210,6 +216,10 @@ async def _commit(sandbox: Any) -> None:
         await process.wait.aio()
     except lost_contact() as error:  # e.g. an image without that program
         logger.debug("The results of %s were not committed at once: %r", sandbox.object_id, error)
+
+
+def _has_changed(named: Mapping[str, Sequence[memoryview]]) -> bool:
+    return any(digests.of_block(block) != name for name, block in named.items())
 
 
 async def _read_by_sdk(volume: Any, path: str, content: memoryview, told: Told) -> str | None:
