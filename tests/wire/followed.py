@@ -19,6 +19,7 @@ from zenml_modal_nb.emulator.private_server import PrivateServer
 from zenml_modal_nb.events import Event, Log, Started
 from zenml_modal_nb.packaging.archive import runner_archive
 from zenml_modal_nb.packaging.payload import pack
+from zenml_modal_nb.packaging.recognition import Recognized
 from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.pricing.rates import snapshot
@@ -105,7 +106,7 @@ class Followed:
             nonce=secrets.token_hex(16),
             parts=(
                 Part.of("runner.zip", [runner_archive()]),
-                Part.of("payload.zmnb", packed.values.pieces),
+                Part.of("payload.zmnb", packed.values.pieces, Recognized()),
             ),
             run={
                 "source": source,

@@ -12,6 +12,7 @@ from followed import BACKENDS, Followed, Modal, strict_modal
 
 from zenml_modal_nb.emulator.faults import LateCommits, Latency, Unavailable
 from zenml_modal_nb.events import Reason, Transfer
+from zenml_modal_nb.sandboxes import blocks as blocks_of_volumes
 from zenml_modal_nb.sandboxes.depot import RESULTS_VOLUME, SHIPMENTS_VOLUME
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 
@@ -75,14 +76,38 @@ def test_what_is_there_is_not_sent_again(place: Modal) -> None:
         ("{'a': b'x' * 20_000_000, 'b': bytearray(20_000_000)}", "[len(value['a']), value['b'][-1]]"),
         ("[numpy.full(150_000, n) for n in range(20)]", "[int(each.sum()) for each in value]"),
         ("[numpy.full(2_000_000, n) for n in range(3)] + ['small']", "[int(value[2][5]), value[3]]"),
-        ("numpy.zeros(4_000_000)", "[value.shape[0], float(value[-1])]"),
+        (
+            "[numpy.zeros(4_000_000), numpy.zeros(1_500_000)]",
+            "[len(value[0]), len(value[1]), float(value[1][-1])]",
+        ),
+        ("numpy.arange(4_000_000)", "[len(value), int(value.sum())]"),
     ],
-    ids=["a long list", "bytes", "many arrays", "large and small", "zeros"],
+    ids=["a long list", "bytes", "many arrays", "large and small", "zeros", "integers"],
 )
 def test_every_kind_of_large_value_arrives(place: Modal, make: str, check: str) -> None:
     value = eval(make)
     run = place.follow(f"import numpy\nfound = {check}", values={"value": value}, outputs=("found",))
     assert finished(run)["found"] == eval(check)
+
+
+@pytest.fixture
+def changed_sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An SDK without something that the direct way needs."""
+    with monkeypatch.context() as patch:
+        patch.delattr("modal._utils.grpc_utils.Retry")
+        blocks_of_volumes._calls.cache_clear()
+        yield
+    blocks_of_volumes._calls.cache_clear()
+
+
+@pytest.mark.usefixtures("changed_sdk")
+def test_an_sdk_that_has_changed_inside_is_used_as_it_is_documented(place: Modal) -> None:
+    data = numpy.arange(5_000_000) + 11  # of this test only; blocks that end with zeros
+    run = place.follow("twice = data * 2", values={"data": data}, outputs=("twice",))
+    assert (finished(run)["twice"] == data * 2).all()
+    with pytest.raises(blocks_of_volumes.UnavailableError, match="the SDK has changed"):
+        blocks_of_volumes._calls()
+    assert results(place) == []
 
 
 def test_a_large_array_that_is_changed_in_place_is_changed_here(place: Modal) -> None:
@@ -146,7 +171,7 @@ def test_a_result_whose_commit_is_late_is_waited_for(place: Modal) -> None:
 
 def test_a_transfer_that_takes_long_is_told(place: Modal) -> None:
     data = numpy.random.default_rng(3).random(5_000_000)
-    with place.fault(Latency(milliseconds=700, call="VolumePutFiles2")):
+    with place.fault(Latency(milliseconds=1100, call="TransferPut")):
         run = place.follow("pass", values={"data": data})
         finished(run)
     told = [event for event in run.events if isinstance(event, Transfer)]
@@ -164,9 +189,25 @@ def test_a_volume_that_refuses_ends_the_run_before_anything_is_started(place: Mo
     assert run.gone()
 
 
+@pytest.mark.parametrize("sdk", ["as it is", "changed"])
+def test_an_input_that_changes_after_it_was_packaged_is_not_put_under_its_old_name(
+    place: Modal, request: pytest.FixtureRequest, sdk: str
+) -> None:
+    if sdk == "changed":
+        request.getfixturevalue("changed_sdk")
+    data = numpy.random.default_rng(6 if sdk == "changed" else 7).random(2_000_000)
+    run = place.follow("s = data[0]", values={"data": data}, outputs=("s",))
+    data[0] += 1
+    error = run.begin().follower._outcome.exception(60)
+    assert "changed while it was sent" in str(error)
+    assert run.gone()
+    data[0] -= 1
+    assert finished(place.follow("s = data[0]", values={"data": data}, outputs=("s",)))["s"] == data[0]
+
+
 def test_a_run_that_is_stopped_while_it_sends_starts_nothing(place: Modal) -> None:
     data = numpy.random.default_rng(5).random(20_000_000)
-    with place.fault(Latency(milliseconds=600, call="VolumePutFiles2")):
+    with place.fault(Latency(milliseconds=600, call="TransferPut")):
         run = place.follow("pass", values={"data": data}).begin()
         run.until(lambda events: any(isinstance(event, Transfer) for event in events))
         run.follower.stop(Reason.STOPPED)

@@ -41,8 +41,12 @@ class Returned:
     moved: Mapping[str, str] = field(default_factory=dict)
 
 
-def restore(data: bytes | bytearray, namespace: dict[str, Any], known: Sequence[object]) -> Returned:
+def restore(
+    data: bytes | bytearray | memoryview, namespace: dict[str, Any], known: Sequence[object]
+) -> Returned:
     """Restore a result; functions get the notebook's globals. What cannot be restored here does not lose the rest.
+
+    Writable memory is given away: an array that is most of it may take it.
 
     Raises:
         ResultError: the result is damaged.
@@ -51,7 +55,7 @@ def restore(data: bytes | bytearray, namespace: dict[str, Any], known: Sequence[
         return Returned()
     missing = _Missing()
     try:
-        with pickling.Reader(memoryview(data).toreadonly(), namespace, known, missing.stand_in) as reader:
+        with pickling.Reader(data, namespace, known, missing.stand_in, given=True) as reader:
             return _Restoration(reader, namespace, known, missing).run()
     except DamagedValuesError as error:
         raise ResultError(f"The result arrived damaged: {error}. Run the cell again.") from error

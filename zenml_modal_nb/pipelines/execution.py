@@ -99,7 +99,7 @@ class Execution:
         self,
         job: CellJob,
         emit: Callable[[Event], None],
-        read: Callable[[bytes | bytearray], Values],
+        read: Callable[[bytes | memoryview], Values],
         read_error: Callable[[bytes], object],
         meter: Meter,
         clock: Callable[[], float] = time.monotonic,
@@ -125,7 +125,7 @@ class Execution:
         self.recorded: Recorded | None = None
         self.sandbox_id: str | None = None
         self.said = Said()  # kept only for a cache
-        self.delivered: bytes | bytearray = b""  # the values file, for a cache only
+        self.delivered: bytes | memoryview = b""  # the values file, for a cache only
         self.cached: Kept | None = None  # the earlier run whose outcome this one has
         self.gone = True  # nothing of this run is left at Modal, as far as is confirmed
         self._clock = clock
@@ -218,9 +218,10 @@ class Execution:
         fields = outcome.result.fields
         self.seconds = float(fields["seconds"])
         self.cell_error = outcome.error.fields if outcome.error is not None else None
+        delivered = outcome.values
         if self.job.cache is not None:
-            self.delivered = outcome.values
-        self.values = self._read(outcome.values)
+            self.delivered = delivered = memoryview(delivered).toreadonly()
+        self.values = self._read(delivered)
         self.files = outcome.fetched.files
         lost = {**fields["lost"], **self.values.lost, **outcome.fetched.lost}
         bound = {*self.job.run["outputs"]} - self.values.stale

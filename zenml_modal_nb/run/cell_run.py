@@ -147,7 +147,7 @@ class CellRun:
             self._log.append(event.text)
         self._events.put(event)
 
-    def _read(self, data: bytes | bytearray) -> Values:
+    def _read(self, data: bytes | memoryview) -> Values:
         known = self._prepared.job.known
         found = restore(data, self._namespace, known)
         changed = {name: self._namespace[name] for name in found.changed if name in self._namespace}

@@ -140,7 +140,7 @@ class _Definition:
             digests={},
         )
 
-        def read(data: bytes | bytearray) -> Values:
+        def read(data: bytes | memoryview) -> Values:
             found = restore(data, self.namespace, job.known)
             changed = {name: inputs[name] for name in found.changed if name in inputs}
             job.known.clear()

@@ -24,6 +24,7 @@ from zenml_modal_nb.packaging.files import Shipment, find
 from zenml_modal_nb.packaging.local_modules import modules_archive
 from zenml_modal_nb.packaging.module import write_module
 from zenml_modal_nb.packaging.payload import pack
+from zenml_modal_nb.packaging.recognition import Recognized
 from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.rendering import words
@@ -114,7 +115,7 @@ def prepare(
     needed = dict(sorted(needed.items(), key=_place))
     packed = pack(needed, namespace, captured.submodules, state, analyzed.lines)
     values = packed.values
-    hashed = digests.Seen()
+    hashed = Recognized()
     analyzed = requiring(analyzed, packed.modules, gpu=request.gpu is not None, pip=request.pip)
     dumped = {name: pickling.dump(value, namespace) for name, value in captured.values.items()}
     sizes = {name: each.size for name, each in dumped.items()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zenml_modal_nb.runner.allocation import Memory
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.graph import Pickler
 from zenml_modal_nb.runner.shipment import Segment
@@ -47,7 +48,7 @@ class Fingerprints:
         namespace: Namespace,
         numbers: Mapping[int, int],
         path: Path,
-        origins: Mapping[int, tuple[bytearray, int | Segment]],
+        origins: Mapping[int, tuple[Memory, int | Segment]],
     ) -> None:
         self._namespace = namespace
         self._numbers = numbers

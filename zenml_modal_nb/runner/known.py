@@ -10,6 +10,7 @@ from typing import Any
 
 from zenml_modal_nb.runner import memory
 from zenml_modal_nb.runner.adoption import can_adopt
+from zenml_modal_nb.runner.allocation import Memory
 from zenml_modal_nb.runner.collection import put_off
 from zenml_modal_nb.runner.fingerprints import Fingerprint, Fingerprints
 from zenml_modal_nb.runner.functions import Namespace
@@ -68,7 +69,7 @@ class Known:
         objects: Sequence[Any],
         namespace: Namespace,
         path: Path,
-        origins: Mapping[int, tuple[bytearray, int | Segment]],
+        origins: Mapping[int, tuple[Memory, int | Segment]],
     ) -> None:
         self._objects = objects
         self._numbers = {id(each): number for number, each in enumerate(objects)}

@@ -83,6 +83,7 @@ def main(directory: str, nonce: str, header: Mapping[str, Any]) -> NoReturn:
 def _serve(
     run: cell.Run, header: Mapping[str, Any], output: Output, place: Path, store: results.Store
 ) -> None:
+    shipments = _shipments(header)
     output.emit("begin", {"gpu": None, "cloudpickle": cloudpickle.__version__})
     output.emit("begin", {"cloudpickle": cloudpickle.__version__}, "stderr")
     threading.Thread(target=_report_gpu, args=(output,), name="zenml_modal_nb gpu", daemon=True).start()
@@ -97,7 +98,7 @@ def _serve(
     mounts.follow(run.volumes)
     directory = files.opened(run.fetch, place, run.volumes)
     _catch_signals()
-    outcome, arrived = _run(run, header, place, namespace, imports, directory)
+    outcome, arrived = _run(run, shipments, place, namespace, imports, directory)
     if not output.here:
         _leave_fork(output, outcome)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,7 +112,7 @@ def _serve(
 
 def _run(
     run: cell.Run,
-    header: Mapping[str, Any],
+    shipments: Mapping[str, Shipment],
     place: Path,
     namespace: Namespace,
     imports: AfterImport,
@@ -119,7 +120,9 @@ def _run(
 ) -> tuple[cell.Outcome, Arrived]:
     arrived = Arrived({}, Known((), namespace, place, {}))
     try:
-        shipments = _shipments(header, place)
+        for name, shipment in shipments.items():
+            if name != PAYLOAD:
+                shipment.fill(place / "in" / name)
         _add_modules(place)
         directory.receive(place / "in" / files.ARCHIVE)
         arrived = _restore(place / "in" / PAYLOAD, namespace, imports, shipments.get(PAYLOAD))
@@ -129,13 +132,12 @@ def _run(
     return cell.execute(run, namespace), arrived
 
 
-def _shipments(header: Mapping[str, Any], place: Path) -> Mapping[str, Shipment]:
-    """Complete the parts from the volume; what the payload lacks is read when it is restored."""
+def _shipments(header: Mapping[str, Any]) -> Mapping[str, Shipment]:
+    """Return what the parts lack, by name; of the payload it is on its way."""
     mounted = os.environ.pop(SHIPPED, None)
     shipments = {each["name"]: Shipment.of_part(each, mounted) for each in header["parts"]}
-    for name, shipment in shipments.items():
-        if name != PAYLOAD:
-            shipment.fill(place / "in" / name)
+    if PAYLOAD in shipments:
+        shipments[PAYLOAD].begin()
     return shipments
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zenml_modal_nb.runner import blocks
+from zenml_modal_nb.runner.allocation import Memory, fresh
 from zenml_modal_nb.runner.copies import Copies
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.graph import Unpickler
@@ -25,7 +26,8 @@ class Reader:
 
     `known` are the writer's known objects, as this process has them. `stand_in` provides something in the place
     of a class or function that does not exist here; without it the graph cannot be restored. `shipment` has what
-    the file at a path lacks. With `copies`
+    the file at a path lacks. Writable memory as a source becomes the objects' own; if it is `given`, only that of a
+    buffer that is more than half of it, so that none keeps the others' memory. With `copies`
     functions are made anew, and classes that this process has stay as they are.
     Raises DamagedValuesError when the source is no values file.
     """
@@ -38,12 +40,15 @@ class Reader:
         stand_in: StandIn | None = None,
         shipment: Shipment | None = None,
         copies: Copies | None = None,
+        *,
+        given: bool = False,
     ) -> None:
         self._namespace = namespace
         self._stand_in = stand_in
         self._copies = copies
         self._switch = _Switch()
         self._stream, self.buffers = _opened(source, shipment)
+        self.buffers.given = given
         self._begin = self._stream.tell()
         self._known = len(known)
         self._unpickler = self._primed(known)
@@ -164,8 +169,9 @@ class Buffers:
         self._file = source.open("rb", buffering=0) if isinstance(source, Path) else None
         self._extents = extents
         self.next = 0
+        self.given = False  # see `Reader`
         # Of the memory made here: by ID, itself and where it comes from, a place in the file or a segment.
-        self.origins: dict[int, tuple[bytearray, int | Segment]] = {}
+        self.origins: dict[int, tuple[Memory, int | Segment]] = {}
 
     def take(self, *, borrowed: bool = False) -> Any:
         """Return the next buffer; one that is `borrowed` may be the source's own."""
@@ -173,16 +179,20 @@ class Buffers:
         self.next += 1
         if isinstance(self._source, memoryview):
             piece = self._source[start:end]
-            return bytearray(piece) if piece.readonly and not borrowed else piece
+            if borrowed or not (piece.readonly or (self.given and 2 * piece.nbytes <= self._source.nbytes)):
+                return piece
+            copy = fresh(piece.nbytes)
+            memoryview(copy)[:] = piece
+            return copy
         # One allocation per array: each is freed with its own array.
-        buffer = bytearray(end - start)
-        view = memoryview(buffer)
         segment = None if self._shipment is None else self._shipment.segments.get(start)
-        if segment is not None and segment.size == len(buffer):
+        if segment is not None and segment.size == end - start:
             assert self._shipment is not None
-            self._shipment.read_into(start, view)
+            buffer = self._shipment.take(start)
             self.origins[id(buffer)] = (buffer, segment)
             return buffer
+        buffer = fresh(end - start)
+        view = memoryview(buffer)
         assert self._file is not None
         self._file.seek(start)
         while view:  # one call reads 2 GiB at most

@@ -7,11 +7,12 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from zenml_modal_nb.runner import frames, offenders
+from zenml_modal_nb.runner import digests, frames, offenders
 from zenml_modal_nb.runner.cell import Outcome, Run
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.known import Change, Known
@@ -186,10 +187,12 @@ class Store:
         """Put values of any size on a disk."""
         if self._volume is not None and result.values.size >= LARGE:
             try:
-                return {"volume": self._name, **_written(result.values, Path(self._volume, self._name))}
+                # The notebook's side asks for a commit before it reads.
+                written = _written(result.values, Path(self._volume, self._name), flush=False)
+                return {"volume": self._name, **written}
             except OSError:  # e.g. no space there: the sandbox's own disk may have some
                 traceback.print_exc()
-        return {"file": _FILE, **_written(result.values, self._directory / _FILE)}
+        return {"file": _FILE, **_written(result.values, self._directory / _FILE, flush=True)}
 
 
 def send(result: Result, place: dict[str, Any], outcome: Outcome, output: Output, store: Store) -> None:
@@ -210,9 +213,12 @@ def send(result: Result, place: dict[str, Any], outcome: Outcome, output: Output
         output.emit("result", {**fields, "names": [], "lost": few, **place}, last=True)
 
 
-def _written(values: Values, path: Path) -> dict[str, Any]:
-    with path.open("wb") as file:
+def _written(values: Values, path: Path, *, flush: bool) -> dict[str, Any]:
+    """Write a values file while other threads digest it; the kernel lets only one write to a file."""
+    with path.open("wb") as file, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        found = threads.map(digests.of_parts, digests.split(values.pieces))
         values.write(file)
         file.flush()
-        os.fsync(file.fileno())
-    return {"size": values.size, "sha256": values.digest}
+        if flush:
+            os.fsync(file.fileno())
+        return {"size": values.size, "sha256": digests.joined(list(found))}

@@ -17,7 +17,9 @@ from typing import Any
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Direction, Event, Transfer
 from zenml_modal_nb.runner import digests
+from zenml_modal_nb.runner.allocation import fresh
 from zenml_modal_nb.runner.shipment import RESULTS, SHIPPED
+from zenml_modal_nb.sandboxes import blocks
 from zenml_modal_nb.sandboxes.launch import Segment
 from zenml_modal_nb.sandboxes.reading import lost_contact
 
@@ -31,8 +33,7 @@ _DAY = 86_400.0  # seconds
 _EXPIRY = 7 * _DAY
 _RENEWAL = 6 * _DAY  # a block of that age is sent again: one that a run needs must not expire before it
 _MOST_REMOVED = 256  # blocks by one run
-_FIRST_BATCH, _LARGEST_BATCH = 4, 64  # blocks sent at once
-_BATCH_SECONDS = 1.0  # that a batch should take: progress is told after each
+_BATCH = 8  # blocks sent at once by the SDK's own means: progress is told after each
 _QUIET = 1.0  # seconds before a transfer is worth telling
 _PAUSE = 0.25  # seconds between two things told
 _COMMIT_SECONDS = 30.0  # that a result may take to be there: commits are not instant
@@ -75,28 +76,26 @@ class Depot:
         now = time.time()
         missing = {name: block for name, block in wanted.items() if now - there.get(name, 0.0) > _RENEWAL}
         told = Told(emit, "sending", sum(part.nbytes for block in missing.values() for part in block))
-        names = list(missing)
-        size = _FIRST_BATCH
-        while names:
-            batch, names = names[:size], names[size:]
-            began = time.monotonic()
-            async with volume.batch_upload(force=True) as upload:
-                for name in batch:
-                    upload.put_file(_InMemory(missing[name]), self._path(name))
-            took = max(time.monotonic() - began, 0.001)
-            size = max(_FIRST_BATCH, min(_LARGEST_BATCH, round(len(batch) / took * _BATCH_SECONDS)))
-            told.advance(sum(part.nbytes for name in batch for part in missing[name]))
+        if missing:
+            try:
+                await blocks.put(self.client, volume.object_id, self._path(), missing, told.advance)
+            except blocks.UnavailableError as error:
+                logger.debug("Large values are sent by the SDK's own means: %s", error)
+                await self._put(volume, missing, told)
+            told.finish()
         await self._expire(volume, {name: sent for name, sent in there.items() if name not in wanted})
 
     async def fetch(
         self, sandbox: Any, name: str, size: int, digest: str, emit: Callable[[Event], None]
-    ) -> bytearray | None:
+    ) -> memoryview | None:
         """Read and remove a result; None when the volume does not show it in time. Raises Modal's errors."""
         await _commit(sandbox)
         path = self._path(name)
         volume = self._volume(RESULTS_VOLUME)
+        await volume.hydrate.aio()
         until, pause = time.monotonic() + _COMMIT_SECONDS, _SHORTEST_PAUSE
-        while (found := await _read(volume, path, size, digest, Told(emit, "collecting", size))) is None:
+        content = memoryview(fresh(size))
+        while not await self._read(volume, path, content, digest, Told(emit, "collecting", size)):
             if time.monotonic() > until:
                 return None
             await asyncio.sleep(pause)
@@ -105,7 +104,22 @@ class Depot:
         await self._expire(
             volume, await self._blocks(volume)
         )  # those of runs that ended before they were read
-        return found
+        return content
+
+    async def _put(self, volume: Any, missing: Mapping[str, Sequence[memoryview]], told: Told) -> None:
+        names = list(missing)
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            # The SDK would put what is there now under the name of what was there before, for a week.
+            if await asyncio.to_thread(_has_changed, {name: missing[name] for name in batch}):
+                raise SandboxError(
+                    "A large input changed while it was sent, e.g. by a thread of the notebook. Nothing was started. "
+                    "Run the cell again when nothing else writes to its inputs."
+                )
+            async with volume.batch_upload(force=True) as upload:
+                for name in batch:
+                    upload.put_file(_InMemory(digests.stripped(missing[name])), self._path(name))
+            told.advance(sum(part.nbytes for name in batch for part in missing[name]))
 
     def _volume(self, name: str) -> Any:
         import modal
@@ -116,6 +130,18 @@ class Depot:
 
     def _path(self, *parts: str) -> str:
         return "/".join(("", self.directory, *parts))
+
+    async def _read(self, volume: Any, path: str, content: memoryview, digest: str, told: Told) -> bool:
+        """Read a file and tell whether it is there and is what was meant."""
+        try:
+            try:
+                found = await blocks.get(self.client, volume.object_id, path, content, told.advance)
+            except blocks.UnavailableError as error:
+                logger.debug("A large result is read by the SDK's own means: %s", error)
+                found = await _read_by_sdk(volume, path, content, told)
+        except FileNotFoundError:
+            return False
+        return found == digest
 
     async def _blocks(self, volume: Any) -> Mapping[str, float]:
         """The files of the notebook that are there, and when each was written."""
@@ -151,13 +177,23 @@ class Told:
         self._total = total
         self._done = 0
         self._next = time.monotonic() + _QUIET
+        self._told = 0
 
     def advance(self, size: int) -> None:
-        """Take note of some more bytes."""
-        self._done += size
+        """Take note of some more bytes; of some, perhaps, that were told before and had to be sent again."""
+        self._done = min(self._done + size, self._total)
         if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _PAUSE
-            self._emit(Transfer(self._direction, self._done, self._total))
+            self._tell()
+
+    def finish(self) -> None:
+        """Tell the end of what took long enough."""
+        if self._told != self._done and (self._told or time.monotonic() >= self._next):
+            self._tell()
+
+    def _tell(self) -> None:
+        self._next = time.monotonic() + _PAUSE
+        self._told = self._done
+        self._emit(Transfer(self._direction, self._done, self._total))
 
 
 class _InMemory:
@@ -182,22 +218,21 @@ async def _commit(sandbox: Any) -> None:
         logger.debug("The results of %s were not committed at once: %r", sandbox.object_id, error)
 
 
-async def _read(volume: Any, path: str, size: int, digest: str, told: Told) -> bytearray | None:
-    content = bytearray(size)
+def _has_changed(named: Mapping[str, Sequence[memoryview]]) -> bool:
+    return any(digests.of_block(block) != name for name, block in named.items())
+
+
+async def _read_by_sdk(volume: Any, path: str, content: memoryview, told: Told) -> str | None:
+    """What `blocks.get` does, by the SDK's own means."""
     position = 0
-    try:
-        async for chunk in volume.read_file.aio(path):
-            if position + len(chunk) > size:
-                return None
-            content[position : position + len(chunk)] = chunk
-            position += len(chunk)
-            told.advance(len(chunk))
-    except FileNotFoundError:
-        return None
+    async for chunk in volume.read_file.aio(path):
+        if position + len(chunk) > content.nbytes:
+            return None
+        content[position : position + len(chunk)] = chunk
+        position += len(chunk)
+        told.advance(len(chunk))
     # In a thread: the background loop has other runs to follow meanwhile.
-    if position == size and await asyncio.to_thread(digests.of_content, [content]) == digest:
-        return content
-    return None
+    return await asyncio.to_thread(digests.of_content, [content]) if position == content.nbytes else None
 
 
 def why_not_shipped(error: Exception) -> SandboxError:

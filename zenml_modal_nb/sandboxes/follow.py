@@ -47,7 +47,7 @@ class Outcome:
     """What the runner delivered: the facts of its last frame, the verified values file, the error if any."""
 
     result: Frame
-    values: bytes | bytearray
+    values: bytes | memoryview
     error: Frame | None
     fetched: Fetched = field(default_factory=Fetched)
 

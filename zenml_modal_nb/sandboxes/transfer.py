@@ -22,7 +22,7 @@ Bundle = Mapping[str, Any]  # by MIME type
 
 async def read_values(
     sandbox: Any, directory: str, frame: Frame, depot: Depot, emit: Callable[[Event], None]
-) -> bytes | bytearray:
+) -> bytes | memoryview:
     """Return the values file of a `result` frame, inline, from our volume or from its file; empty if nothing came."""
     inline = frame.fields.get("inline")
     if inline is not None:

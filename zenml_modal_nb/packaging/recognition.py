@@ -1,0 +1,53 @@
+"""Blocks of large values that this kernel has named before, recognised without computing their names again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from zenml_modal_nb.runner import digests
+
+_MOST = 1 << 20  # blocks whose names are remembered: 8 TiB, or 200 MB of names
+
+_names: dict[bytes, str] = {}  # by BLAKE3, for the kernel's life
+
+
+class Recognized(digests.Seen):
+    """Names blocks as `digests.Seen` does; an unchanged array in a third of the time.
+
+    A name is a SHA-256, as Modal wants it. BLAKE3 is as safe and several times as fast, so it tells whether the name of
+    these very bytes is known already.
+    """
+
+    def name(self, pieces: Sequence[digests.Piece]) -> list[str]:
+        """Return the name of each block."""
+        tell = _blake3()
+        if tell is None:
+            return super().name(pieces)
+        if len(_names) > _MOST:
+            _names.clear()
+        return digests.side_by_side(lambda block: _name(block, tell), list(digests.split(pieces)))
+
+
+def _name(block: Sequence[memoryview], tell: Callable[[Sequence[memoryview]], bytes]) -> str:
+    key = tell(block)
+    name = _names.get(key)
+    if name is None:
+        name = _names[key] = digests.of_block(block)
+    return name
+
+
+@cache
+def _blake3() -> Callable[[Sequence[memoryview]], bytes] | None:
+    try:
+        from blake3 import blake3
+    except ImportError:  # a platform that it is not built for, e.g. a processor without its instructions
+        return None
+
+    def tell(block: Sequence[memoryview]) -> bytes:
+        found = blake3()
+        for part in block:
+            found.update(part)
+        return found.digest()
+
+    return tell
