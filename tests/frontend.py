@@ -99,6 +99,11 @@ class Reply:
         return [each["content"]["data"]["text/plain"] for each in self._of("execute_result")]
 
     @property
+    def help(self) -> str:
+        """What the pager shows after `name?`."""
+        return "".join(page["data"]["text/plain"] for page in self.content["payload"])
+
+    @property
     def displays(self) -> list[Message]:
         """Contents of the displays that nothing updates: plots and the like."""
         return [each["content"] for each in self._of("display_data") if not _display_id(each)]
@@ -218,6 +223,14 @@ class Kernel:
         return self.wait_for(
             cell, lambda each: state in each["content"].get("data", {}).get("text/plain", "")
         )
+
+    def complete(self, cell: str) -> list[str]:
+        """What a Tab offers at the `|` in a cell, each as it would replace what is typed there."""
+        at = cell.index("|")
+        request = str(self._client.complete(cell.replace("|", "", 1), at))
+        content = self._reply(request)
+        assert content["status"] == "ok", content
+        return list(content["matches"])
 
     def ask(self, expression: str, given: str = "") -> Any:
         """The value of an expression, which JSON can hold, beside the notebook's history."""

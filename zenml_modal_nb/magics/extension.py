@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics and `%config ModalStep`."""
+    from zenml_modal_nb.magics import completion
     from zenml_modal_nb.magics.cell_magic import ModalStepMagics
     from zenml_modal_nb.pipelines import warmup
 
     defaults = _defaults(shell)
     shell.register_magics(ModalStepMagics(shell, defaults))
+    completion.register(shell, defaults)
     warmup.begin(_import_what_a_cell_needs)
 
 
@@ -28,6 +30,9 @@ def _import_what_a_cell_needs() -> None:
 
 def unload(shell: InteractiveShell) -> None:
     """Remove what `load` registered."""
+    from zenml_modal_nb.magics import completion
+
+    completion.remove(shell)
     shell.magics_manager.magics["cell"].pop("modal_step", None)
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, ModalStep)]
 
