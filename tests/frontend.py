@@ -232,6 +232,14 @@ class Kernel:
         assert content["status"] == "ok", content
         return list(content["matches"])
 
+    def tell(self, comm: str, data: Message) -> Reply:
+        """Send a comm message, as a widget's page does, and return all that it brings about."""
+        message = self._client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+        self._client.shell_channel.send(message)
+        told = str(message["header"]["msg_id"])
+        self._receive_until(lambda: told in self._idle)
+        return Reply({}, [each for each in self.seen if parent(each) == told])
+
     def ask(self, expression: str, given: str = "") -> Any:
         """The value of an expression, which JSON can hold, beside the notebook's history."""
         return self.answer(self.question(expression, given))

@@ -86,6 +86,7 @@ def test_unloading_removes_it_and_a_reload_does_not_double_it(new_kernel: Kernel
     assert new_kernel.complete("%%modal_step --gpu-c|") == ["--gpu-count"]
     new_kernel.run("%unload_ext zenml_modal_nb")
     assert "--gpu-count" not in new_kernel.complete("%%modal_step --gpu-c|")
+    assert "modal_pick" in new_kernel.attempt("%modal_pick").stderr
 
 
 TERMINAL = """

@@ -18,7 +18,7 @@ from zenml_modal_nb.pricing.regions import BROAD_REGIONS
 from zenml_modal_nb.request import Place
 
 # Any number is allowed; these are what people ask for.
-_USUAL: Mapping[str, tuple[str, ...]] = {
+USUAL: Mapping[str, tuple[str, ...]] = {
     "--on": ("local", "modal"),
     "--region": (*BROAD_REGIONS, *names.NARROW_REGIONS),
     "--cloud": names.CLOUDS,
@@ -75,7 +75,7 @@ class Candidates:
             case "--volume":
                 return [f"{each}:/" for each in self._looked_up(flag, cursor)]
             case _:
-                return _USUAL.get(flag, ())
+                return USUAL.get(flag, ())
 
     def _counts(self, cursor: Cursor) -> list[str]:
         from zenml_modal_nb.pricing import gpus  # here, so that loading the extension reads no price list
