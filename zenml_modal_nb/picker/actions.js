@@ -71,6 +71,17 @@ function button(text, title, action) {
   return made;
 }
 
+// In a JupyterLab notebook the arrow keys move between cells, even from a radio button, unless the focused element says
+// not to; and radio buttons of ipywidgets have no name, by which a browser knows that the arrows go from one to the next.
+function keepKeys(el, group) {
+  const focused = ({ target }) => {
+    target.setAttribute("data-lm-suppress-shortcuts", "true");
+    const radios = target.closest(".widget-radio-box")?.querySelectorAll("input[type=radio]") ?? [];
+    for (const each of radios) each.name = group;
+  };
+  requestAnimationFrame(() => el.closest(".zmnb-picker")?.addEventListener("focusin", focused));
+}
+
 function render({ model, el }) {
   const said = document.createElement("span");
   said.className = "zmnb-done-text";
@@ -105,6 +116,7 @@ function render({ model, el }) {
     update();
   };
   update();
+  keepKeys(el, `zmnb-${model.get("root")}`);
   model.on("change:line", forget);
   model.on("change:spoken", update);
   return () => {

@@ -108,8 +108,9 @@ class Form:
         cells = {name: widgets.VBox([each, self._messages[name]]) for name, each in fields.items()}
         for cell in cells.values():
             cell.add_class("zmnb-field")
-        machine = [cells[name] for name in ("gpu_count", "cpu", "memory", "timeout")]
-        place = [cells[name] for name in ("on", "region", "cloud", "modal_environment")]
+        order = ("gpu_count", "cpu", "memory", "timeout", "on", "region", "cloud", "modal_environment")
+        grid = widgets.VBox([cells[name] for name in order])
+        grid.add_class("zmnb-fields")
         heading = widgets.HTML(
             f'{_STYLE}<div class="zmnb-heading" role="heading" aria-level="3">Resources for a cell</div>'
         )
@@ -119,8 +120,7 @@ class Form:
                 _row(self.presets),
                 self.gpu,
                 self._messages["gpu"],
-                _row(machine),
-                _row(place),
+                grid,
                 self.price,
                 self.line,
                 _row([self.actions, self.use_as_default]),
