@@ -212,3 +212,27 @@ def test_a_terminal_gets_the_table(home: Home) -> None:
     done: subprocess.CompletedProcess[str] = home.python("-m", "IPython", "--no-banner", "pick.ipy")
     assert "Chosen: %%modal_step --gpu L4" in done.stdout, done.stderr
     assert "RTX-PRO-6000" in done.stdout
+
+
+# An address of this machine that is none of those by which a server counts as this machine's own.
+WITH_A_TOKEN = """
+import json, os, pathlib
+record = json.loads((pathlib.Path(os.environ["ZENML_MODAL_NB_STATE_DIR"]) / "server.json").read_text())
+os.environ["MODAL_SERVER_URL"] = record["url"].replace("127.0.0.1", "127.1")
+os.environ["MODAL_TOKEN_ID"], os.environ["MODAL_TOKEN_SECRET"] = record["token_id"], record["token_secret"]
+from zenml_modal_nb.sandboxes.connection import connect
+from zenml_modal_nb.sandboxes.prices import prices_for
+workspace = connect("modal").workspace
+told = prices_for(connect("modal")).source
+"""
+
+
+def test_with_a_token_the_prices_are_the_workspaces(new_kernel: Kernel) -> None:
+    new_kernel.run(WITH_A_TOKEN)
+    new_kernel.run("%load_ext zenml_modal_nb")
+    page = Page(new_kernel, "%modal_pick --gpu T4")
+    assert f"Prices: rates of workspace {new_kernel.ask('workspace')}" in page.text
+    assert "nothing is billed" not in page.text
+    page.select("Where", "this machine")
+    assert "nothing is billed" in page.text
+    assert page.line == "%%modal_step --gpu T4 --on local"
