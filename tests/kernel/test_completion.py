@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from frontend import Home, Kernel
+
+
+@pytest.fixture(autouse=True)
+def without_jedi(kernel: Kernel) -> Iterator[None]:
+    """Jedi reads the standard library before it answers at all; what it offers is not ours."""
+    kernel.run("%config IPCompleter.use_jedi = False")
+    yield
+    kernel.run("%config IPCompleter.use_jedi = True")
 
 
 def test_options_are_offered_in_the_order_of_the_help(kernel: Kernel) -> None:
@@ -51,10 +62,19 @@ def test_variables_are_offered_each_once(kernel: Kernel) -> None:
 
 def test_what_zenml_and_modal_have_is_offered_by_name(kernel: Kernel) -> None:
     kernel.run("from zenml_modal_nb.pipelines import warmup; warmup.wait()")
-    assert kernel.complete("%%modal_step --operator |") == ["modal_notebook"]
+    assert tab_until(kernel, "%%modal_step --operator |", "modal_notebook") == ["modal_notebook"]
     kernel.run("%%modal_step --volume completed:/data\n1")
-    assert "completed:/" in kernel.complete("%%modal_step --on local --volume |")
-    assert kernel.complete("%%modal_step --on local --modal-environment l|") == ["local"]
+    assert "completed:/" in tab_until(kernel, "%%modal_step --on local --volume |", "completed:/")
+    assert tab_until(kernel, "%%modal_step --on local --modal-environment l|", "local") == ["local"]
+
+
+def tab_until(kernel: Kernel, cell: str, wanted: str) -> list[str]:
+    """Press Tab again while the answer is not there: each waits half a second for it, on a busy machine in vain."""
+    for _ in range(100):
+        offered = kernel.complete(cell)
+        if wanted in offered:
+            break
+    return offered
 
 
 def test_files_are_offered_with_the_quotes_they_need(kernel: Kernel) -> None:
@@ -66,12 +86,10 @@ def test_files_are_offered_with_the_quotes_they_need(kernel: Kernel) -> None:
 
 
 def test_nothing_of_ours_is_offered_elsewhere(kernel: Kernel) -> None:
-    kernel.run("%config IPCompleter.use_jedi = False")  # it reads the standard library first
     for cell in ("x = 1\n%%modal_step --g|", "%%modal_step\n--g|"):
         assert "--gpu" not in kernel.complete(cell)
     assert "--gpu" in kernel.complete("\n\n%%modal_step --g|")
     assert "--gpu" in kernel.complete("x = 1\n%modal_pick --g|")
-    kernel.run("%config IPCompleter.use_jedi = True")
 
 
 def test_python_is_completed_below_the_line_as_ever(kernel: Kernel) -> None:
@@ -80,6 +98,7 @@ def test_python_is_completed_below_the_line_as_ever(kernel: Kernel) -> None:
 
 
 def test_unloading_removes_it_and_a_reload_does_not_double_it(new_kernel: Kernel) -> None:
+    new_kernel.run("%config IPCompleter.use_jedi = False")
     new_kernel.run("%load_ext zenml_modal_nb")
     new_kernel.run("%reload_ext zenml_modal_nb")
     assert new_kernel.ask("len(get_ipython().Completer.custom_matchers)") == 1
@@ -89,7 +108,7 @@ def test_unloading_removes_it_and_a_reload_does_not_double_it(new_kernel: Kernel
     assert "modal_pick" in new_kernel.attempt("%modal_pick").stderr
 
 
-TERMINAL = """
+TERMINAL = r"""
 from IPython.terminal.ptutils import IPythonPTCompleter
 from prompt_toolkit.document import Document
 def offered(text, body=""):

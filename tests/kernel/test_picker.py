@@ -236,3 +236,16 @@ def test_with_a_token_the_prices_are_the_workspaces(new_kernel: Kernel) -> None:
     page.select("Where", "this machine")
     assert "nothing is billed" in page.text
     assert page.line == "%%modal_step --gpu T4 --on local"
+
+
+def test_a_default_that_is_wrong_by_now_is_told_in_the_form(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --timeout 2h")
+    kernel.run("%config ModalStep.memory = '32'")
+    try:
+        page.select("GPU", "T4")
+        assert page.line == ""
+        assert "It was set with %config ModalStep.memory." in page.text
+    finally:
+        kernel.run("%config ModalStep.memory = None")
+    page.select("GPU", "L4")
+    assert page.line == "%%modal_step --gpu L4 --timeout 2h"

@@ -65,7 +65,7 @@ class Form:
         self.line = widgets.HTML()
         self.told = widgets.HTML()
         self.actions = Actions(cell=picker.cell is not None)
-        self._messages = {name: widgets.HTML() for name in (*self._fields(), "gpu")}
+        self._messages = {name: widgets.HTML() for name in (*self._fields(), "gpu", "line")}
         self.widget = self._laid_out()
         self.actions.root = self.widget.model_id
         self.refresh()
@@ -92,7 +92,7 @@ class Form:
             self._fill(choices, self._picker.rates)
         for name, message in self._messages.items():
             message.value = _message(said.get(name, ""))
-        problems = choices.problems()
+        problems = self._picker.problems
         self.price.value = self._priced(bool(problems))
         line = "" if problems else self._picker.line
         self.line.value = f'<code class="zmnb-line">{escape(line)}</code>' if line else ""
@@ -123,6 +123,7 @@ class Form:
                 grid,
                 self.price,
                 self.line,
+                self._messages["line"],
                 _row([self.actions, self.use_as_default]),
                 self.told,
             ]
@@ -198,7 +199,7 @@ class Form:
 
     def _asked(self, _: object, content: Mapping[str, object], __: object) -> None:
         """Hear of a button of the front end's: it could not write into the cell that is to run."""
-        if content.get("kind") == "arm" and not self._picker.choices.problems():
+        if content.get("kind") == "arm" and not self._picker.problems:
             self._picker.arm()
 
     def _priced(self, impossible: bool) -> str:

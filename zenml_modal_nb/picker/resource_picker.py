@@ -75,6 +75,17 @@ class ResourcePicker:
         return self._choices.request()
 
     @property
+    def problems(self) -> dict[str, str]:
+        """What keeps the choice from being a line, by field, or under "line": e.g. a default that is wrong by now."""
+        found = self._choices.problems()
+        if not found:
+            try:
+                _ = self.line
+            except InvalidRequestError as error:
+                found["line"] = str(error)
+        return found
+
+    @property
     def line(self) -> str:
         """The magic line, as short as the defaults allow; raises as `request` does."""
         return f"{MAGIC} {arguments.format_line(self.request, self._defaults)}".rstrip()
@@ -94,7 +105,7 @@ class ResourcePicker:
     def said(self) -> dict[str, str]:
         """What there is to say about the choice, by field; problems before remarks."""
         self._prices.wait()
-        return self._choices.remarks(self._prices.has_token) | self._choices.problems()
+        return self._choices.remarks(self._prices.has_token) | self.problems
 
     @property
     def form(self) -> Form:
@@ -156,8 +167,8 @@ class ResourcePicker:
 
     def __repr__(self) -> str:
         said = self.said
-        possible = not self._choices.problems()
-        request = self._choices.request() if possible else None
+        possible = not self.problems
+        request = self.request if possible else None
         line = self.line if possible else ""
         return words.whole(request, line, self.price if possible else None, self.rates, said)
 

@@ -19,6 +19,7 @@ from zenml_modal_nb.pricing.rates import snapshot
 from zenml_modal_nb.request import StepRequest
 
 RATES = snapshot({})
+PICKER = ResourcePicker()
 texts = {flag: st.sampled_from(["", *values]) for flag, values in USUAL.items()}
 environments = st.text("abcXYZ09._-", max_size=64)
 
@@ -40,9 +41,9 @@ def chosen(draw: st.DrawFn) -> Choices:
 
 
 @settings(max_examples=100)
-@given(chosen(), chosen())
-def test_the_line_is_parsed_back_to_the_request(choices: Choices, usual: Choices) -> None:
-    picker = ResourcePicker()
+@given(chosen())
+def test_the_line_is_parsed_back_to_the_request(choices: Choices) -> None:
+    picker = PICKER
     picker.choices = choices
     if choices.problems():
         with pytest.raises(InvalidRequestError):
@@ -114,3 +115,13 @@ def test_without_widgets_it_is_a_table_that_says_how_to_write_options() -> None:
     assert "2 × A100: $4.20/h" in text
     assert "region us-east: × 1.75" in text
     assert '%config ModalStep.gpu = "A100"' in text
+
+
+def test_what_must_not_be_misread_is_said_at_the_place() -> None:
+    assert Choices(gpu="T4").remarks(has_token=True) == {}
+    here = Choices(gpu="T4").remarks(has_token=False)["on"]
+    assert "nothing is billed" in here
+    assert "not provided" in here
+    assert "not provided" not in Choices().remarks(has_token=False)["on"]
+    assert "modal token new" in Choices(on="modal").remarks(has_token=False)["on"]
+    assert "nothing is billed" in Choices(on="local").remarks(has_token=True)["on"]
