@@ -198,9 +198,7 @@ def test_braces_and_dollars_on_its_line_stay_as_they_are(kernel: Kernel) -> None
 
 
 def test_loading_the_extension_imports_no_widgets(home: Home) -> None:
-    loaded = (
-        "import sys, zenml_modal_nb.magics.extension, zenml_modal_nb.magics.pick, zenml_modal_nb.run.cell_run"
-    )
+    loaded = "import sys, zenml_modal_nb.magics.extension, zenml_modal_nb.magics.pick"
     done = home.python("-c", f"{loaded}; print([m for m in ('ipywidgets', 'anywidget') if m in sys.modules])")
     assert done.stdout.strip() == "[]", done.stderr
 
