@@ -1,4 +1,7 @@
-"""What somebody does who chooses by sight: picks two A100, puts the line into a new cell, runs it; by mouse and by keys."""
+"""What somebody does who chooses by sight, by mouse and by keys: picks, puts the line into a cell, runs it.
+
+The fast part of this proof is tests/kernel/test_picker.py, which plays the page.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from pathlib import Path
 import pytest
 from jupyter_site import Notebook, Site
 from playwright.sync_api import Browser, Locator, expect
+
+pytestmark = pytest.mark.slow
 
 LOAD = "%load_ext zenml_modal_nb\nfrom zenml.client import Client"
 LINE = "%%modal_step --gpu A100-40GB --gpu-count 2"
@@ -18,7 +23,7 @@ def pick_two(form: Locator) -> None:
     expect(form.locator(".zmnb-line")).to_have_text(LINE)
 
 
-@pytest.mark.parametrize("app", ["lab", pytest.param("notebook", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_the_line_is_put_into_a_new_cell_which_runs(
     site: Site, browser: Browser, pictures: Path, app: str
 ) -> None:
@@ -29,6 +34,7 @@ def test_the_line_is_put_into_a_new_cell_which_runs(
     notebook = Notebook(page, site.url(path.stem, app))
     notebook.run(0)
     notebook.finish(0)
+    errors.clear()  # the front end's own, while it started
     form = notebook.run(1).locator(".zmnb-picker")
     pick_two(form)
     expect(form.locator(".zmnb-price")).to_contain_text("at most $4.58")

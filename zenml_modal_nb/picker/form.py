@@ -39,7 +39,7 @@ _TEXTS: Mapping[str, tuple[str, str, str]] = {
     "modal_environment": ("Environment", "the workspace's default", "A Modal environment, as in dev"),
 }
 _CLOUDS = (("any", ""), *((each, each) for each in USUAL["--cloud"]))
-_PLACES = (("Modal with a token, else here", ""), ("this machine", "local"), ("Modal", "modal"))
+_PLACES = (("Modal if a token is set", ""), ("this machine", "local"), ("Modal", "modal"))
 
 
 class Form:
