@@ -99,6 +99,11 @@ class Reply:
         return [each["content"]["data"]["text/plain"] for each in self._of("execute_result")]
 
     @property
+    def help(self) -> str:
+        """What the pager shows after `name?`."""
+        return "".join(page["data"]["text/plain"] for page in self.content["payload"])
+
+    @property
     def displays(self) -> list[Message]:
         """Contents of the displays that nothing updates: plots and the like."""
         return [each["content"] for each in self._of("display_data") if not _display_id(each)]
@@ -224,6 +229,22 @@ class Kernel:
         return self.wait_for(
             cell, lambda each: state in each["content"].get("data", {}).get("text/plain", "")
         )
+
+    def complete(self, cell: str) -> list[str]:
+        """What a Tab offers at the `|` in a cell, each as it would replace what is typed there."""
+        at = cell.index("|")
+        request = str(self._client.complete(cell.replace("|", "", 1), at))
+        content = self._reply(request)
+        assert content["status"] == "ok", content
+        return list(content["matches"])
+
+    def tell(self, comm: str, data: Message) -> Reply:
+        """Send a comm message, as a widget's page does, and return all that it brings about."""
+        message = self._client.session.msg("comm_msg", {"comm_id": comm, "data": data})
+        self._client.shell_channel.send(message)
+        told = str(message["header"]["msg_id"])
+        self._receive_until(lambda: told in self._idle)
+        return Reply({}, [each for each in self.seen if parent(each) == told])
 
     def ask(self, expression: str, given: str = "") -> Any:
         """The value of an expression, which JSON can hold, beside the notebook's history."""

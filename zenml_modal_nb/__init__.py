@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from zenml_modal_nb.picker.resource_picker import ResourcePicker as ResourcePicker
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Import what is public when it is first used: loading the extension stays fast."""
+    if name == "ResourcePicker":
+        from zenml_modal_nb.picker.resource_picker import ResourcePicker
+
+        return ResourcePicker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

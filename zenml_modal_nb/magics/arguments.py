@@ -79,6 +79,7 @@ def help_text() -> str:
         "    %%modal_step --gpu A100 --gpu-count 2 --memory 32GB --timeout 1h",
         "    model = train(X, y)",
         "",
+        "%modal_pick opens a form that shows prices and writes this line.",
         "Variables the cell reads are sent, variables it binds come back. Options are --option VALUE or",
         "--option=VALUE, quoted as in a shell; {x} and $x stay as they are.",
     ]

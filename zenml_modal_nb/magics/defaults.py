@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Dict, Float, Int, List, Tuple, Unicode, Union
 from traitlets.config import Configurable
 
 from zenml_modal_nb.magics.options import BY_FLAG, Option
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 
 def _trait(flag: str) -> Any:
@@ -65,6 +68,11 @@ class ModalStep(Configurable):
         default_value=None,
         help='most that a cell may send, as in "2GiB" (default 100GiB)',
     ).tag(config=True)
+
+    @classmethod
+    def of(cls, shell: InteractiveShell) -> ModalStep | None:
+        """Return the shell's defaults, None where the extension was never loaded."""
+        return next((each for each in shell.configurables if isinstance(each, cls)), None)
 
     def texts(self, option: Option) -> tuple[str, ...]:
         """Return the default of an option as it would stand on the magic line; empty without one.

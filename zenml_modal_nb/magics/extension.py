@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics and `%config ModalStep`."""
+    from zenml_modal_nb.magics import completion
     from zenml_modal_nb.magics.cell_magic import ModalStepMagics
     from zenml_modal_nb.magics.doctor_magic import DoctorMagics
+    from zenml_modal_nb.magics.pick import PickMagics
     from zenml_modal_nb.pipelines import warmup
 
     defaults = _defaults(shell)
-    shell.register_magics(ModalStepMagics(shell, defaults), DoctorMagics(shell, defaults))
+    shell.register_magics(ModalStepMagics(shell, defaults), PickMagics(shell), DoctorMagics(shell, defaults))
+    completion.register(shell, defaults)
     warmup.begin(_import_what_a_cell_needs)
 
 
@@ -29,16 +32,21 @@ def _import_what_a_cell_needs() -> None:
 
 def unload(shell: InteractiveShell) -> None:
     """Remove what `load` registered."""
-    shell.magics_manager.magics["cell"].pop("modal_step", None)
-    shell.magics_manager.magics["line"].pop("modal_doctor", None)
+    from zenml_modal_nb.magics import completion
+
+    completion.remove(shell)
+    registered = shell.magics_manager.magics
+    registered["cell"].pop("modal_step", None)
+    for kind in ("line", "cell"):
+        registered[kind].pop("modal_pick", None)
+    registered["line"].pop("modal_doctor", None)
     shell.configurables[:] = [each for each in shell.configurables if not isinstance(each, ModalStep)]
 
 
 def _defaults(shell: InteractiveShell) -> ModalStep:
     """Return the defaults, those of an earlier load if there was one: a reload keeps what the user has set."""
-    for each in shell.configurables:
-        if isinstance(each, ModalStep):
-            return each
+    if (known := ModalStep.of(shell)) is not None:
+        return known
     defaults = ModalStep(parent=shell)
     shell.configurables.append(defaults)  # type: ignore[arg-type]  # IPython types the list by its first item
     return defaults

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zenml_modal_nb.errors import InvalidRequestError
 
-_WHERE_TO_LOOK = "%%modal_step? lists all types with memory and price."
+_WHERE_TO_LOOK = "%modal_pick shows all types with memory and price."
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,9 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 
-from zenml_modal_nb.pricing import gpus
+from zenml_modal_nb.pricing.quote import quote
 from zenml_modal_nb.pricing.rates import Rates
 
-# The least that Modal reserves and bills, and its default (Modal's guide on CPU and memory, November 2026).
-MINIMUM_CPU = Decimal("0.125")  # physical cores
-MINIMUM_MEMORY_MIB = Decimal(128)
-
-_MIB_PER_GIB = Decimal(1024)
 _SECONDS_PER_HOUR = Decimal(3600)
 
 
@@ -30,14 +25,7 @@ def hourly(
     `gpu` is in Modal's notation, e.g. "A100:2"; `cpu` in physical cores. Raises `InvalidRequestError` for
     a GPU that Modal does not offer.
     """
-    total = max(Decimal(str(cpu or 0)), MINIMUM_CPU) * rates.cpu_hour
-    total += max(Decimal(str(memory_mib or 0)), MINIMUM_MEMORY_MIB) / _MIB_PER_GIB * rates.memory_gib_hour
-    if gpu is not None:
-        kind, count = gpus.split(gpu)
-        if kind.name not in rates.gpu_hour:
-            return None
-        total += rates.gpu_hour[kind.name] * count
-    return total * rates.multiplier(region)
+    return quote(gpu, cpu, memory_mib, region, rates).hourly
 
 
 class Meter:

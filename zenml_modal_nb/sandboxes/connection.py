@@ -111,6 +111,11 @@ def _connect_configured(environment: str | None, workspace: str | None) -> Conne
     return known
 
 
+def local_answers() -> bool:
+    """Whether this process is connected to a local Modal API that still runs; starts nothing."""
+    return any(known.place == "local" and _usable(known) for known in list(_open.values()))
+
+
 def _usable(known: Connection) -> bool:
     address = urlparse(known.url)
     try:

@@ -16,7 +16,7 @@ def test_an_unknown_type_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         gpus.check("A1000")
     assert str(caught.value) == (
-        "GPU 'A1000' is unknown to Modal. Did you mean 'A100'? %%modal_step? lists all types with memory and price."
+        "GPU 'A1000' is unknown to Modal. Did you mean 'A100'? %modal_pick shows all types with memory and price."
     )
 
 

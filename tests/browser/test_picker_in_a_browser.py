@@ -1,0 +1,77 @@
+"""What somebody does who chooses by sight, by mouse and by keys: picks, puts the line into a cell, runs it.
+
+The fast part of this proof is tests/kernel/test_picker.py, which plays the page.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jupyter_site import Notebook, Site
+from playwright.sync_api import Browser, Locator, expect
+
+pytestmark = pytest.mark.slow
+
+LOAD = "%load_ext zenml_modal_nb\nfrom zenml.client import Client"
+LINE = "%%modal_step --gpu A100-40GB --gpu-count 2"
+
+
+def pick_two(form: Locator) -> None:
+    form.get_by_label("A100-40GB · 40 GiB").check()
+    form.get_by_label("GPUs").select_option("2")
+    expect(form.locator(".zmnb-line")).to_have_text(LINE)
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_the_line_is_put_into_a_new_cell_which_runs(
+    site: Site, browser: Browser, pictures: Path, app: str
+) -> None:
+    path = site.write(f"picking-{app}", LOAD, "%modal_pick")
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    notebook = Notebook(page, site.url(path.stem, app))
+    notebook.run(0)
+    notebook.finish(0)
+    errors.clear()  # the front end's own, while it started
+    form = notebook.run(1).locator(".zmnb-picker")
+    pick_two(form)
+    expect(form.locator(".zmnb-price")).to_contain_text("at most $4.58")
+    page.screenshot(path=pictures / f"picker-{app}.png")
+    form.get_by_role("button", name="Insert magic line").click()
+    expect(form.locator(".zmnb-done-text")).to_have_text("Inserted below this cell.")
+    made = notebook.cell(2).locator(".cm-content")
+    expect(made).to_contain_text(LINE)
+    made.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("6 * 7")
+    output = notebook.run(2)
+    notebook.finish(2)
+    expect(output).to_contain_text("2 × A100-40GB")
+    expect(output).to_contain_text("42")
+    assert errors == []
+    page.close()
+
+
+def test_a_waiting_cell_gets_the_line_that_keys_have_chosen(
+    site: Site, browser: Browser, pictures: Path
+) -> None:
+    path = site.write("waiting", LOAD, "%%modal_pick\npicked = 6 * 7\npicked")
+    page = browser.new_page(viewport={"width": 520, "height": 1200}, color_scheme="dark")
+    notebook = Notebook(page, site.url(path.stem, "notebook"))
+    notebook.run(0)
+    notebook.finish(0)
+    form = notebook.run(1).locator(".zmnb-picker")
+    form.get_by_label("T4 · 16 GiB").focus()
+    page.keyboard.press("ArrowDown")  # which in a notebook would go to the next cell
+    expect(form.get_by_label("L4 · 24 GiB")).to_be_checked()
+    expect(form.locator(".zmnb-line")).to_have_text("%%modal_step --gpu L4")
+    page.screenshot(path=pictures / "picker-narrow.png")
+    form.get_by_role("button", name="Run this cell with it").press("Enter")
+    expect(form.locator(".zmnb-done-text")).to_contain_text("Press Shift+Enter")
+    expect(notebook.cell(1).locator(".cm-content")).to_contain_text("%%modal_step --gpu L4")
+    output = notebook.run(1)
+    notebook.finish(1)
+    expect(output).to_contain_text("42")
+    page.close()

@@ -1,0 +1,249 @@
+"""The picker in a real kernel: its widgets as a front end sets them, the line that it shows, and what that does."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+from frontend import Home, Kernel, Message, Reply
+
+from zenml_modal_nb.magics.arguments import parse
+from zenml_modal_nb.magics.defaults import ModalStep
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Page:
+    """The widgets of one picker as a front end holds them: their state by model, set by comm messages."""
+
+    def __init__(self, kernel: Kernel, cell: str) -> None:
+        self.kernel = kernel
+        self.models: dict[str, dict[str, Any]] = {}
+        self.shown = self._heard(kernel.run(cell))
+        (result,) = [each for each in self.shown.messages if each["msg_type"] == "execute_result"]
+        self.bundle = result["content"]["data"]
+
+    def named(self, description: str) -> str:
+        """The model of the field or button with this label."""
+        (found,) = [key for key, state in self.models.items() if state.get("description") == description]
+        return found
+
+    def set(self, description: str, **state: Any) -> None:
+        """Change a field as a front end does."""
+        self._send(self.named(description), {"method": "update", "state": state, "buffer_paths": []})
+
+    def select(self, description: str, label: str) -> None:
+        """Choose an entry by the beginning of its label."""
+        labels = self.models[self.named(description)]["_options_labels"]
+        (index,) = [at for at, each in enumerate(labels) if str(each).split(" · ")[0] == label]
+        self.set(description, index=index)
+
+    def press(self, description: str) -> None:
+        self._send(self.named(description), {"method": "custom", "content": {"event": "click"}})
+
+    def ask_to_arm(self) -> None:
+        """What the page's "Run this cell with it" does where it cannot write into a cell."""
+        self._send(self.actions, {"method": "custom", "content": {"kind": "arm"}})
+
+    @property
+    def actions(self) -> str:
+        (found,) = [key for key, state in self.models.items() if "spoken" in state]
+        return found
+
+    @property
+    def line(self) -> str:
+        return str(self.models[self.actions]["line"])
+
+    @property
+    def text(self) -> str:
+        """All that the form's text says."""
+        return "\n".join(
+            str(each["value"]) for each in self.models.values() if each["_model_name"] == "HTMLModel"
+        )
+
+    def _send(self, model: str, data: Message) -> None:
+        self._heard(self.kernel.tell(model, data))
+
+    def _heard(self, reply: Reply) -> Reply:
+        for message in reply.messages:
+            content = message["content"]
+            if message["msg_type"] == "comm_open":
+                self.models[content["comm_id"]] = dict(content["data"]["state"])
+            elif message["msg_type"] == "comm_msg" and content["data"]["method"] == "update":
+                self.models[content["comm_id"]].update(content["data"]["state"])
+        return reply
+
+
+def test_two_a100_are_picked_and_the_line_and_the_price_follow(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick")
+    assert page.line == "%%modal_step"
+    assert "snapshot of November 2026" in page.text
+    page.select("GPU", "A100-40GB")
+    page.select("GPUs", "2")
+    page.set("Memory", value="32GB")
+    page.set("Time limit", value="90m")
+    assert page.line == "%%modal_step --gpu A100-40GB --gpu-count 2 --memory 32GB --timeout 1h30m"
+    request = parse(page.line.removeprefix("%%modal_step"), ModalStep())
+    assert (request.gpu, request.gpu_count, request.memory_mib, request.timeout) == (
+        "A100-40GB",
+        2,
+        32000,
+        5400,
+    )
+    assert "2 × A100-40GB</th><td>$4.20/h" in page.text
+    assert "if the cell runs for all of 1 h 30 min" in page.text
+    assert "not provided" in page.text  # no token here: it would run on this machine
+
+
+def test_a_count_is_limited_to_what_the_type_allows(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --gpu H100 --gpu-count 8")
+    assert page.models[page.named("GPUs")]["_options_labels"] == [str(n) for n in range(1, 9)]
+    page.select("GPU", "A10")
+    assert page.models[page.named("GPUs")]["_options_labels"] == ["1", "2", "3", "4"]
+    assert page.line == "%%modal_step --gpu A10 --gpu-count 4"
+    assert "One sandbox has at most 4 A10" in page.text
+
+
+def test_a_mistake_is_explained_at_its_field_and_escaped(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick")
+    page.set("Region", value="<img src=x onerror=alert(1)>")
+    assert page.line == ""
+    assert "No price" in page.text
+    assert "&lt;img src=x" in page.text
+    assert "<img" not in page.text
+    assert page.models[page.named("Use as default")]["disabled"] is True
+    page.set("Region", value="eu")
+    assert page.line == "%%modal_step --region eu"
+
+
+def test_a_preset_sets_the_machine(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --timeout 2h --pip humanize")
+    page.press("Eight big GPUs")
+    assert page.line == (
+        "%%modal_step --gpu H100 --gpu-count 8 --cpu 16 --memory 128GiB --timeout 2h --pip humanize"
+    )
+
+
+def test_a_choice_becomes_the_default_of_every_cell(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick")
+    page.select("GPU", "L4")
+    page.set("Time limit", value="7m")
+    try:
+        page.press("Use as default")
+        assert page.line == "%%modal_step"
+        assert "%config ModalStep.gpu = &#x27;L4&#x27;" in page.text
+        panel = kernel.run("%%modal_step --on local\npicked_default = 1").panel
+        assert "L4" in panel
+        assert "timeout 7 min" in panel
+    finally:
+        kernel.run("%config ModalStep.gpu = None")
+        kernel.run("%config ModalStep.timeout = None")
+
+
+def test_it_is_text_too_for_front_ends_without_widgets(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --gpu T4")
+    assert set(page.bundle) == {VIEW, "text/plain"}
+    assert page.bundle[VIEW]["model_id"] == page.models[page.actions]["root"]
+    assert "Chosen: %%modal_step --gpu T4" in page.bundle["text/plain"]
+
+
+def test_the_python_object_follows_the_form_and_leads_it(kernel: Kernel) -> None:
+    kernel.run("from dataclasses import replace\nfrom zenml_modal_nb import ResourcePicker")
+    page = Page(kernel, "picked = ResourcePicker('--gpu T4')\npicked")
+    page.select("GPU", "H100")
+    assert kernel.ask("[picked.line, picked.request.gpu]") == ["%%modal_step --gpu H100", "H100"]
+    page._heard(kernel.run("picked.choices = replace(picked.choices, gpu_count=3)"))
+    assert page.line == "%%modal_step --gpu H100 --gpu-count 3"
+    reply = kernel.run("picked.insert()")
+    (payload,) = reply.content["payload"]
+    assert payload["source"] == "set_next_input"
+    assert payload["text"] == "%%modal_step --gpu H100 --gpu-count 3\n"
+    assert kernel.attempt("ResourcePicker('--gpu T5')").ename == "InvalidRequestError"
+
+
+def test_a_cell_waits_for_the_choice_and_runs_with_it_when_executed_again(kernel: Kernel) -> None:
+    kernel.run("%config ModalStep.on = 'local'")
+    cell = "%%modal_pick --timeout 3m\npicked_there = 6 * 7\npicked_there"
+    try:
+        page = Page(kernel, cell)
+        assert page.models[page.actions]["cell"] is True
+        assert kernel.ask("'picked_there' in globals()") is False
+        page.select("GPU", "T4")
+        page.ask_to_arm()
+        reply = kernel.run(cell)
+        assert reply.results == ["42"]
+        assert "T4" in reply.panel
+        assert "timeout 3 min" in reply.panel
+        assert VIEW in Page(kernel, cell).bundle  # a choice is for one run: nothing is paid unasked
+    finally:
+        kernel.run("%config ModalStep.on = None")
+
+
+def test_a_choice_for_one_cell_is_not_another_ones(kernel: Kernel) -> None:
+    page = Page(kernel, "%%modal_pick\npicked_first = 1")
+    page.ask_to_arm()
+    assert VIEW in Page(kernel, "%%modal_pick\npicked_second = 1").bundle
+    assert kernel.ask("'picked_second' in globals()") is False
+
+
+def test_both_magics_have_help(kernel: Kernel) -> None:
+    assert "%modal_pick --gpu A100" in kernel.run("%modal_pick?").help
+    assert "--gpu-count" in kernel.run("%%modal_step?").help
+
+
+def test_braces_and_dollars_on_its_line_stay_as_they_are(kernel: Kernel) -> None:
+    kernel.run("a = 'expanded'")
+    page = Page(kernel, "%modal_pick --env P={a} --env 'Q=$a b'")
+    assert page.line == "%%modal_step --env 'P={a}' --env 'Q=$a b'"
+
+
+def test_loading_the_extension_imports_no_widgets(home: Home) -> None:
+    loaded = "import sys, zenml_modal_nb.magics.extension, zenml_modal_nb.magics.pick"
+    done = home.python("-c", f"{loaded}; print([m for m in ('ipywidgets', 'anywidget') if m in sys.modules])")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_terminal_gets_the_table(home: Home) -> None:
+    (home.path / "pick.ipy").write_text(
+        "%load_ext zenml_modal_nb\nprint(get_ipython().run_line_magic('modal_pick', '--gpu L4'))\n"
+    )
+    done: subprocess.CompletedProcess[str] = home.python("-m", "IPython", "--no-banner", "pick.ipy")
+    assert "Chosen: %%modal_step --gpu L4" in done.stdout, done.stderr
+    assert "RTX-PRO-6000" in done.stdout
+
+
+# An address of this machine that is none of those by which a server counts as this machine's own.
+WITH_A_TOKEN = """
+import json, os, pathlib
+record = json.loads((pathlib.Path(os.environ["ZENML_MODAL_NB_STATE_DIR"]) / "server.json").read_text())
+os.environ["MODAL_SERVER_URL"] = record["url"].replace("127.0.0.1", "127.1")
+os.environ["MODAL_TOKEN_ID"], os.environ["MODAL_TOKEN_SECRET"] = record["token_id"], record["token_secret"]
+from zenml_modal_nb.sandboxes.connection import connect
+from zenml_modal_nb.sandboxes.prices import prices_for
+workspace = connect("modal").workspace
+told = prices_for(connect("modal")).source
+"""
+
+
+def test_with_a_token_the_prices_are_the_workspaces(new_kernel: Kernel) -> None:
+    new_kernel.run(WITH_A_TOKEN)
+    new_kernel.run("%load_ext zenml_modal_nb")
+    page = Page(new_kernel, "%modal_pick --gpu T4")
+    assert f"Prices: rates of workspace {new_kernel.ask('workspace')}" in page.text
+    assert "nothing is billed" not in page.text
+    page.select("Where", "this machine")
+    assert "nothing is billed" in page.text
+    assert page.line == "%%modal_step --gpu T4 --on local"
+
+
+def test_a_default_that_is_wrong_by_now_is_told_in_the_form(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --timeout 2h")
+    kernel.run("%config ModalStep.memory = '32'")
+    try:
+        page.select("GPU", "T4")
+        assert page.line == ""
+        assert "It was set with %config ModalStep.memory." in page.text
+    finally:
+        kernel.run("%config ModalStep.memory = None")
+    page.select("GPU", "L4")
+    assert page.line == "%%modal_step --gpu L4 --timeout 2h"
