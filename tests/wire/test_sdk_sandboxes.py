@@ -50,6 +50,9 @@ def test_characters_split_by_reads_stay_whole(start_local: StartLocal, backend: 
     slow = start_local(read_size=5, read_delay=0.001)
     sandbox = slow.create("python", "-c", "print('a€é𝄞' * 20)", **backend)
     assert sandbox.stdout.read() == "a€é𝄞" * 20 + "\n"
+    sandbox.wait()  # when all of it is there, its pieces are read as carefully
+    again = modal.Sandbox.from_id(sandbox.object_id, client=slow.client)
+    assert again.stdout.read() == "a€é𝄞" * 20 + "\n"
 
 
 def test_large_input_reaches_the_command_and_ends(local: Local, backend: dict[str, str]) -> None:

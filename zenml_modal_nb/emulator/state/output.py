@@ -257,7 +257,8 @@ class Output:
         while loop.time() < deadline:
             offset = max(offset, self._kept.start)
             data = self._read(offset, size)
-            whole = len(data) if self._ended else len(data) - _unfinished(data)
+            last = self._ended and offset + len(data) >= self._kept.end
+            whole = len(data) if last else len(data) - _unfinished(data)
             if whole:
                 if reading.delay:
                     await asyncio.sleep(reading.delay)
