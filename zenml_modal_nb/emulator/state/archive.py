@@ -19,7 +19,9 @@ from zenml_modal_nb.emulator.state.resources import Gpu, Request
 from zenml_modal_nb.emulator.state.sandboxes import Definition, End, Outcome, Sandbox
 
 # Not kept: variables may be secrets, and what was mounted is of no use any more.
-_DEFINITION = ("version", "app_id", "image_id", "command", "workdir", "timeout", "idle_timeout")
+_DEFINITION = (
+    "version", "app_id", "image_id", "command", "workdir", "timeout", "idle_timeout", "regions", "cloud",
+)  # fmt: skip
 _STREAMS = ("stdout", "stderr")
 KILLED = 137  # 128 + SIGKILL
 
@@ -67,7 +69,7 @@ class Archive:
         )
         stored = facts["definition"]
         definition = Definition(
-            **{**stored, "command": tuple(stored["command"])},
+            **{**stored, "command": tuple(stored["command"]), "regions": tuple(stored.get("regions", ()))},
             variables={},
             name=facts["name"],
             tags=facts["tags"],

@@ -1,0 +1,19 @@
+"""A team's stack, and users of it: scripts and kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from frontend import STRICT
+from members import Member
+from team import team
+
+
+@pytest.fixture(scope="session")
+def member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
+    """A member of a team; the stack named `team` is active, its step operator `modal` is of ZenML's own flavor."""
+    with team(tmp_path_factory.mktemp("team")) as home:
+        user = Member(home.path, home.server)
+        with user.local_modal(*STRICT):
+            yield user

@@ -1,0 +1,153 @@
+"""A team's stack on one machine: a real ZenML server over HTTP, an S3 artifact store, a registry's name.
+
+Nothing of it is built by Docker: the parent image is prebuilt, and no image is ever pulled, since the local Modal API
+runs sandboxes with this interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from frontend import Home
+
+# ZenML's own image, from the team's mirror; the local Modal API knows what it holds.
+IMAGE = f"registry.example.com/zenmldocker/zenml:0.98.0-py{sys.version_info.major}.{sys.version_info.minor}"
+
+_PATIENCE = 90.0  # seconds; creating the server's database takes about ten
+_REGISTER = """
+import json, sys
+from zenml.client import Client
+from zenml.enums import StackComponentType as Type
+
+endpoint = sys.argv[1]
+client = Client()
+client.create_stack_component("s3", "s3", Type.ARTIFACT_STORE, configuration={
+    "path": "s3://artifacts", "key": "team", "secret": "team-secret", "client_kwargs": {"endpoint_url": endpoint},
+})
+client.create_stack_component("registry", "default", Type.CONTAINER_REGISTRY, configuration={
+    "uri": "registry.example.com",
+})
+client.create_stack_component("builder", "local", Type.IMAGE_BUILDER, configuration={})
+client.create_stack_component("modal", "modal", Type.STEP_OPERATOR, configuration={})
+stack = client.create_stack("team", {
+    Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "s3", Type.CONTAINER_REGISTRY: "registry",
+    Type.IMAGE_BUILDER: "builder", Type.STEP_OPERATOR: "modal",
+})
+client.activate_stack("team")
+"""
+
+
+@dataclass(frozen=True)
+class TeamHome(Home):
+    """The home of a user whose ZenML is a server that others use too."""
+
+    server: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of this user is started with."""
+        return super().environment | {
+            "ZENML_STORE_TYPE": "rest",
+            "ZENML_STORE_URL": self.server,
+        }
+
+
+@contextmanager
+def team(path: Path) -> Iterator[TeamHome]:
+    """Run the server and the store, register the stack and make it the active one."""
+    path.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as running:
+        storage = running.enter_context(_storage(path))
+        server = running.enter_context(_server(path))
+        home = TeamHome(path, server)
+        script = path / "register.py"  # a file: beside it ZenML looks for what it loads
+        script.write_text(_REGISTER, encoding="utf-8")
+        registered = home.python(str(script), storage)
+        assert registered.returncode == 0, registered.stderr
+        yield home
+
+
+@contextmanager
+def _storage(path: Path) -> Iterator[str]:
+    """An S3-compatible server with an empty bucket."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _process(path / "s3.log", ["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], {}):
+        _wait(f"{url}/moto-api/")
+        made = urllib.request.Request(f"{url}/artifacts", method="PUT")
+        urllib.request.urlopen(made, timeout=_PATIENCE).close()
+        yield url
+
+
+@contextmanager
+def _server(path: Path) -> Iterator[str]:
+    """A ZenML server that clients take for a remote one."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        "ZENML_CONFIG_PATH": str(path / "server"),
+        "ZENML_STORE_TYPE": "sql",
+        "ZENML_STORE_URL": f"sqlite:///{path / 'server.db'}",
+        "ZENML_SERVER_DEPLOYMENT_TYPE": "other",
+        "ZENML_SERVER_AUTO_ACTIVATE": "true",
+        "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
+        "ZENML_SERVER_DASHBOARD_FILES_PATH": str(path),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_DEFAULT_PROJECT_NAME": "default",
+    }
+    command = [
+        "-m",
+        "uvicorn",
+        "zenml.zen_server.zen_server_api:app",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    with _process(path / "server.log", [*command, "--log-level", "warning"], settings):
+        _wait(f"{url}/health")
+        yield url
+
+
+@contextmanager
+def _process(log: Path, arguments: list[str], settings: dict[str, str]) -> Iterator[None]:
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ZENML", "MODAL", "AWS"))
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], env=kept | settings, cwd=log.parent, stdout=output, stderr=output
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait(url: str) -> None:
+    """Return when a server answers."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            assert time.monotonic() < until, f"{url} does not answer"
+            time.sleep(0.1)  # a server that starts has nothing that tells it
+        else:
+            return
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
