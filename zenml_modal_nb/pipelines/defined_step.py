@@ -160,7 +160,7 @@ def define_step(job: CellJob, begin: Begin, *, cache: bool = False) -> DefinedSt
     defined: type[DefinedStep] = type(job.module.function, (DefinedStep,), body)
     step = defined(
         name=job.module.function,
-        step_operator=stack.NAME,
+        step_operator=job.operator.name,
         enable_artifact_visualization=False,  # as for cells
         # None: the pipeline's own setting. ZenML keeps outputs alone, no files that come back and no volumes.
         enable_cache=False if job.fetch or job.volumes else cache or None,

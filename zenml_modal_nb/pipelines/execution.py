@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Event, File, Files, Log, Reason, Recorded, Target
 from zenml_modal_nb.pipelines.caching import CacheKey, Kept, Said
+from zenml_modal_nb.pipelines.operators import Operator
 from zenml_modal_nb.pipelines.step_module import StepModule
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner import devices
@@ -64,6 +65,7 @@ class CellJob:
     fetch: tuple[str, ...] = ()  # patterns of files that are to come back
     volumes: tuple[tuple[str, str], ...] = ()  # names of Modal volumes and their mount paths
     cache: CacheKey | None = None  # None: neither looked up nor kept
+    operator: Operator = field(default_factory=Operator)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,52 +2,36 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
-import os
-import platform
-from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from zenml.client import Client
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunStoppedException
-from zenml.integrations.modal import sandbox_utils
 from zenml.integrations.modal.step_operators import ModalStepOperator
-from zenml.models import PipelineRunUpdate
-from zenml.orchestrators.publish_utils import publish_step_run_metadata, publish_stopped_step_run
-from zenml.utils.dashboard_utils import get_run_url
 
 from zenml_modal_nb.errors import ResultError, SandboxError
-from zenml_modal_nb.events import File, Reason, Recorded
-from zenml_modal_nb.pipelines import defined_step
+from zenml_modal_nb.events import Reason
+from zenml_modal_nb.pipelines import defined_step, facts, launching
 from zenml_modal_nb.pipelines import execution as executions
 from zenml_modal_nb.pipelines.cell_log import CellLog
-from zenml_modal_nb.pipelines.execution import CellJob, Execution
+from zenml_modal_nb.pipelines.connected import wait_connected
 from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSettings
-from zenml_modal_nb.pipelines.record import memory_mib
+from zenml_modal_nb.pipelines.launching import Entrypoint
 from zenml_modal_nb.pipelines.recording import record_step
-from zenml_modal_nb.sandboxes import image as images
-from zenml_modal_nb.sandboxes import layers, secrets, volumes
-from zenml_modal_nb.sandboxes.depot import Depot
-from zenml_modal_nb.sandboxes.ending import RunEndedError, is_of_stopped_app, why_not_created
-from zenml_modal_nb.sandboxes.follow import Follower
-from zenml_modal_nb.sandboxes.launch import Launch
+from zenml_modal_nb.sandboxes.ending import RunEndedError
 
 if TYPE_CHECKING:
     from zenml.config.base_settings import BaseSettings
     from zenml.config.build_configuration import BuildConfiguration
     from zenml.config.step_run_info import StepRunInfo
-    from zenml.metadata.metadata_types import MetadataType
     from zenml.models import PipelineSnapshotBase, StepRunResponse
     from zenml.stack import StackValidator
 
     from zenml_modal_nb.pipelines.defined_step import DefinedRun
+    from zenml_modal_nb.pipelines.execution import Execution
 
 logger = logging.getLogger(__name__)
 
-_MOST_NAMES = 50  # of files, in the metadata of a step
 _STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
 
@@ -81,7 +65,9 @@ class ModalNotebookStepOperator(ModalStepOperator):
         """
         execution = executions.current()
         if execution is not None:
-            self._submit(info, execution)
+            connected = execution.job.operator.connected
+            entrypoint = Entrypoint(tuple(entrypoint_command), environment) if connected else None
+            self._submit(info, execution, entrypoint)
             return
         run = defined_step.begin(info)
         try:
@@ -91,24 +77,18 @@ class ModalNotebookStepOperator(ModalStepOperator):
             defined_step.forget(info.step_run_id)
             raise
 
-    def _submit(self, info: StepRunInfo, execution: Execution) -> None:
-        execution.info = info
-        run = Client().get_pipeline_run(info.run_id, hydrate=False)
-        execution.recorded = Recorded(
-            str(info.run_id), info.run_name, info.pipeline_step_name, get_run_url(run)
-        )
-        execution.emit(execution.recorded)
-        publish_step_run_metadata(info.step_run_id, {self.id: _plan(execution.job, info)})
-        execution.log = CellLog.open(info, run)
+    def _submit(self, info: StepRunInfo, execution: Execution, entrypoint: Entrypoint | None = None) -> None:
+        run = facts.publish_plan(self.id, info, execution)
+        if entrypoint is None:  # else the step's own process writes it
+            execution.log = CellLog.open(info, run)
+        settings = cast(ModalNotebookSettings, self.get_settings(info))
         try:
-            sandbox_id = self._begin(info, execution)
+            sandbox_id = launching.begin(info, execution, settings, entrypoint)
         except SandboxError as error:
             execution.ended = error  # `wait` records it: here it would be taken for ZenML's own
             return
         execution.sandbox_id = sandbox_id
-        metadata: dict[str, MetadataType] = {"sandbox_id": sandbox_id}
-        publish_step_run_metadata(info.step_run_id, {self.id: metadata})
-        info.step_run.run_metadata.update(metadata)
+        facts.publish_sandbox(self.id, info, sandbox_id)
 
     def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Wait for the verified result and record it; the end is an event, nothing polls.
@@ -121,6 +101,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
         if run is None:
             execution = executions.current()
             assert execution is not None  # submit refused otherwise
+            if execution.job.operator.connected:
+                return wait_connected(self.id, step_run, execution)
             return self._record(step_run, execution)
         try:
             if run.execution.ended is None:
@@ -155,7 +137,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             run.show_until_ended()
         except BaseException:
             run.abandon()
-            _publish_stopped(step_run)
+            facts.publish_stopped(step_run)
             raise
 
     def _record(self, step_run: StepRunResponse, execution: Execution) -> ExecutionStatus:
@@ -164,11 +146,11 @@ class ModalNotebookStepOperator(ModalStepOperator):
                 execution.unpack(execution.follower.outcome())
             except (SandboxError, ResultError) as error:
                 execution.ended = error
-        publish_step_run_metadata(step_run.id, {self.id: _bill(execution)})
+        facts.publish_bill(self.id, step_run, execution)
         assert execution.log is not None
         execution.log.close()
         if isinstance(execution.ended, RunEndedError) and execution.ended.reason in _STOPPED_BY_HAND:
-            _publish_stopped(step_run)
+            facts.publish_stopped(step_run)
             raise RunStoppedException(str(execution.ended))
         return record_step(execution)
 
@@ -180,147 +162,3 @@ class ModalNotebookStepOperator(ModalStepOperator):
             execution.stop(Reason.STOPPED)
             return
         super().cancel(step_run)
-
-    def _begin(self, info: StepRunInfo, execution: Execution) -> str:
-        """Create and follow the sandbox; an app that was stopped since the last cell is looked up again, once."""
-        job = execution.job
-        plan = layers.plan(job.image, job.notebook, job.connection.label)
-        for last in (False, True):
-            try:
-                launch = self._launch(info, job, plan)
-            except Exception as error:  # Modal's, e.g. an unknown environment
-                raise why_not_created(error, job.connection.server) from error
-            try:
-                execution.follow(Follower(launch, execution.observe, execution.meter))
-                sandbox_id = execution.follower.created()
-            except SandboxError as error:
-                if last or not is_of_stopped_app(error):
-                    raise
-                _app.cache_clear()
-            else:
-                plan.keep()
-                return sandbox_id
-        raise AssertionError("the second attempt returns or raises")
-
-    def _launch(self, info: StepRunInfo, job: CellJob, plan: layers.Plan) -> Launch:
-        settings = cast(ModalNotebookSettings, self.get_settings(info))
-        resources = info.config.resource_settings
-        client = job.connection.client
-        arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
-            app=_app(client, f"zenml-modal-nb-{job.notebook}"[:64], job.connection.environment),
-            image=images.define(job.image, plan.layers),
-            settings=settings,
-            resource_settings=resources,
-            environment={**job.environment, **volumes.environment(job.volumes)},
-            modal_client=client,
-        )
-        arguments["memory"] = memory_mib(resources) or job.target.memory_mib
-        arguments["secrets"] = [
-            *arguments.get("secrets", []),
-            *secrets.of(job.secrets, job.ephemeral, job.connection),
-        ]
-        if job.volumes:
-            arguments["volumes"] = volumes.of(job.volumes, job.connection)
-        arguments["tags"] = _tags(job, info)
-        return Launch(
-            nonce=job.nonce,
-            parts=job.parts,
-            run=job.run,
-            python=job.image.python,
-            grace=job.grace,
-            arguments=arguments,
-            depot=Depot(client, job.connection.environment, job.notebook),
-            # Models that a GPU has trained are large.
-            large_results=job.gpu_type is not None,
-            into=job.directory,
-            server=job.connection.server,
-            why_built=plan.why,
-        )
-
-
-def _publish_stopped(step_run: StepRunResponse) -> None:
-    """Record a stop; the run first: a step stopped in a running run ends the run as completed."""
-    run_id = step_run.pipeline_run_id
-    Client().zen_store.update_run(run_id, PipelineRunUpdate(status=ExecutionStatus.STOPPING))
-    publish_stopped_step_run(step_run.id)
-
-
-@cache
-def _app(client: Any, name: str, environment: str | None) -> Any:
-    return sandbox_utils.lookup_modal_app(name, modal_environment=environment, modal_client=client)
-
-
-def _tags(job: CellJob, info: StepRunInfo) -> dict[str, str]:
-    """What finds a sandbox whose ID never reached us, and tells a user's own from another's."""
-    return {
-        "zenml_modal_nb_user": _user(),
-        "zenml_modal_nb_machine": platform.node()[:64],
-        "zenml_modal_nb_kernel": str(os.getpid()),
-        "zenml_step_run": str(info.step_run_id),
-    }
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without a name, as in many containers
-        return str(os.getuid())
-
-
-def _plan(job: CellJob, info: StepRunInfo) -> dict[str, MetadataType]:
-    """What is known before the sandbox exists, enough to find it and its results again."""
-    target = job.target
-    return {
-        "run_nonce": job.nonce,
-        "target": target.place,
-        "gpu": target.gpu or "none",
-        "cpu": target.cpu or 0.0,
-        "memory_mib": target.memory_mib or 0,
-        "region": target.region or "any",
-        "timeout_seconds": target.timeout,
-        "outputs": list(job.run["outputs"]),  # those that are bound on some paths only, too
-        "modal_environment": job.connection.environment or "default",
-        **_files(job),
-        # An unknown price is no price of 0.
-        **({} if target.hourly_rate is None else {"hourly_rate_usd": target.hourly_rate}),
-    }
-
-
-def _files(job: CellJob) -> dict[str, MetadataType]:
-    """What goes in and out beside the variables, as far as there is any."""
-    told: dict[str, MetadataType] = {}
-    if job.sent:
-        told["files_sent"] = _names(job.sent)
-        told["files_sent_bytes"] = sum(each.size for each in job.sent)
-    if job.fetch:
-        told["fetch"] = list(job.fetch)
-    if job.volumes:
-        told["volumes"] = [":".join(each) for each in job.volumes]
-    return told
-
-
-def _names(files: Sequence[File]) -> list[MetadataType]:
-    """Their paths, of a great many the first only."""
-    rest = len(files) - _MOST_NAMES
-    return [*(each.path for each in files[:_MOST_NAMES]), *([f"and {rest} more"] if rest > 0 else [])]
-
-
-def _bill(execution: Execution) -> dict[str, MetadataType]:
-    cost, usage = execution.cost(), execution.usage()
-    used: dict[str, MetadataType] = {
-        "peak_cpu_cores": usage.cpu,
-        "peak_memory_mib": round(usage.memory_mib, 1),
-        "peak_gpu_percent": usage.gpu_percent,
-        "peak_gpu_memory_mib": usage.gpu_memory_mib,
-    }
-    return {
-        "duration_seconds": round(execution.elapsed(), 3),
-        "cell_seconds": round(execution.seconds, 3),
-        "billed": execution.job.target.billed,
-        **{
-            name: amount for name, amount in used.items() if amount
-        },  # a short cell ends before the first sample
-        **({"not_returned": dict(execution.left)} if execution.left else {}),
-        **({} if cost is None else {"estimated_cost_usd": round(cost, 6)}),
-        **({"files_fetched": _names(execution.files.fetched)} if execution.files.fetched else {}),
-    }

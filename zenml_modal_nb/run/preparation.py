@@ -29,10 +29,11 @@ from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
 from zenml_modal_nb.run.cache_key import cache_key, definition_digest
+from zenml_modal_nb.run.dispatch import choose, connection_of, image_of, parameters_of
 from zenml_modal_nb.runner import digests, files, pickling, session
 from zenml_modal_nb.runner.pickling import PAYLOAD
-from zenml_modal_nb.sandboxes.connection import Connection, connect
-from zenml_modal_nb.sandboxes.image import ImageSpec, refuse_other_python
+from zenml_modal_nb.sandboxes.connection import Connection
+from zenml_modal_nb.sandboxes.image import refuse_other_python
 from zenml_modal_nb.sandboxes.launch import Part
 from zenml_modal_nb.sandboxes.prices import prices_for
 from zenml_modal_nb.sandboxes.volumes import check as check_volumes
@@ -92,6 +93,7 @@ def prepare(
         )
     if request.image is not None:
         refuse_other_python(request.image)
+    request, operator = choose(request)
     state = session.take()
     analyzed = analyze(
         _MAGIC_LINE + cell.body,
@@ -120,7 +122,7 @@ def prepare(
     sizes = {name: each.size for name, each in dumped.items()}
     _refuse_too_large(request, values.size, sizes)
     environment, ephemeral = _environment(request)
-    connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
+    connection = connection_of(request, operator)
     name = request.name or analyzed.default_name
     source = _with_futures(analyzed.source.text, cell.futures)
     run = {
@@ -137,11 +139,11 @@ def prepare(
     }
     target, meter = _target(request, name, connection, values.size)
     target = replace(target, packages=bool(request.pip or request.apt or analyzed.source.pip))
-    image = ImageSpec(request.image, request.apt, analyzed.requirements.pinned, analyzed.requirements.asked)
+    image = image_of(request, analyzed, operator)
     module = write_module(
         analyzed.source.text.removeprefix(_MAGIC_LINE),
         name=name,
-        inputs=_parameters(request, analyzed) if request.define else tuple(captured.values),
+        inputs=_parameters(request, analyzed) if request.define else parameters_of(captured.values, operator),
         outputs=analyzed.outputs,
         modules=captured.modules,
         definitions=captured.definitions,
@@ -179,6 +181,7 @@ def prepare(
         fetch=request.fetch,
         volumes=request.volumes,
         cache=cache,
+        operator=operator,
     )
     names = analyzed.names
     turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)

@@ -6,12 +6,16 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from zenml_modal_nb.sandboxes.layers import Layer
+
+OWN_SOURCE = "/root/.zenml-modal-nb"  # where the image of a connected step has this package
+OWN_SOURCE_VARIABLES = {"PYTHONPATH": OWN_SOURCE}
 
 # e.g. python:3.9-slim, docker.io/library/python:3.13, mirror.gcr.io/library/python:3.10.4-bookworm
 _PYTHON_IMAGE = re.compile(r"(?:[\w.:-]+/)*python:(\d+\.\d+)(?![\d]).*")
@@ -25,6 +29,7 @@ class ImageSpec:
     apt: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()  # inferred and asked for
     asked: tuple[str, ...] = ()  # those of `pip` that the user has written
+    own_source: bool = False  # this package as it is here: ZenML loads its step operator there
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -54,4 +59,9 @@ def define(spec: ImageSpec, layers: Sequence[Layer]) -> Any:
     for layer in layers:
         install = image.apt_install if layer.kind == "apt" else image.pip_install
         image = install(*layer.packages)
+    if spec.own_source:
+        package = Path(__file__).parents[1]
+        ignored = ["**/__pycache__", "**/emulator"]
+        # Last and not copied: an edit of this package builds nothing.
+        image = image.add_local_dir(package, f"{OWN_SOURCE}/{package.name}", ignore=ignored)
     return image
