@@ -136,10 +136,11 @@ def wait_connected(operator: Any, step_run: StepRunResponse, execution: Executio
     from zenml.client import Client
     from zenml.exceptions import RunStoppedException
 
-    from zenml_modal_nb.pipelines import facts
+    from zenml_modal_nb.pipelines import facts, stops
 
     if execution.ended is None:
         try:
+            stops.heed_until_ended(execution)
             execution.unpack(execution.follower.outcome())
         except (SandboxError, ResultError) as error:
             execution.ended = error

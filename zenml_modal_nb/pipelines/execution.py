@@ -66,6 +66,7 @@ class CellJob:
     volumes: tuple[tuple[str, str], ...] = ()  # names of Modal volumes and their mount paths
     cache: CacheKey | None = None  # None: neither looked up nor kept
     operator: Operator = field(default_factory=Operator)
+    ordinary: bool = False  # a step of a module or a script: its results alone are recorded, as ZenML would
 
 
 @dataclass(frozen=True, slots=True)

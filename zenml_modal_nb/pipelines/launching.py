@@ -60,7 +60,7 @@ def begin(
         except SandboxError as error:
             if last or not is_of_stopped_app(error):
                 raise
-            _app.cache_clear()
+            app_of.cache_clear()
         else:
             plan.keep()
             return sandbox_id
@@ -95,9 +95,9 @@ def _launch(
     client = job.connection.client
     environment = {**job.environment, **volumes.environment(job.volumes)}
     if entrypoint is not None:
-        environment |= {**entrypoint.environment, **images.OWN_SOURCE_VARIABLES}
+        environment |= entrypoint.environment
     arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
-        app=_app(client, f"zenml-modal-nb-{job.notebook}"[:64], job.connection.environment),
+        app=app_of(client, f"zenml-modal-nb-{job.notebook}"[:64], job.connection.environment),
         image=images.define(job.image, plan.layers),
         settings=settings,
         resource_settings=resources,
@@ -111,7 +111,10 @@ def _launch(
     ]
     if job.volumes:
         arguments["volumes"] = volumes.of(job.volumes, job.connection)
-    arguments["tags"] = _tags(job, info)
+    if entrypoint is not None:
+        arguments["workdir"] = images.OWN_SOURCE
+    arguments["cpu"] = arguments["cpu"] or job.target.cpu
+    arguments["tags"] = tags_of(info)
     return Launch(
         nonce=job.nonce,
         parts=job.parts if entrypoint is None else (),
@@ -130,11 +133,12 @@ def _launch(
 
 
 @cache
-def _app(client: Any, name: str, environment: str | None) -> Any:
+def app_of(client: Any, name: str, environment: str | None) -> Any:
+    """Return a Modal app, made if it is missing; many steps share one, since an account has a limit of them."""
     return sandbox_utils.lookup_modal_app(name, modal_environment=environment, modal_client=client)
 
 
-def _tags(job: CellJob, info: StepRunInfo) -> dict[str, str]:
+def tags_of(info: StepRunInfo) -> dict[str, str]:
     """What finds a sandbox whose ID never reached us, and tells a user's own from another's."""
     return {
         "zenml_modal_nb_user": _user(),

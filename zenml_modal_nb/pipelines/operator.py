@@ -5,24 +5,28 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, cast
 
+from zenml.client import Client
+from zenml.config import DockerSettings
+from zenml.config.build_configuration import BuildConfiguration
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunStoppedException
+from zenml.exceptions import RunStoppedException, StackComponentInterfaceError
 from zenml.integrations.modal.step_operators import ModalStepOperator
 
 from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Reason
-from zenml_modal_nb.pipelines import defined_step, facts, launching
+from zenml_modal_nb.pipelines import defined_step, entrypoints, facts, launching, ordinary, stops
 from zenml_modal_nb.pipelines import execution as executions
 from zenml_modal_nb.pipelines.cell_log import CellLog
 from zenml_modal_nb.pipelines.connected import wait_connected
 from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSettings
 from zenml_modal_nb.pipelines.launching import Entrypoint
-from zenml_modal_nb.pipelines.recording import record_step
+from zenml_modal_nb.pipelines.operators import Operator, of_component
+from zenml_modal_nb.pipelines.recording import fire_start_hook, record_step
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 
 if TYPE_CHECKING:
     from zenml.config.base_settings import BaseSettings
-    from zenml.config.build_configuration import BuildConfiguration
+    from zenml.config.step_configurations import Step
     from zenml.config.step_run_info import StepRunInfo
     from zenml.models import PipelineSnapshotBase, StepRunResponse
     from zenml.stack import StackValidator
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NO_IMAGE = "built-by-modal"  # what ZenML has down as the image of a step without one in a registry
 _STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
 
@@ -54,22 +59,57 @@ class ModalNotebookStepOperator(ModalStepOperator):
         return None
 
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
-        """None: Modal's own builder makes the image."""
-        return []
+        """None that Docker would make: Modal's own builder makes the image; a connected step needs its code sent."""
+        return [
+            BuildConfiguration(
+                key=self.flavor,
+                settings=_unbuilt(step.config.docker_settings),
+                step_name=name,
+            )
+            for name, step in snapshot.step_configurations.items()
+            if step.config.uses_step_operator(self.name) and self._is_connected(step)
+        ]
+
+    def _is_connected(self, step: Step) -> bool:
+        execution = executions.current()
+        if execution is not None:
+            return execution.job.operator.connected
+        return defined_step.find(step.spec.source) is None and self._operator(step).connected
+
+    def _operator(self, step: Step | StepRunInfo) -> Operator:
+        settings = cast(ModalNotebookSettings, self.get_settings(step))
+        return of_component(self, Client().active_stack, settings.execution)
 
     def submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
         """Create the sandbox; it is followed in the background until `wait`.
 
         Raises:
-            StackComponentInterfaceError: the step is not a cell.
+            StackComponentInterfaceError: settings that contradict each other, or cannot be honoured.
+            ModalStepError: a value or the code cannot travel, or Modal refuses.
         """
         execution = executions.current()
+        entrypoint = Entrypoint(tuple(entrypoint_command), environment)
         if execution is not None:
-            connected = execution.job.operator.connected
-            entrypoint = Entrypoint(tuple(entrypoint_command), environment) if connected else None
-            self._submit(info, execution, entrypoint)
+            self._submit(info, execution, entrypoint if execution.job.operator.connected else None)
             return
-        run = defined_step.begin(info)
+        settings = cast(ModalNotebookSettings, self.get_settings(info))
+        step = defined_step.find(info.spec.source)
+        if step is not None:
+            if settings.execution == "connected":
+                raise StackComponentInterfaceError(
+                    f"The step '{info.pipeline_step_name}' is a cell's, whose code is in this kernel: it runs "
+                    "detached. Leave out execution='connected'."
+                )
+            self._begin(info, defined_step.begin(info, step))
+            return
+        operator = self._operator(info)
+        if operator.connected:
+            entrypoints.submit(self.id, info, settings, operator, entrypoint)
+        else:
+            self._begin(info, ordinary.begin(info, settings, operator))
+
+    def _begin(self, info: StepRunInfo, run: DefinedRun) -> None:
+        defined_step.enlist(info.step_run_id, run)
         try:
             self._submit(info, run.execution)
         except BaseException:  # an interrupt too: no sandbox goes on
@@ -81,6 +121,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
         run = facts.publish_plan(self.id, info, execution)
         if entrypoint is None:  # else the step's own process writes it
             execution.log = CellLog.open(info, run)
+            fire_start_hook(info)
         settings = cast(ModalNotebookSettings, self.get_settings(info))
         try:
             sandbox_id = launching.begin(info, execution, settings, entrypoint)
@@ -97,6 +138,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
             RunStoppedException: the run was stopped; ZenML then records it as stopped.
             Exception: what the cell raised, or why it could not end.
         """
+        if entrypoints.is_running(step_run.id):
+            return entrypoints.wait(step_run)
         run = defined_step.running(step_run.id)
         if run is None:
             execution = executions.current()
@@ -118,6 +161,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Tell how a step is that nobody waits for, e.g. one that a dynamic pipeline has submitted; records its end."""
+        if entrypoints.is_running(step_run.id):
+            return entrypoints.status(step_run)
         run = defined_step.running(step_run.id)
         if run is None:
             return super().get_status(step_run)
@@ -143,6 +188,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
     def _record(self, step_run: StepRunResponse, execution: Execution) -> ExecutionStatus:
         if execution.ended is None:
             try:
+                stops.heed_until_ended(execution)
                 execution.unpack(execution.follower.outcome())
             except (SandboxError, ResultError) as error:
                 execution.ended = error
@@ -156,9 +202,18 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def cancel(self, step_run: StepRunResponse) -> None:
         """End a cell's sandbox, followed here or not."""
+        if entrypoints.is_running(step_run.id):
+            entrypoints.cancel(step_run)
+            return
         run = defined_step.running(step_run.id)
         execution = executions.current() if run is None else run.execution
         if execution is not None:
             execution.stop(Reason.STOPPED)
             return
         super().cancel(step_run)
+
+
+def _unbuilt(settings: DockerSettings) -> DockerSettings:
+    """Return settings by which ZenML builds no image and sends the code of a step all the same."""
+    image = settings.parent_image or _NO_IMAGE
+    return settings.model_copy(update={"skip_build": True, "parent_image": image, "dockerfile": None})

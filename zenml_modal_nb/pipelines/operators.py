@@ -11,6 +11,8 @@ from packaging.requirements import Requirement
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.pipelines import stack as own
+from zenml_modal_nb.request import Place
+from zenml_modal_nb.sandboxes.connection import Connection, connect, refuse_other_workspace
 
 if TYPE_CHECKING:
     from zenml.stack import Stack
@@ -113,6 +115,34 @@ def execution_on(stack: Stack, wanted: str, name: str) -> Execution:
             "and artifact store."
         )
     return "connected"
+
+
+def of_component(component: Any, stack: Stack, wanted: str) -> Operator:
+    """Return a component of our flavor as what it is on a stack; `wanted` is its setting `execution`.
+
+    Raises:
+        InvalidRequestError: it is to be connected where a sandbox cannot reach ZenML.
+    """
+    config = component.config
+    token = (config.token_id, config.token_secret) if config.token_id and config.token_secret else None
+    execution = execution_on(stack, wanted, component.name)
+    return Operator(component.name, component.flavor, execution, True, {}, token)
+
+
+def connection_of(
+    operator: Operator, place: Place | None, environment: str | None, workspace: str | None
+) -> Connection:
+    """Return the open connection to the Modal that an operator runs on.
+
+    Raises:
+        ConnectionFailedError: no token, a refused token, another workspace than asked for, or no answer.
+    """
+    if not operator.stock and operator.token is None:
+        return connect(place, environment=environment, workspace=workspace)
+    # ZenML's operator takes the profile that is active, whichever workspace is asked for.
+    connection = connect("modal", environment=environment, token=operator.token)
+    refuse_other_workspace(connection, workspace)
+    return connection
 
 
 def requirements() -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from zenml_modal_nb.pipelines.connected import CELL
 from zenml_modal_nb.pipelines.operators import Operator, find, requirements
 from zenml_modal_nb.run.holding import refuse_lacking
-from zenml_modal_nb.sandboxes.connection import Connection, connect, refuse_other_workspace
 from zenml_modal_nb.sandboxes.image import ImageSpec
 
 if TYPE_CHECKING:
@@ -33,20 +32,6 @@ def choose(request: StepRequest) -> tuple[StepRequest, Operator]:
         name: value for name, value in operator.usual.items() if getattr(request, name) is None
     }
     return replace(request, **usual), operator
-
-
-def connection_of(request: StepRequest, operator: Operator) -> Connection:
-    """Return the open connection to the Modal that the operator runs on.
-
-    Raises:
-        ConnectionFailedError: no token, a refused token, another workspace than asked for, or no answer.
-    """
-    if not operator.stock and operator.token is None:
-        return connect(request.on, environment=request.modal_environment, workspace=request.workspace)
-    # ZenML's operator takes the profile that is active, whichever workspace is asked for.
-    connection = connect("modal", environment=request.modal_environment, token=operator.token)
-    refuse_other_workspace(connection, request.workspace)
-    return connection
 
 
 def image_of(request: StepRequest, analyzed: AnalyzedCell, operator: Operator) -> ImageSpec:

@@ -25,11 +25,12 @@ from zenml_modal_nb.packaging.local_modules import modules_archive
 from zenml_modal_nb.packaging.module import write_module
 from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.pipelines.execution import CellJob
+from zenml_modal_nb.pipelines.operators import Operator, connection_of
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
 from zenml_modal_nb.run.cache_key import cache_key, definition_digest
-from zenml_modal_nb.run.dispatch import choose, connection_of, image_of, parameters_of
+from zenml_modal_nb.run.dispatch import choose, image_of, parameters_of
 from zenml_modal_nb.runner import digests, files, pickling, session
 from zenml_modal_nb.runner.pickling import PAYLOAD
 from zenml_modal_nb.sandboxes.connection import Connection
@@ -79,9 +80,15 @@ class Prepared:
 
 
 def prepare(
-    request: StepRequest, cell: Cell, namespace: dict[str, Any], seen: Mapping[str, object] | None = None
+    request: StepRequest,
+    cell: Cell,
+    namespace: dict[str, Any],
+    seen: Mapping[str, object] | None = None,
+    operator: Operator | None = None,
 ) -> Prepared:
     """Analyse and package a cell; `seen` are the names that it finds, if they are not those of `namespace`.
+
+    `operator` is the one that it runs on, if the request does not name it.
 
     Raises:
         ModalStepError: the request, the cell or one of its values makes the run impossible.
@@ -93,7 +100,8 @@ def prepare(
         )
     if request.image is not None:
         refuse_other_python(request.image)
-    request, operator = choose(request)
+    if operator is None:
+        request, operator = choose(request)
     state = session.take()
     analyzed = analyze(
         _MAGIC_LINE + cell.body,
@@ -122,7 +130,7 @@ def prepare(
     sizes = {name: each.size for name, each in dumped.items()}
     _refuse_too_large(request, values.size, sizes)
     environment, ephemeral = _environment(request)
-    connection = connection_of(request, operator)
+    connection = connection_of(operator, request.on, request.modal_environment, request.workspace)
     name = request.name or analyzed.default_name
     source = _with_futures(analyzed.source.text, cell.futures)
     run = {

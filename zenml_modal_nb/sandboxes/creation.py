@@ -107,5 +107,12 @@ class Creation:
         return lost is None
 
 
+def create(*command: str, **arguments: Any) -> Any:
+    """Create a sandbox that nobody follows, in the calling thread; raises what the SDK raises."""
+    import modal
+
+    return modal.Sandbox.create(*command, **arguments)
+
+
 def _is_built(image: Any) -> bool:
     return hasattr(image, "object_id")  # the SDK's images have one only once they exist at Modal

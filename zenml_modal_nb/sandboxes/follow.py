@@ -101,9 +101,9 @@ class Follower:
         """Tell whether `outcome` has something to return or to raise."""
         return self._outcome.done()
 
-    def ended(self) -> None:
-        """Return when `outcome` has something to return or to raise."""
-        futures.wait([self._outcome])
+    def ended(self, timeout: float | None = None) -> bool:
+        """Wait, at most `timeout` seconds, until `outcome` has something to return or to raise; says whether it has."""
+        return bool(futures.wait([self._outcome], timeout).done)
 
     def stop(self, reason: Reason) -> None:
         """End the run now, at whatever stage; safe from any thread and more than once, the first reason counts."""

@@ -14,8 +14,8 @@ from zenml_modal_nb.errors import InvalidRequestError
 if TYPE_CHECKING:
     from zenml_modal_nb.sandboxes.layers import Layer
 
-OWN_SOURCE = "/root/.zenml-modal-nb"  # where the image of a connected step has this package
-OWN_SOURCE_VARIABLES = {"PYTHONPATH": OWN_SOURCE}
+# Where the image of a connected step has this package: in the working directory, from which `python -m` imports.
+OWN_SOURCE = "/root"
 
 # e.g. python:3.9-slim, docker.io/library/python:3.13, mirror.gcr.io/library/python:3.10.4-bookworm
 _PYTHON_IMAGE = re.compile(r"(?:[\w.:-]+/)*python:(\d+\.\d+)(?![\d]).*")

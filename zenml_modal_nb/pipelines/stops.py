@@ -1,0 +1,31 @@
+"""A stop that somebody asks for elsewhere, e.g. in ZenML's dashboard: the status says so, and the sandbox ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.enums import ExecutionStatus
+
+from zenml_modal_nb.events import Reason
+
+if TYPE_CHECKING:
+    from zenml_modal_nb.pipelines.execution import Execution
+
+LOOK = 5.0  # seconds between two looks; a heartbeat of ZenML's own comes about as often
+
+_STOPPING = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING})
+
+
+def is_asked_for(step_run_id: UUID) -> bool:
+    """Tell whether the step is to stop; a stop of the run reaches its steps."""
+    return Client().get_run_step(step_run_id, hydrate=False).status in _STOPPING
+
+
+def heed_until_ended(execution: Execution) -> None:
+    """Return when the sandbox has ended, which a stop brings about."""
+    assert execution.info is not None
+    while not execution.follower.ended(LOOK):
+        if is_asked_for(execution.info.step_run_id):
+            execution.stop(Reason.STOPPED)
