@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -35,12 +38,19 @@ class Member(TeamHome):
         """The local Modal API's directory."""
         return self.path / "emulator"
 
-    def script(self, name: str, text: str, *arguments: str) -> CompletedProcess[str]:
-        """Run a script of the user's, from a directory of its own: ZenML ships all that lies beside it."""
+    def script(self, name: str, text: str, *, without: Sequence[str] = ()) -> CompletedProcess[str]:
+        """Run a script of the user's, from a directory of its own: ZenML ships all that lies beside it.
+
+        `without` are variables that it does not get.
+        """
         place = self.path / "scripts" / name
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{name}.py").write_text(text, encoding="utf-8")
-        return self.python(str(place / f"{name}.py"), *arguments, timeout=170)
+        kept = {key: value for key, value in self.environment.items() if key not in without}
+        return subprocess.run(
+            [sys.executable, str(place / f"{name}.py")],
+            env=kept, cwd=place, capture_output=True, text=True, timeout=170, check=False,
+        )  # fmt: skip
 
     def launched(self) -> list[Launched]:
         """What has reached Modal so far."""

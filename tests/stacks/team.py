@@ -1,4 +1,7 @@
-"""A team's stack on one machine: a real ZenML server over HTTP, an S3 artifact store, a registry's name.
+"""A team's stacks on one machine: a real ZenML server over HTTP, an S3 artifact store, a registry's name.
+
+`team` has two operators of ZenML's own flavor, `modal` and `modal_dev`; `light` has no registry and no image builder,
+and two of our flavor, `own` (connected, as the stack is remote) and `apart` (detached).
 
 Nothing of it is built by Docker: the parent image is prebuilt, and no image is ever pulled, since the local Modal API
 runs sandboxes with this interpreter.
@@ -27,6 +30,7 @@ _REGISTER = """
 import json, sys
 from zenml.client import Client
 from zenml.enums import StackComponentType as Type
+from zenml_modal_nb.pipelines.stack import register_flavor
 
 endpoint = sys.argv[1]
 client = Client()
@@ -37,10 +41,19 @@ client.create_stack_component("registry", "default", Type.CONTAINER_REGISTRY, co
     "uri": "registry.example.com",
 })
 client.create_stack_component("builder", "local", Type.IMAGE_BUILDER, configuration={})
+dev = {"modal_environment": "main", "gpu": "T4"}
 client.create_stack_component("modal", "modal", Type.STEP_OPERATOR, configuration={})
-stack = client.create_stack("team", {
+client.create_stack_component("modal_dev", "modal", Type.STEP_OPERATOR, configuration=dev)
+client.create_stack("team", {
     Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "s3", Type.CONTAINER_REGISTRY: "registry",
-    Type.IMAGE_BUILDER: "builder", Type.STEP_OPERATOR: "modal",
+    Type.IMAGE_BUILDER: "builder", Type.STEP_OPERATOR: ["modal", "modal_dev"],
+})
+register_flavor(client)
+detached = {"execution": "detached", "modal_environment": "main"}
+client.create_stack_component("own", "modal_notebook", Type.STEP_OPERATOR, configuration={"cloud": "gcp"})
+client.create_stack_component("apart", "modal_notebook", Type.STEP_OPERATOR, configuration=detached)
+client.create_stack("light", {
+    Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "s3", Type.STEP_OPERATOR: ["own", "apart"],
 })
 client.activate_stack("team")
 """

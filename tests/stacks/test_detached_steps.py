@@ -164,7 +164,7 @@ def on_cpu() -> int:
     return 1
 
 def ends(called):
-    @pipeline(enable_cache=False, name="p_" + called.name)
+    @pipeline(enable_cache=False, name="p_" + called.name, execution_mode="fail_fast")
     def one():
         called(4) if called.name == "breaks" else called()
     try:

@@ -8,20 +8,6 @@ import pytest
 from frontend import Kernel
 from members import Member
 
-REGISTER = """
-from zenml.client import Client
-from zenml.enums import StackComponentType as Type
-from zenml_modal_nb.pipelines.stack import register_flavor
-
-client = Client()
-register_flavor(client)
-client.create_stack_component("own", "modal_notebook", Type.STEP_OPERATOR, configuration={"cloud": "gcp"})
-detached = {"execution": "detached", "modal_environment": "main"}
-client.create_stack_component("apart", "modal_notebook", Type.STEP_OPERATOR, configuration=detached)
-client.create_stack("light", {
-    Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "s3", Type.STEP_OPERATOR: ["own", "apart"],
-})
-"""
 STEP = """
 run = Client().get_pipeline_run(_modal_run.id)
 (step,) = run.steps.values()
@@ -34,10 +20,10 @@ def user(member: Member) -> Iterator[Kernel]:
     kernel = Kernel(member, "own")
     try:
         kernel.run("%load_ext zenml_modal_nb")
-        kernel.run(f"{REGISTER}\nclient.activate_stack('light')")
+        kernel.run("from zenml.client import Client\nClient().activate_stack('light')")
         yield kernel
     finally:
-        kernel.run("client.activate_stack('team')")
+        kernel.run("Client().activate_stack('team')")
         kernel.close()
 
 

@@ -95,7 +95,7 @@ def test_what_it_writes_is_in_zenmls_log_of_the_step(user: Kernel) -> None:
         ("--volume data:/data", "--volume does not hold"),
         ("--cache", "--cache does not hold"),
         ("--define --name x", "--define does not hold"),
-        ("--operator other", "has no step operator 'other'. It has: modal."),
+        ("--operator other", "has no step operator 'other'. It has: modal, modal_dev."),
         ("--workspace other", "The token belongs to workspace 'local', not 'other'; nothing was created."),
     ],
 )

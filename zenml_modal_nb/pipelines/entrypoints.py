@@ -116,7 +116,7 @@ def wait(step_run: StepRunResponse) -> ExecutionStatus:
     run = _running[step_run.id]
     try:
         while not run.ended.wait(stops.LOOK):
-            if stops.is_asked_for(step_run.id):
+            if stops.is_asked_for(step_run.id, step_run.pipeline_run_id):
                 run.sandbox.terminate()
                 facts.publish_stopped(step_run)
                 raise RunStoppedException(f"The step {step_run.name} was stopped.")

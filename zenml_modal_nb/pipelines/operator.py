@@ -1,4 +1,4 @@
-"""The step operator: ships a cell to a Modal sandbox, follows it, and lets ZenML's own StepRunner record it."""
+"""The step operator: which way each step goes, and how its end is recorded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
 
 class ModalNotebookStepOperator(ModalStepOperator):
-    """Runs cells detached: the sandbox never talks to ZenML, this process records what comes back."""
+    """Runs cells and other steps: detached, where this process records what comes back, or connected."""
 
     @property
     def config(self) -> ModalNotebookConfig:
@@ -60,15 +60,20 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
         """None that Docker would make: Modal's own builder makes the image; a connected step needs its code sent."""
-        return [
-            BuildConfiguration(
-                key=self.flavor,
-                settings=_unbuilt(step.config.docker_settings),
-                step_name=name,
-            )
+        wanted = {
+            name: step.config.docker_settings
             for name, step in snapshot.step_configurations.items()
             if step.config.uses_step_operator(self.name) and self._is_connected(step)
+        }
+        builds = [
+            BuildConfiguration(key=self.flavor, settings=_unbuilt(settings), step_name=name)
+            for name, settings in wanted.items()
         ]
+        # The steps of a dynamic pipeline are not known yet.
+        if snapshot.is_dynamic and of_component(self, Client().active_stack, self.config.execution).connected:
+            settings = snapshot.pipeline_configuration.docker_settings
+            builds.append(BuildConfiguration(key=self.flavor, settings=_unbuilt(settings)))
+        return builds
 
     def _is_connected(self, step: Step) -> bool:
         execution = executions.current()

@@ -120,7 +120,8 @@ def settings_of(job: CellJob) -> dict[str, Any]:
         gpu_count=job.gpu_count if job.gpu_type else None,
     )
     docker = {"docker": docker_settings(job)} if job.operator.connected else {}
-    return {"step_operator": operator, "resources": resources, **docker}
+    # By name: in a stack of several operators the plain key is the first one's.
+    return {f"step_operator:{job.operator.name}": operator, "resources": resources, **docker}
 
 
 def memory_mib(resources: ResourceSettings) -> int | None:

@@ -32,6 +32,7 @@ def run_cell(cell: bytes, outputs: tuple[str, ...]) -> list[Any]:
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", BOOTSTRAP, nonce.decode()],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=os.path.expanduser("~"),  # ZenML's entrypoint has gone to a directory of its own
     )  # fmt: skip
     frames: dict[str, Any] = {}
     delivered = threading.Event()  # or there will be nothing

@@ -18,14 +18,18 @@ LOOK = 5.0  # seconds between two looks; a heartbeat of ZenML's own comes about 
 _STOPPING = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING})
 
 
-def is_asked_for(step_run_id: UUID) -> bool:
-    """Tell whether the step is to stop; a stop of the run reaches its steps."""
-    return Client().get_run_step(step_run_id, hydrate=False).status in _STOPPING
+def is_asked_for(step_run_id: UUID, run_id: UUID) -> bool:
+    """Tell whether the step, or its whole run, is to stop."""
+    client = Client()
+    return (
+        client.get_run_step(step_run_id, hydrate=False).status in _STOPPING
+        or client.get_pipeline_run(run_id, hydrate=False).status in _STOPPING
+    )
 
 
 def heed_until_ended(execution: Execution) -> None:
     """Return when the sandbox has ended, which a stop brings about."""
     assert execution.info is not None
     while not execution.follower.ended(LOOK):
-        if is_asked_for(execution.info.step_run_id):
+        if is_asked_for(execution.info.step_run_id, execution.info.run_id):
             execution.stop(Reason.STOPPED)

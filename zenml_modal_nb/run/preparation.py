@@ -8,6 +8,7 @@ import linecache
 import os
 import secrets
 import sys
+import threading
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -43,6 +44,9 @@ _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed l
 _MIB = 1 << 20
 _LARGEST = 5  # variables that a refusal of large inputs names
 _MAGIC_LINE = "#\n"  # stands for it, so that every line number is the notebook's own
+# Steps of a dynamic pipeline are prepared in threads, and Python 3.11 fails when two of them parse source
+# ("AST constructor recursion depth mismatch").
+_one_at_a_time = threading.Lock()
 _FUTURE = "from __future__ import {0} as __{0}__"  # a name that nobody reads
 
 
@@ -93,6 +97,17 @@ def prepare(
     Raises:
         ModalStepError: the request, the cell or one of its values makes the run impossible.
     """
+    with _one_at_a_time:
+        return _prepare(request, cell, namespace, seen, operator)
+
+
+def _prepare(
+    request: StepRequest,
+    cell: Cell,
+    namespace: dict[str, Any],
+    seen: Mapping[str, object] | None,
+    operator: Operator | None,
+) -> Prepared:
     if request.cache and (request.fetch or request.volumes):
         raise InvalidRequestError(
             "--cache keeps variables and what is shown, no files: it cannot be used with --fetch or --volume. "

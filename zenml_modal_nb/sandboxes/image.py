@@ -20,6 +20,10 @@ OWN_SOURCE = "/root"
 # e.g. python:3.9-slim, docker.io/library/python:3.13, mirror.gcr.io/library/python:3.10.4-bookworm
 _PYTHON_IMAGE = re.compile(r"(?:[\w.:-]+/)*python:(\d+\.\d+)(?![\d]).*")
 
+# Official images that come without Python, to which Modal adds one; also from a mirror.
+# e.g. nvidia/cuda:12.8.0-runtime-ubuntu24.04
+_WITHOUT_PYTHON = re.compile(r"(?:[\w.:-]+/)*(?:ubuntu|debian|nvidia/cuda)(?:[:@].*)?")
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
@@ -54,8 +58,9 @@ def define(spec: ImageSpec, layers: Sequence[Layer]) -> Any:
     if spec.base is None:
         image = modal.Image.debian_slim(python_version=spec.python)
     else:
+        added = spec.python if _WITHOUT_PYTHON.fullmatch(spec.base) else None
         # The image's own entrypoint would swallow our command.
-        image = modal.Image.from_registry(spec.base).entrypoint([])
+        image = modal.Image.from_registry(spec.base, add_python=added).entrypoint([])
     for layer in layers:
         install = image.apt_install if layer.kind == "apt" else image.pip_install
         image = install(*layer.packages)
