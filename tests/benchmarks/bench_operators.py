@@ -64,7 +64,9 @@ def main() -> None:
         member = Member(home.path, home.server)
         with member.local_modal():
             for operator, told in KINDS.items():
-                done = member.script(operator, SCRIPT.format(operator=operator, image=IMAGE, runs=runs))
+                done = member.script(
+                    f"bench_{operator}", SCRIPT.format(operator=operator, image=IMAGE, runs=runs)
+                )
                 lines = [line for line in done.stdout.splitlines() if line.startswith("TIMES ")]
                 assert len(lines) == runs, done.stdout + done.stderr
                 times = [

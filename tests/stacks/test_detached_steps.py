@@ -130,9 +130,9 @@ def at_success():
     note("success")
 
 @step(step_operator=True, on_failure=at_failure, on_success=at_success, on_start=at_start,
-      retry=StepRetryConfig(max_retries=1, delay=0), environment={"COLOR": "red"})
+      retry=StepRetryConfig(max_retries=1, delay=0), environment={"COLOR": "red"}, secrets=["own"])
 def breaks(n: int) -> int:
-    print("color", os.environ["COLOR"], "server", "ZENML_STORE_URL" in os.environ)
+    print("color", os.environ["COLOR"], "secret", len(os.environ["PASSWORD"]), "ZENML_STORE_URL" in os.environ)
     return n // (n - n)
 
 @step(step_operator="modal_notebook")
@@ -175,6 +175,7 @@ def ends(called):
 if __name__ == "__main__":
     own_stack()
     Client().activate_stack("modal_notebook")
+    Client().create_secret("own", {"PASSWORD": "hidden"})
     steps = [breaks, logs, typeless, twice, elsewhere, connected, nowhere, docker, on_cpu]
     print("FACTS", repr([{each.name: ends(each) for each in steps}, NOTES.read_text().split("\\n")]))
 """
@@ -187,7 +188,8 @@ def test_retries_hooks_and_what_is_refused_before_anything_is_created(home: Home
     assert code == 0, printed
     ended, notes = facts(printed)
     assert "ZeroDivisionError" in ended["breaks"]
-    assert "color red server False" in printed
+    assert "color red secret 6 False" in printed
+    assert "hidden" not in printed
     assert "in breaks\n    return n // (n - n)\nZeroDivisionError" in printed
     assert notes == ["start", "start", "failure ZeroDivisionError", ""]
     assert "uses log_metadata of ZenML, and runs detached" in ended["logs"]
@@ -201,3 +203,4 @@ def test_retries_hooks_and_what_is_refused_before_anything_is_created(home: Home
     assert "gpu_count is 0. Ignoring the GPU type" in " ".join(printed.split())
     sandboxes = launched(state(home))[before:]
     assert [each.gpu for each in sandboxes] == [None, None, None]  # two attempts, and the one on a CPU
+    assert not any("hidden" in each.record for each in sandboxes)

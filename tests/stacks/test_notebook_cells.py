@@ -48,6 +48,7 @@ def test_a_connected_cell_needs_no_docker_and_its_results_are_in_the_notebook_an
     assert user.ask("step.outputs['model'][0].load().n", given=STEP) == 6
 
 
+@pytest.mark.slow
 def test_a_failing_connected_cell_shows_its_own_traceback_and_fails_the_step(user: Kernel) -> None:
     reply = user.attempt("%%modal_step --operator own --name broken\nbefore = [1]\nratio = before[0] / 0")
     assert reply.ename == "ZeroDivisionError"
@@ -55,6 +56,7 @@ def test_a_failing_connected_cell_shows_its_own_traceback_and_fails_the_step(use
     assert user.ask("[before, step.status.value]", given=STEP) == [[1], "failed"]
 
 
+@pytest.mark.slow
 def test_told_to_be_detached_the_sandbox_knows_nothing_of_the_server_and_the_record_is_with_it(
     user: Kernel, member: Member
 ) -> None:

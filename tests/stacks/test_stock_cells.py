@@ -52,6 +52,7 @@ def test_a_cell_runs_as_a_step_of_the_team_and_its_results_are_in_the_notebook_a
     assert user.ask("sorted(step.inputs)", given=STEP) == ["rows", "zenml_modal_nb_cell"]
 
 
+@pytest.mark.slow
 def test_a_failing_cell_shows_its_own_traceback_and_fails_the_step(user: Kernel) -> None:
     reply = user.attempt("%%modal_step --name broken\nbefore = [1]\nratio = before[0] / 0")
     assert reply.ename == "ZeroDivisionError"
@@ -62,6 +63,7 @@ def test_a_failing_cell_shows_its_own_traceback_and_fails_the_step(user: Kernel)
     assert "ZeroDivisionError: division by zero" in recorded
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_sandbox_and_stops_the_run(user: Kernel, member: Member) -> None:
     cell = user.send(
         "%%modal_step --name endless\nimport time\nprint('waits')\nwhile True:\n    time.sleep(1)"
@@ -73,6 +75,7 @@ def test_an_interrupt_ends_the_sandbox_and_stops_the_run(user: Kernel, member: M
     assert user.ask("[step.status.value, run.status.value]", given=STEP) == ["stopped", "stopped"]
 
 
+@pytest.mark.slow
 def test_what_it_writes_is_in_zenmls_log_of_the_step(user: Kernel) -> None:
     user.run(
         "%%modal_step --name talking\nimport sys\nprint('to the log')\nprint('and this', file=sys.stderr)"

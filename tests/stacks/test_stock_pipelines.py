@@ -40,6 +40,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_a_script_runs_one_step_in_a_sandbox_of_the_size_it_asks_for(member: Member) -> None:
     before = len(member.launched())
     done = member.script("plain", PIPELINE)
@@ -93,7 +94,7 @@ def test_several_operators_are_one_for_each_environment_and_a_steps_settings_go_
 ) -> None:
     before = len(member.launched())
     done = member.script("several", SEVERAL)
-    assert "RAISED KeyError('missing')" in done.stdout, done.stdout + done.stderr
+    assert "RAISED KeyError" in done.stdout, done.stdout + done.stderr
     usual, overriding, breaks = member.launched()[before:]
     assert (usual.gpu, usual.environment, usual.timeout) == ("T4:1", "main", 86400)
     assert (overriding.gpu, overriding.environment, overriding.timeout) == ("L4:1", "main", 300)
