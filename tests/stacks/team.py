@@ -13,7 +13,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,7 +24,7 @@ from frontend import Home
 # ZenML's own image, from the team's mirror; the local Modal API knows what it holds.
 IMAGE = f"registry.example.com/zenmldocker/zenml:0.98.0-py{sys.version_info.major}.{sys.version_info.minor}"
 
-_PATIENCE = 90.0  # seconds; creating the server's database takes about ten
+_PATIENCE = 90.0  # seconds that a server may take to be there; creating ZenML's database takes about ten
 _REGISTER = """
 import json, sys
 from zenml.client import Client
@@ -89,13 +88,19 @@ def team(path: Path) -> Iterator[TeamHome]:
         yield home
 
 
+_STORAGE = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+application = DomainDispatcherApplication(create_backend_app)
+make_server("127.0.0.1", 0, application, threaded=True, fd=int(sys.argv[1])).serve_forever()
+"""
+
+
 @contextmanager
 def _storage(path: Path) -> Iterator[str]:
     """An S3-compatible server with an empty bucket."""
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}"
-    with _process(path / "s3.log", ["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], {}):
-        _wait(f"{url}/moto-api/")
+    with _served(path / "s3.log", ["-c", _STORAGE], {}) as url:
         made = urllib.request.Request(f"{url}/artifacts", method="PUT")
         urllib.request.urlopen(made, timeout=_PATIENCE).close()
         yield url
@@ -104,8 +109,6 @@ def _storage(path: Path) -> Iterator[str]:
 @contextmanager
 def _server(path: Path) -> Iterator[str]:
     """A ZenML server that clients take for a remote one."""
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}"
     settings = {
         "ZENML_CONFIG_PATH": str(path / "server"),
         "ZENML_STORE_TYPE": "sql",
@@ -115,52 +118,27 @@ def _server(path: Path) -> Iterator[str]:
         "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
         "ZENML_SERVER_DASHBOARD_FILES_PATH": str(path),
         "ZENML_ANALYTICS_OPT_IN": "false",
-        "ZENML_DEFAULT_PROJECT_NAME": "default",
     }
-    command = [
-        "-m",
-        "uvicorn",
-        "zenml.zen_server.zen_server_api:app",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    with _process(path / "server.log", [*command, "--log-level", "warning"], settings):
-        _wait(f"{url}/health")
+    command = ["-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--log-level", "warning", "--fd"]
+    with _served(path / "server.log", command, settings) as url:
+        urllib.request.urlopen(f"{url}/health", timeout=_PATIENCE).close()
         yield url
 
 
 @contextmanager
-def _process(log: Path, arguments: list[str], settings: dict[str, str]) -> Iterator[None]:
+def _served(log: Path, arguments: list[str], settings: dict[str, str]) -> Iterator[str]:
+    """A server on a socket that is given to it listening: whoever connects before it is ready waits there."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("ZENML", "MODAL", "AWS"))
     }
-    with log.open("wb") as output:
+    with log.open("wb") as output, socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         process = subprocess.Popen(
-            [sys.executable, *arguments], env=kept | settings, cwd=log.parent, stdout=output, stderr=output
-        )
+            [sys.executable, *arguments, str(listening.fileno())],
+            pass_fds=[listening.fileno()], env=kept | settings, cwd=log.parent, stdout=output, stderr=output,
+        )  # fmt: skip
     try:
-        yield
+        yield url
     finally:
         process.terminate()
         process.wait()
-
-
-def _wait(url: str) -> None:
-    """Return when a server answers."""
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            assert time.monotonic() < until, f"{url} does not answer"
-            time.sleep(0.1)  # a server that starts has nothing that tells it
-        else:
-            return
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])

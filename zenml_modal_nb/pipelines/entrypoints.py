@@ -5,6 +5,7 @@ Here the sandbox is created, with an image of Modal's own builder, and its end i
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
     from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
     from zenml_modal_nb.pipelines.operators import Operator
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ def status(step_run: StepRunResponse) -> ExecutionStatus:
         return ExecutionStatus.RUNNING
     try:
         return _status(step_run, run)
-    except SandboxError:
+    except SandboxError as error:
+        logger.error("The step `%s` has failed: %s", step_run.name, error)  # ZenML itself tells no reason
         return ExecutionStatus.FAILED
     finally:
         _running.pop(step_run.id, None)

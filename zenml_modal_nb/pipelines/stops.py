@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from zenml_modal_nb.events import Reason
 if TYPE_CHECKING:
     from zenml_modal_nb.pipelines.execution import Execution
 
+logger = logging.getLogger(__name__)
+
 LOOK = 5.0  # seconds between two looks; a heartbeat of ZenML's own comes about as often
 
 _STOPPING = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING})
@@ -21,10 +24,14 @@ _STOPPING = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING})
 def is_asked_for(step_run_id: UUID, run_id: UUID) -> bool:
     """Tell whether the step, or its whole run, is to stop."""
     client = Client()
-    return (
-        client.get_run_step(step_run_id, hydrate=False).status in _STOPPING
-        or client.get_pipeline_run(run_id, hydrate=False).status in _STOPPING
-    )
+    try:
+        return (
+            client.get_run_step(step_run_id, hydrate=False).status in _STOPPING
+            or client.get_pipeline_run(run_id, hydrate=False).status in _STOPPING
+        )
+    except Exception as error:  # noqa: BLE001 - a server that is away for a while must not end a training
+        logger.debug("Whether %s is to stop is not known: %r", step_run_id, error)
+        return False
 
 
 def heed_until_ended(execution: Execution) -> None:
