@@ -108,3 +108,22 @@ def test_what_does_not_hold_is_refused_before_anything_is_created(
     before = len(member.launched()), user.ask("Client().list_pipeline_runs(size=1).total", given=IMPORT)
     assert told in user.attempt(f"%%modal_step {line}\none = 1").evalue
     assert (len(member.launched()), user.ask("Client().list_pipeline_runs(size=1).total")) == before
+
+
+def test_a_dry_run_tells_the_operator_and_whose_image_it_is(user: Kernel, member: Member) -> None:
+    before = len(member.launched())
+    (plan,) = user.run("%%modal_step --dry-run\none = 1").results
+    assert "modal, connected, ZenML's flavor" in plan
+    assert f"{IMAGE}" in plan
+    assert "used as it is" in plan
+    (plan,) = user.run("%%modal_step --dry-run --pip six\none = 1").results
+    assert "built upon by ZenML, with Docker" in plan
+    assert len(member.launched()) == before
+
+
+@pytest.mark.slow
+def test_a_cell_that_is_not_done_in_time_says_so_and_fails_its_step(user: Kernel, member: Member) -> None:
+    reply = user.attempt("%%modal_step --timeout 1 --name late\none = 1")
+    assert "The cell did not end within its timeout" in reply.evalue
+    assert member.launched()[-1].end == "TIMED_OUT"
+    assert user.ask("[step.status.value, run.status.value]", given=STEP) == ["failed", "failed"]

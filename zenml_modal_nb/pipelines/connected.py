@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, StepRunResponse
 
     from zenml_modal_nb.pipelines.execution import CellJob, Execution
+    from zenml_modal_nb.sandboxes.image import ImageSpec
 
 CELL = "zenml_modal_nb_cell"  # the step's parameter that brings the cell
 # Rooms of this package that nothing in a sandbox asks for.
@@ -55,6 +56,11 @@ def code_directory(job: CellJob, module: str) -> Iterator[Path]:
         yield directory
 
 
+def is_prebuilt(image: ImageSpec) -> bool:
+    """Tell whether ZenML's operator takes an image as it is: the user has named one, and nothing to be added."""
+    return image.base is not None and not (image.apt or image.asked)
+
+
 def docker_settings(job: CellJob) -> DockerSettings:
     """Return how ZenML gets a cell's image: as it is with --image alone, else built with what the cell needs."""
     from zenml.config import DockerSettings
@@ -64,7 +70,7 @@ def docker_settings(job: CellJob) -> DockerSettings:
         "allow_including_files_in_images": False,
         "allow_download_from_code_repository": False,
     }
-    if image.base is not None and not (image.apt or image.asked):
+    if is_prebuilt(image):
         return DockerSettings(parent_image=image.base, skip_build=True, **code)
     return DockerSettings(
         parent_image=image.base, requirements=list(image.pip), apt_packages=list(image.apt), **code
