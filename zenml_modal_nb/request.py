@@ -31,6 +31,7 @@ class StepRequest:
     timeout: int = DEFAULT_TIMEOUT
     modal_environment: str | None = None
     workspace: str | None = None
+    operator: str | None = None  # a registered ZenML step operator; None: ours
     on: Place | None = None  # None: modal if a token is configured, else local
     name: str | None = None  # step name; None: from the cell
     inputs: tuple[str, ...] | None = None  # None: what the analysis finds

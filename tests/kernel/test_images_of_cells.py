@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -52,3 +54,13 @@ def test_a_table_of_words_is_restored_where_only_the_image_is_installed(building
     assert reply.stdout == "None\n"
     assert "three" in reply.results[0]
     assert building_kernel.ask("table_of_words['long'].tolist()[::2]") == ["one!", "three!"]
+
+
+def test_a_base_image_that_comes_without_python_gets_the_notebooks(kernel: Kernel, home: Home) -> None:
+    kernel.run("%%modal_step --image nvidia/cuda:12.8.0-runtime-ubuntu24.04\nfrom_a_bare_image = 1")
+    records = Path(home.environment["ZENML_MODAL_NB_STATE_DIR"]) / "records-1" / "images-host"
+    series = f"{sys.version_info.major}.{sys.version_info.minor}"
+    recipes = [json.loads(path.read_text("utf-8"))["recipe"] for path in records.glob("*.json")]
+    # A variable that Modal sets for the Python that it adds.
+    added = {each["python"] for each in recipes if "TERMINFO_DIRS" in dict(each["environment"])}
+    assert added == {series}

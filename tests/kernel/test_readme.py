@@ -8,7 +8,7 @@ from pathlib import Path
 from frontend import Home, Kernel
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-LOAD, CELL, RECORD, LOG, DEFINITION, PIPELINE, TESTS = re.findall(
+LOAD, CELL, RECORD, LOG, DEFINITION, PIPELINE, SETTINGS, TESTS = re.findall(
     r"^```python\n(.*?)^```", README, re.M | re.S
 )
 
@@ -57,6 +57,36 @@ def test_a_defined_step_runs_in_a_pipeline_between_others(new_kernel: Kernel) ->
         assert "evaluated 30" in new_kernel.run(PIPELINE).stdout
     finally:
         new_kernel.run("Client().activate_stack('default')")
+
+
+GPUS = """
+from zenml import pipeline
+from zenml.client import Client
+from zenml.enums import StackComponentType as Type
+
+client = Client()
+client.create_stack_component("gpus", "modal_notebook", Type.STEP_OPERATOR, configuration={})
+client.create_stack("on_gpus", {
+    Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "default", Type.STEP_OPERATOR: "gpus"
+})
+client.activate_stack("on_gpus")
+
+@pipeline(enable_cache=False)
+def anywhere():
+    train_anywhere([1, 2], [3, 3])
+"""
+
+
+def test_an_ordinary_step_of_a_notebook_runs_on_an_operator_of_the_users(new_kernel: Kernel) -> None:
+    new_kernel.run(LOAD)
+    new_kernel.run(SETTINGS)
+    new_kernel.run(GPUS)
+    try:
+        told = new_kernel.run("result = anywhere().steps['train_anywhere'].output.load()").stdout
+        assert "2 × A100 · 4 cores · 32 GiB · us-east" in told
+        assert new_kernel.ask("result") == 0.5
+    finally:
+        new_kernel.run("client.activate_stack('default')")
 
 
 def test_modal_code_can_be_tested_against_the_local_modal_api(home: Home) -> None:

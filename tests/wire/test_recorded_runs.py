@@ -13,7 +13,7 @@ from zenml_home import warm_zenml
 
 from zenml_modal_nb.errors import ModalStepError, ResultError
 from zenml_modal_nb.events import Event, Failed, Finished, Queued, Reason, Stopped, Waiting
-from zenml_modal_nb.pipelines import operator
+from zenml_modal_nb.pipelines import facts
 from zenml_modal_nb.request import StepRequest
 from zenml_modal_nb.run.cell_run import CellRun
 from zenml_modal_nb.run.failure import Tracebacks
@@ -123,14 +123,14 @@ def test_an_environment_that_does_not_exist_is_told_and_recorded(strict: Modal) 
 def test_zenmls_failure_after_the_creation_leaves_no_sandbox(
     strict: Modal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish = operator.publish_step_run_metadata
+    publish = facts.publish_step_run_metadata
 
     def full(step_run_id: Any, metadata: Any) -> None:
         if any("sandbox_id" in values for values in metadata.values()):
             raise OSError("database or disk is full")
         publish(step_run_id, metadata)
 
-    monkeypatch.setattr(operator, "publish_step_run_metadata", full)
+    monkeypatch.setattr(facts, "publish_step_run_metadata", full)
     run = Run("import time\nwhile True: time.sleep(1)")
     assert "disk is full" in str(run.raised)
     assert left_at(strict) == []

@@ -98,6 +98,13 @@ def workspace(text: str) -> str:
     return _modal_name("Workspace", text)
 
 
+def operator(text: str) -> str:
+    """Return the name of a ZenML step operator; which there are, ZenML knows."""
+    if not text.strip():
+        raise InvalidRequestError("--operator needs a name, as in --operator modal.")
+    return text.strip()
+
+
 def volume(text: str) -> str:
     """Return the name of a Modal volume."""
     return _modal_name("Volume", text)

@@ -84,6 +84,8 @@ SUPPORTED: tuple[Option, ...] = (
            "cpu", quantities.cpu, quantities.cpu_text),
     Option("--memory", "SIZE", "memory, as in --memory 32GB (default 4GiB, or 3 times the inputs)", MACHINE,
            "memory_mib", quantities.memory, quantities.memory_text),
+    Option("--operator", "NAME", "a step operator of the active ZenML stack, of flavor modal or modal_notebook", WHERE,
+           "operator", names.operator),
     Option("--on", "PLACE", "local (here, not billed) or modal (default if a token is configured)", WHERE,
            "on", names.place),
     Option("--region", "NAME", "region, as in --region us-east; prices are higher with one", WHERE,
@@ -128,7 +130,6 @@ SUPPORTED: tuple[Option, ...] = (
 
 # Part of the public contract, refused by name until they are built.
 NOT_YET: tuple[Option, ...] = (
-    Option("--operator", "NAME", "a registered ZenML step operator", WHERE),
     Option("--max-cost", "USD", "stop at this estimate, as in --max-cost 2.50", LIMITS),
     Option("--gpu-wait", "TIME", "how long to wait for each GPU type", LIMITS),
     Option("--keep-warm", "TIME", "keep the sandbox for the next cell", LIMITS),

@@ -27,6 +27,13 @@ def save(value: object, name: str) -> ArtifactVersionResponse:
     return attempt(value, lambda data: save_artifact(data, name, include_visualizations=False))
 
 
+def carried(value: object) -> object:
+    """Return the value, or what carries it to our materializer, for a step of ZenML's to return."""
+    from zenml_modal_nb.pipelines.pickled import PickledValue  # imports zenml
+
+    return value if is_restorable(value) else PickledValue(value)
+
+
 def attempt(value: object, write: Callable[[object], T], clean: Callable[[], object] = lambda: None) -> T:
     """Return what `write` returns for the value or for what carries it to our materializer.
 

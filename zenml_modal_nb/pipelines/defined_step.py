@@ -25,7 +25,7 @@ from zenml.utils.logging_utils import LoggingContext
 
 from zenml_modal_nb.errors import ModalStepError
 from zenml_modal_nb.events import Display, Event, Log, Progress, Reason
-from zenml_modal_nb.pipelines import stack
+from zenml_modal_nb.pipelines import stack, stops
 from zenml_modal_nb.pipelines.conclusion import conclude
 from zenml_modal_nb.pipelines.record import load_function, memory_mib, module_name, settings_of
 
@@ -78,8 +78,10 @@ class DefinedRun:
             self.renderer.show(event)
 
     def _wait(self) -> None:
-        self.execution.follower.ended()
-        self.events.put(None)
+        try:
+            stops.heed_until_ended(self.execution)
+        finally:
+            self.events.put(None)
 
     def abandon(self) -> None:
         """End the sandbox, whatever happened here."""
@@ -160,7 +162,7 @@ def define_step(job: CellJob, begin: Begin, *, cache: bool = False) -> DefinedSt
     defined: type[DefinedStep] = type(job.module.function, (DefinedStep,), body)
     step = defined(
         name=job.module.function,
-        step_operator=stack.NAME,
+        step_operator=job.operator.name,
         enable_artifact_visualization=False,  # as for cells
         # None: the pipeline's own setting. ZenML keeps outputs alone, no files that come back and no volumes.
         enable_cache=False if job.fetch or job.volumes else cache or None,
@@ -170,31 +172,36 @@ def define_step(job: CellJob, begin: Begin, *, cache: bool = False) -> DefinedSt
     return step
 
 
-def begin(info: StepRunInfo) -> DefinedRun:
-    """Make a run of the step that a pipeline has come to, with the inputs it has there.
+def find(source: Source) -> DefinedStep | None:
+    """Return the defined step of that source, None for a step that is none.
 
     Raises:
-        StackComponentInterfaceError: the step is not a cell.
+        StackComponentInterfaceError: it was defined in a kernel that has ended.
     """
     try:
-        step = BaseStep.load_from_source(info.spec.source)
-    except ImportError:  # defined in a kernel that has ended
-        step = None
-    if not isinstance(step, DefinedStep):
+        step = BaseStep.load_from_source(source)
+    except ImportError as error:
         raise StackComponentInterfaceError(
-            f"The step '{info.pipeline_step_name}' cannot run on '{stack.NAME}', which runs cells: put its code into a "
-            "cell that begins with `%%modal_step --define --name NAME`, and run that cell in this kernel. For a step "
-            "of another kind use an operator of ZenML's flavor 'modal'."
-        )
+            f"The step {source.import_path} cannot be loaded: {error}. If a cell has defined it, with `%%modal_step "
+            "--define`, run that cell in this kernel."
+        ) from error
+    return step if isinstance(step, DefinedStep) else None
+
+
+def begin(info: StepRunInfo, step: DefinedStep) -> DefinedRun:
+    """Make a run of the step that a pipeline has come to, with the inputs it has there."""
     # Not from the snapshot, which does not know the steps of a dynamic pipeline.
     configured = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
     runner = StepRunner(step=configured, stack=Client().active_stack)
     inputs = runner._parse_inputs(inspect.signature(step.entrypoint), info.step_run.regular_inputs)
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
     resources = info.config.resource_settings  # those of `with_options`, where the user has said more
-    run = step.begin(inputs, events, resources.cpu_count, memory_mib(resources))
-    _running[info.step_run_id] = run
-    return run
+    return step.begin(inputs, events, resources.cpu_count, memory_mib(resources))
+
+
+def enlist(step_run_id: UUID, run: DefinedRun) -> None:
+    """Keep a run that is about to be submitted, for whoever waits for its step."""
+    _running[step_run_id] = run
 
 
 def running(step_run_id: UUID) -> DefinedRun | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Event, File, Files, Log, Reason, Recorded, Target
 from zenml_modal_nb.pipelines.caching import CacheKey, Kept, Said
+from zenml_modal_nb.pipelines.operators import Operator
 from zenml_modal_nb.pipelines.step_module import StepModule
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner import devices
@@ -65,6 +66,8 @@ class CellJob:
     fetch: tuple[str, ...] = ()  # patterns of files that are to come back
     volumes: tuple[tuple[str, str], ...] = ()  # names of Modal volumes and their mount paths
     cache: CacheKey | None = None  # None: neither looked up nor kept
+    operator: Operator = field(default_factory=Operator)
+    ordinary: bool = False  # a step of a module or a script: its results alone are recorded, as ZenML would
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 from zenml.integrations.modal.flavors import ModalStepOperatorConfig, ModalStepOperatorSettings
@@ -20,6 +20,11 @@ class ModalNotebookSettings(ModalStepOperatorSettings):
 
     timeout: int = Field(DEFAULT_TIMEOUT, ge=1, le=86400, description="Maximum execution time in seconds.")
     workspace: str | None = Field(None, description="Modal workspace the token must belong to.")
+    execution: Literal["auto", "detached", "connected"] = Field(
+        "auto",
+        description="Whether the sandbox runs ZenML's own entrypoint (connected), this process records what comes back "
+        "(detached), or the stack decides: connected where server and artifact store are remote.",
+    )
 
 
 class ModalNotebookConfig(ModalNotebookSettings, ModalStepOperatorConfig):

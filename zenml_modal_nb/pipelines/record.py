@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.events import Log, Reason, Recorded
 from zenml_modal_nb.pipelines import caching, execution, scope, stack, warmup
+from zenml_modal_nb.pipelines.connected import CELL, code_directory, dispatch, docker_settings, save_cell
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.inputs import save_inputs
 from zenml_modal_nb.pipelines.step_module import StepModule
 
 if TYPE_CHECKING:
     from zenml.config import ResourceSettings
+    from zenml.models import StackResponse
 
 
 def record(running: Execution) -> None:
@@ -29,11 +31,20 @@ def record(running: Execution) -> None:
     warmup.hush()
     execution.enter(running)
     try:
-        with scope.using(stack.own_stack(lambda told: running.observe(Log(f"{told}\n", "stderr")))):
+        with scope.using(_stack(running)):
             _run_pipeline(running)
     except BaseException:
         running.stop(Reason.LOST_CONTACT)  # nobody waits for it any more, e.g. since ZenML's database failed
         raise
+
+
+def _stack(running: Execution) -> StackResponse:
+    """Return the stack with the operator that the user has named, or ours."""
+    if not running.job.operator.registered:
+        return stack.own_stack(lambda told: running.observe(Log(f"{told}\n", "stderr")))
+    from zenml.client import Client
+
+    return Client().active_stack_model
 
 
 def _run_pipeline(running: Execution) -> None:
@@ -45,11 +56,11 @@ def _run_pipeline(running: Execution) -> None:
     job = running.job
     kept = None if job.cache is None else caching.find(job.cache)
     as_step = step(
-        step_operator=stack.NAME,
+        step_operator=job.operator.name,
         enable_cache=job.cache is not None,
         # `variable` has digests of the inputs: those of artifacts change with the kernel that saves them.
         cache_policy=CachePolicy(include_artifact_values=False, include_artifact_ids=False),
-        environment=None if job.cache is None else caching.variable(job.cache, kept),
+        environment=_environment(job, kept),
         # Drawing a histogram of every array for a dashboard takes 0.2 s each, and detached runs have none at hand.
         enable_artifact_visualization=False,
         settings=settings_of(job),
@@ -69,6 +80,12 @@ def _run_pipeline(running: Execution) -> None:
     def run() -> None:
         cell(**artifacts)  # type: ignore[arg-type]  # ZenML takes saved artifacts as well
 
+    if job.operator.connected:
+        dispatch()
+        artifacts = {**artifacts, CELL: save_cell(job)}
+        with code_directory(job, module_name(job.module)) as code, scope.rooted(code):
+            run()
+        return
     response = run()
     if kept is not None and running.info is None:  # never submitted: ZenML has found the earlier run
         assert response is not None
@@ -78,27 +95,39 @@ def _run_pipeline(running: Execution) -> None:
         running.take_over(kept)
 
 
+def _environment(job: CellJob, kept: caching.Kept | None) -> dict[str, Any] | None:
+    """Return the variables of the step in ZenML's hands: a digest for its cache, or what ZenML's operator passes on."""
+    if job.operator.stock:
+        return dict(job.environment)
+    return None if job.cache is None else caching.variable(job.cache, kept)
+
+
 def settings_of(job: CellJob) -> dict[str, Any]:
     """Return a cell's machine and limits as ZenML's settings of a step."""
     from zenml.config import ResourceSettings
+    from zenml.integrations.modal.flavors import ModalStepOperatorSettings
 
     from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
 
     target = job.target
-    operator = ModalNotebookSettings(
+    operator: ModalStepOperatorSettings = ModalStepOperatorSettings(
         gpu=job.gpu_type,
         region=target.region,
         cloud=target.cloud,
         modal_environment=job.connection.environment,
         timeout=target.timeout,
-        workspace=job.connection.workspace,
     )
+    if not job.operator.stock:
+        operator = ModalNotebookSettings(**operator.model_dump(), workspace=job.connection.workspace)
+    unit = "MB" if job.operator.stock else "MiB"  # what ZenML's operator calls MB, Modal takes for MiB
     resources = ResourceSettings(
         cpu_count=target.cpu,
-        memory=None if target.memory_mib is None else f"{target.memory_mib}MiB",
+        memory=None if target.memory_mib is None else f"{target.memory_mib}{unit}",
         gpu_count=job.gpu_count if job.gpu_type else None,
     )
-    return {"step_operator": operator, "resources": resources}
+    docker = {"docker": docker_settings(job)} if job.operator.connected else {}
+    # By name: in a stack of several operators the plain key is the first one's.
+    return {f"step_operator:{job.operator.name}": operator, "resources": resources, **docker}
 
 
 def memory_mib(resources: ResourceSettings) -> int | None:

@@ -1,7 +1,7 @@
 """ZenML's own StepRunner, with the step's body replaced by what came back from the sandbox.
 
 Materializers, output artifacts, exceptions and hooks then behave as for any step. StepRunner has no public seam for
-that: three of its private methods are overridden here and nowhere else, and
+that: four of its private methods are overridden here and nowhere else, and
 tests/unit/pipelines/test_private_places.py fails when they move.
 """
 
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from zenml.client import Client
 from zenml.config.step_configurations import Step
-from zenml.enums import ExecutionStatus
+from zenml.enums import ExecutionStatus, HookType
 from zenml.orchestrators import output_utils
 from zenml.orchestrators.step_runner import StepRunner
+from zenml.steps.step_context import StepContext
+from zenml.utils import env_utils
 
 from zenml_modal_nb.errors import ResultError
 from zenml_modal_nb.events import Log
@@ -26,6 +28,8 @@ from zenml_modal_nb.pipelines.execution import told
 if TYPE_CHECKING:
     import inspect
 
+    from zenml.config.source import Source
+    from zenml.config.step_run_info import StepRunInfo
     from zenml.materializers.base_materializer import BaseMaterializer
     from zenml.models import ArtifactVersionResponse
     from zenml.models.v2.core.step_run import StepRunInputResponse
@@ -63,6 +67,15 @@ class _Recorder(StepRunner):
         """Store each output by itself, so that one that cannot be saved does not cost the others."""
         # A function of its own: `super` would not find its arguments in the lambda below.
         store = super()._store_output_artifacts
+        if self.execution.job.ordinary:
+            return store(
+                output_data=output_data,
+                output_materializers=output_materializers,
+                output_artifact_uris=output_artifact_uris,
+                output_annotations=output_annotations,
+                artifact_metadata_enabled=artifact_metadata_enabled,
+                artifact_visualization_enabled=artifact_visualization_enabled,
+            )
 
         def write(name: str, data: object) -> dict[str, ArtifactVersionResponse]:
             return store(
@@ -82,6 +95,16 @@ class _Recorder(StepRunner):
                 stored |= _attempt(self.execution, name, save) or {}
         return stored
 
+    def _fire_step_hook(
+        self,
+        hook_source: Source | None,
+        hook_type: HookType,
+        step_environment: dict[str, str],
+        optional_args: tuple[Any, ...] | None = None,
+    ) -> None:
+        if hook_type is not HookType.STEP_START:  # which `fire_start_hook` has called
+            super()._fire_step_hook(hook_source, hook_type, step_environment, optional_args)
+
     def _clean(self, uri: str) -> None:
         store = self._stack.artifact_store
         if store.exists(uri):
@@ -91,6 +114,26 @@ class _Recorder(StepRunner):
         self, signature: inspect.Signature, input_artifacts: dict[str, list[StepRunInputResponse]]
     ) -> dict[str, Any]:
         return {}  # they have travelled already
+
+
+def fire_start_hook(info: StepRunInfo) -> None:
+    """Call the step's start hook when its sandbox is about to be created: the record is made at the end."""
+    source = info.config.start_hook_source
+    if source is None:
+        return
+    client = Client()
+    stack = client.active_stack
+    step = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
+    context = StepContext(
+        pipeline_run=client.get_pipeline_run(info.run_id),
+        step_run=info.step_run,
+        output_materializers={},
+        output_artifact_uris={},
+        output_artifact_configs={},
+    )
+    environment = env_utils.get_runtime_environment(config=info.config, stack=stack)
+    with context:
+        StepRunner(step=step, stack=stack)._fire_step_hook(source, HookType.STEP_START, environment)
 
 
 def record_step(execution: Execution) -> ExecutionStatus:

@@ -34,6 +34,8 @@ _stack: contextvars.ContextVar[StackResponse | None] = contextvars.ContextVar(
     "zenml_modal_nb_stack", default=None
 )
 
+_root: contextvars.ContextVar[Path | None] = contextvars.ContextVar("zenml_modal_nb_root", default=None)
+
 
 @contextmanager
 def using(stack: StackResponse) -> Iterator[None]:
@@ -68,6 +70,16 @@ def _install() -> None:
     local_orchestrator.temporary_environment = temporary_environment  # type: ignore[attr-defined, assignment]
 
 
+@contextmanager
+def rooted(directory: Path) -> Iterator[None]:
+    """Make `directory` the source root: all that ZenML ships, for a cell whose code is not in the user's files."""
+    token = _root.set(directory)
+    try:
+        yield
+    finally:
+        _root.reset(token)
+
+
 @cache
 def root_here() -> None:
     """Let the working directory be the source root where ZenML finds none, as `zenml init` in it would."""
@@ -76,6 +88,9 @@ def root_here() -> None:
     find_root = source_utils.get_source_root
 
     def get_source_root() -> str:
+        chosen = _root.get()
+        if chosen is not None:
+            return str(chosen)
         try:
             return find_root()
         except RuntimeError:

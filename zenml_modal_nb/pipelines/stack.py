@@ -50,13 +50,21 @@ def own_stack(tell: Callable[[str], None] = lambda told: None) -> StackResponse:
     return stack
 
 
+def register_flavor(client: Client) -> None:
+    """Make our flavor known to the user's ZenML, unless it is."""
+    from zenml.enums import StackComponentType
+    from zenml.exceptions import EntityExistsError
+
+    with suppress(EntityExistsError):  # another machine was first
+        client.create_flavor(_FLAVOR_SOURCE, StackComponentType.STEP_OPERATOR)
+
+
 def _register(client: Client) -> StackResponse:
     from zenml.enums import StackComponentType
     from zenml.exceptions import EntityExistsError
 
     operator_type = StackComponentType.STEP_OPERATOR
-    with suppress(EntityExistsError):  # another machine was first
-        client.create_flavor(_FLAVOR_SOURCE, operator_type)
+    register_flavor(client)
     with suppress(EntityExistsError):
         client.create_stack_component(NAME, NAME, operator_type, configuration={})
     # The local rung of ZenML: its own default components, on this machine.

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
+from zenml_modal_nb.pipelines.connected import is_prebuilt
 from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.table import Item, Row, Table
@@ -56,7 +57,12 @@ def _rows(prepared: Prepared) -> list[Row]:
         Row.of("resources", resources if target.gpu else f"no GPU{words.SEPARATOR}{resources}"),
         Row.of("timeout", words.span(target.timeout)),
         Row.of("price", words.rate(target)),
-        Row.of("image", f"{job.image.base or 'Debian'} with Python {job.image.python}", _build(job)),
+        *(
+            [Row.of("operator", f"{job.operator.name}, {job.operator.kind}")]
+            if job.operator.registered
+            else []
+        ),
+        _image(job),
         _row("packages", map(Item, [*job.image.apt, *job.image.pip])),
         _row("variables in", inputs),
         _row("code in", map(Item, prepared.code), "none but the cell's own"),
@@ -70,6 +76,14 @@ def _rows(prepared: Prepared) -> list[Row]:
             else []
         ),
     ]
+
+
+def _image(job: CellJob) -> Row:
+    if not job.operator.stock:
+        return Row.of("image", f"{job.image.base or 'Debian'} with Python {job.image.python}", _build(job))
+    if is_prebuilt(job.image):
+        return Row.of("image", str(job.image.base), "used as it is")
+    return Row.of("image", job.image.base or "ZenML's own", "built upon by ZenML, with Docker")
 
 
 def _build(job: CellJob) -> str:

@@ -8,6 +8,7 @@ import linecache
 import os
 import secrets
 import sys
+import threading
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,14 +27,16 @@ from zenml_modal_nb.packaging.module import write_module
 from zenml_modal_nb.packaging.payload import pack
 from zenml_modal_nb.packaging.recognition import Recognized
 from zenml_modal_nb.pipelines.execution import CellJob
+from zenml_modal_nb.pipelines.operators import Operator, connection_of
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
 from zenml_modal_nb.run.cache_key import cache_key, definition_digest
+from zenml_modal_nb.run.dispatch import choose, image_of, parameters_of
 from zenml_modal_nb.runner import digests, files, pickling, session
 from zenml_modal_nb.runner.pickling import PAYLOAD
-from zenml_modal_nb.sandboxes.connection import Connection, connect
-from zenml_modal_nb.sandboxes.image import ImageSpec, refuse_other_python
+from zenml_modal_nb.sandboxes.connection import Connection
+from zenml_modal_nb.sandboxes.image import refuse_other_python
 from zenml_modal_nb.sandboxes.launch import Part
 from zenml_modal_nb.sandboxes.prices import prices_for
 from zenml_modal_nb.sandboxes.volumes import check as check_volumes
@@ -42,6 +45,9 @@ _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed l
 _MIB = 1 << 20
 _LARGEST = 5  # variables that a refusal of large inputs names
 _MAGIC_LINE = "#\n"  # stands for it, so that every line number is the notebook's own
+# Steps of a dynamic pipeline are prepared in threads, and Python 3.11 fails when two of them parse source
+# ("AST constructor recursion depth mismatch").
+_one_at_a_time = threading.Lock()
 _FUTURE = "from __future__ import {0} as __{0}__"  # a name that nobody reads
 
 
@@ -79,13 +85,30 @@ class Prepared:
 
 
 def prepare(
-    request: StepRequest, cell: Cell, namespace: dict[str, Any], seen: Mapping[str, object] | None = None
+    request: StepRequest,
+    cell: Cell,
+    namespace: dict[str, Any],
+    seen: Mapping[str, object] | None = None,
+    operator: Operator | None = None,
 ) -> Prepared:
     """Analyse and package a cell; `seen` are the names that it finds, if they are not those of `namespace`.
+
+    `operator` is the one that it runs on, if the request does not name it.
 
     Raises:
         ModalStepError: the request, the cell or one of its values makes the run impossible.
     """
+    with _one_at_a_time:
+        return _prepare(request, cell, namespace, seen, operator)
+
+
+def _prepare(
+    request: StepRequest,
+    cell: Cell,
+    namespace: dict[str, Any],
+    seen: Mapping[str, object] | None,
+    operator: Operator | None,
+) -> Prepared:
     if request.cache and (request.fetch or request.volumes):
         raise InvalidRequestError(
             "--cache keeps variables and what is shown, no files: it cannot be used with --fetch or --volume. "
@@ -93,6 +116,8 @@ def prepare(
         )
     if request.image is not None:
         refuse_other_python(request.image)
+    if operator is None:
+        request, operator = choose(request)
     state = session.take()
     analyzed = analyze(
         _MAGIC_LINE + cell.body,
@@ -121,7 +146,7 @@ def prepare(
     sizes = {name: each.size for name, each in dumped.items()}
     _refuse_too_large(request, values.size, sizes)
     environment, ephemeral = _environment(request)
-    connection = connect(request.on, environment=request.modal_environment, workspace=request.workspace)
+    connection = connection_of(operator, request.on, request.modal_environment, request.workspace)
     name = request.name or analyzed.default_name
     source = _with_futures(analyzed.source.text, cell.futures)
     run = {
@@ -138,11 +163,11 @@ def prepare(
     }
     target, meter = _target(request, name, connection, values.size)
     target = replace(target, packages=bool(request.pip or request.apt or analyzed.source.pip))
-    image = ImageSpec(request.image, request.apt, analyzed.requirements.pinned, analyzed.requirements.asked)
+    image = image_of(request, analyzed, operator)
     module = write_module(
         analyzed.source.text.removeprefix(_MAGIC_LINE),
         name=name,
-        inputs=_parameters(request, analyzed) if request.define else tuple(captured.values),
+        inputs=_parameters(request, analyzed) if request.define else parameters_of(captured.values, operator),
         outputs=analyzed.outputs,
         modules=captured.modules,
         definitions=captured.definitions,
@@ -180,6 +205,7 @@ def prepare(
         fetch=request.fetch,
         volumes=request.volumes,
         cache=cache,
+        operator=operator,
     )
     names = analyzed.names
     turned_on = tuple(e.attribute for e in names.imports if e.module == "__future__" and e.attribute)

@@ -35,6 +35,7 @@ class Run:
     narrowed: bool = False  # the user has named the outputs: nothing else is written to the notebook
     fetch: tuple[str, ...] = ()  # patterns of files that are to come back
     volumes: tuple[str, ...] = ()  # mount paths
+    declared: tuple[str, ...] | None = None  # what a ZenML step around the runner returns, if there is one
 
     @classmethod
     def of_header(cls, header: Mapping[str, Any]) -> Run:
@@ -51,6 +52,7 @@ class Run:
             narrowed=run.get("narrowed", False),
             fetch=tuple(run.get("fetch", ())),
             volumes=tuple(run.get("volumes", ())),
+            declared=None if run.get("declared") is None else tuple(run["declared"]),
         )
 
 

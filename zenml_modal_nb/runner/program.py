@@ -30,6 +30,7 @@ from zenml_modal_nb.runner import (
     frames,
     mounts,
     pickling,
+    recording,
     resources,
     results,
 )
@@ -196,9 +197,28 @@ def _report(
     if outcome.error is not None:
         modules = str(place / _UNPACKED)
         output.emit("error", errors.record(outcome.error, run.filename, namespace, _ERROR_ROOM, modules))
+    if run.declared is not None:
+        _record(run, run.declared, outcome, result, arrived.values, namespace, place)
     output.flush_c()
     output.emit("end", {}, "stderr", last=True)
     results.send(result, stored, outcome, output, store)
+
+
+def _record(
+    run: cell.Run,
+    declared: tuple[str, ...],
+    outcome: cell.Outcome,
+    result: results.Result,
+    arrived: Mapping[str, Any],
+    namespace: Namespace,
+    place: Path,
+) -> None:
+    """Leave to the ZenML step around the runner what it records: its outputs, and whatever else has been made."""
+    outputs = () if outcome.error is not None else declared  # a step that fails has none
+    bound = [name for name in run.outputs if name in namespace and namespace[name] is not arrived.get(name)]
+    bound = [name for name in bound if name.strip("_") and name != "_exit_code"]
+    others = [name for name in dict.fromkeys([*bound, *result.changed]) if name not in outputs]
+    recording.write(place, outputs, others, namespace)
 
 
 def _end_cell(outcome: cell.Outcome, shell: Shell, shown: displays.Displays) -> cell.Outcome:

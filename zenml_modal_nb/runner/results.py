@@ -34,6 +34,7 @@ class Result:
     names: tuple[str, ...]
     lost: Mapping[str, str]
     last: bool  # the values hold the last expression's
+    changed: tuple[str, ...] = ()  # variables that the cell has not bound and whose objects it has changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ def collect(
     except Exception:  # noqa: BLE001  # pickling runs the objects' own code; below, each says its own reason
         delivery = _without_lost(delivery, namespace, known)
         values = _pickled(delivery, namespace, known)
-    return Result(values, tuple(delivery.named), delivery.lost, bool(delivery.last))
+    return Result(
+        values, tuple(delivery.named), delivery.lost, bool(delivery.last), tuple(delivery.head["changed"])
+    )
 
 
 def _is_imported(name: str, module: str, namespace: Namespace, arrived: Mapping[str, Any]) -> bool:

@@ -68,9 +68,15 @@ def default_place() -> Place:
 
 
 def connect(
-    place: Place | None, *, environment: str | None = None, workspace: str | None = None
+    place: Place | None,
+    *,
+    environment: str | None = None,
+    workspace: str | None = None,
+    token: tuple[str, str] | None = None,
 ) -> Connection:
     """Return an open connection, reused while the server and the credentials stay the same.
+
+    A `token`, ID and secret, takes the place of the configured one.
 
     Raises:
         ConnectionFailedError: no token, a refused token, another workspace than asked for, or no answer.
@@ -78,14 +84,21 @@ def connect(
     place = place or default_place()
     with _lock:
         known = (
-            _connect_local(environment) if place == "local" else _connect_configured(environment, workspace)
+            _connect_local(environment)
+            if place == "local"
+            else _connect_configured(environment, workspace, token)
         )
+    refuse_other_workspace(known, workspace)
+    return known
+
+
+def refuse_other_workspace(known: Connection, workspace: str | None) -> None:
+    """Raise ConnectionFailedError where the token is not of the workspace asked for."""
     if workspace is not None and known.workspace != workspace:
         raise ConnectionFailedError(
             f"The token belongs to workspace {known.workspace!r}, not {workspace!r}; nothing was created. "
             f"Choose the token of {workspace!r} with `modal profile activate`, or leave out --workspace."
         )
-    return known
 
 
 def _connect_local(environment: str | None) -> Connection:
@@ -101,8 +114,10 @@ def _connect_local(environment: str | None) -> Connection:
     return known
 
 
-def _connect_configured(environment: str | None, workspace: str | None) -> Connection:
-    url, credentials, configured = _configured_server(workspace)
+def _connect_configured(
+    environment: str | None, workspace: str | None, token: tuple[str, str] | None
+) -> Connection:
+    url, credentials, configured = _configured_server(workspace, token)
     environment = environment or configured
     key = (url, credentials, environment)
     known = _open.get(key)
@@ -163,10 +178,14 @@ def _close(client: Any) -> None:
     client.__exit__(None, None, None)
 
 
-def _configured_server(workspace: str | None) -> tuple[str, tuple[str, str], str | None]:
+def _configured_server(
+    workspace: str | None, token: tuple[str, str] | None
+) -> tuple[str, tuple[str, str], str | None]:
     """Address, credentials and, where one is configured, the environment."""
     from modal.config import config, config_profiles
 
+    if token is not None:  # the configured environment may be one of another workspace
+        return str(config.get("server_url")), token, None
     # A profile is named after the workspace its token belongs to, unless the user renamed it.
     profile = workspace if workspace in config_profiles() else None  # type: ignore[no-untyped-call]  # as above
     token_id = config.get("token_id", profile=profile, use_env=profile is None)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from zenml_modal_nb.events import Building, Event, Waiting
-from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
 from zenml_modal_nb.sandboxes.ending import build_error, why_not_created
 from zenml_modal_nb.sandboxes.launch import Launch
 from zenml_modal_nb.sandboxes.reading import lost_contact
@@ -46,9 +45,7 @@ class Creation:
         volumes, variables = self._launch.mounts
         arguments["volumes"] = {**arguments.get("volumes", {}), **volumes}
         arguments["env"] = {**(arguments.get("env") or {}), **variables}
-        creating = asyncio.create_task(
-            modal.Sandbox.create.aio("python", "-u", "-c", BOOTSTRAP, self._launch.nonce, **arguments)
-        )
+        creating = asyncio.create_task(modal.Sandbox.create.aio(*self._launch.entrypoint, **arguments))
         watching = asyncio.create_task(self._watch_build())
         try:
             return await asyncio.shield(creating)
@@ -108,6 +105,13 @@ class Creation:
         if lost is not None:
             logger.info("Whether a sandbox of this run exists is not known (%s); %s", lost, advice(None))
         return lost is None
+
+
+def create(*command: str, **arguments: Any) -> Any:
+    """Create a sandbox that nobody follows, in the calling thread; raises what the SDK raises."""
+    import modal
+
+    return modal.Sandbox.create(*command, **arguments)
 
 
 def _is_built(image: Any) -> bool:

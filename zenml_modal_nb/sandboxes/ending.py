@@ -67,6 +67,22 @@ async def why_ended(sandbox: Any, greeted: bool = True) -> RunEndedError:
     )
 
 
+async def why_step_ended(sandbox: Any) -> RunEndedError:
+    """Ask how a sandbox ended that ran ZenML's entrypoint, which has not said how its step ended."""
+    ended = await why_ended(sandbox)
+    told = {
+        Reason.TIMED_OUT: "The step did not end within its timeout and the sandbox was stopped. Raise the step "
+        "operator's setting `timeout`.",
+        Reason.PREEMPTED: "The sandbox was terminated by Modal or from outside. Run the pipeline again.",
+        Reason.OUT_OF_MEMORY: "The sandbox ran out of memory. Ask for more with ResourceSettings(memory=...).",
+    }.get(
+        ended.reason,
+        f"The sandbox's process ended with exit code {sandbox.returncode} before ZenML had recorded the step. "
+        "The sandbox's log at Modal says more.",
+    )
+    return RunEndedError(ended.reason, told)
+
+
 def why_not_followed(error: Exception) -> SandboxError:
     """Say that what became of a sandbox is not known, unless the error knows it."""
     if isinstance(error, SandboxError):

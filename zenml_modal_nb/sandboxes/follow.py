@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event as Flag
-from typing import Any
+from typing import Any, Protocol
 
 import cloudpickle
 
@@ -22,6 +23,7 @@ from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import volumes
+from zenml_modal_nb.sandboxes.attachment import acknowledge
 from zenml_modal_nb.sandboxes.channel import Channel, Text
 from zenml_modal_nb.sandboxes.creation import Creation
 from zenml_modal_nb.sandboxes.depot import why_not_shipped
@@ -39,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _STDERR_LAG = 2.0  # seconds that the other stream may come after the result before its copy is read instead
+_SIGN = 20.0  # seconds between two signs of life to a step of ZenML's, see `pipelines.step_body`
+_MOST_BEFORE = 40  # pieces of its output that are told if it ends before its cell begins
 _CLOSING = 5.0  # seconds that the end of a run waits for what goes on beside it
 
 
@@ -52,10 +56,21 @@ class Outcome:
     fetched: Fetched = field(default_factory=Fetched)
 
 
+class Origin(Protocol):
+    """Where a sandbox comes from: `creation.Creation` makes it, `attachment.Attachment` finds one of ZenML's."""
+
+    undone: bool  # whether nothing is left of a creation that was cancelled
+
+    async def sandbox(self) -> Any:
+        """Return the sandbox; raises what prevents it."""
+
+
 class Follower:
     """One sandbox's life: `begin` starts it, `created` and `outcome` wait for it, `stop` ends it."""
 
-    def __init__(self, launch: Launch, emit: Callable[[Event], None], meter: Meter) -> None:
+    def __init__(
+        self, launch: Launch, emit: Callable[[Event], None], meter: Meter, origin: Origin | None = None
+    ) -> None:
         self._launch = launch
         self._emit = emit
         self._meter = meter  # runs while the sandbox exists
@@ -63,7 +78,7 @@ class Follower:
         self.asked = False  # for a sandbox; before that large values may be on their way
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
-        self._creation = Creation(launch, emit)
+        self._origin = origin or Creation(launch, emit)
         self._gone = Flag()  # nothing more is tried
         self._confirmed = False
         self._work: asyncio.Task[None] | None = None
@@ -86,15 +101,15 @@ class Follower:
         """Tell whether `outcome` has something to return or to raise."""
         return self._outcome.done()
 
-    def ended(self) -> None:
-        """Return when `outcome` has something to return or to raise."""
-        futures.wait([self._outcome])
+    def ended(self, timeout: float | None = None) -> bool:
+        """Wait, at most `timeout` seconds, until `outcome` has something to return or to raise; says whether it has."""
+        return bool(futures.wait([self._outcome], timeout).done)
 
     def stop(self, reason: Reason) -> None:
         """End the run now, at whatever stage; safe from any thread and more than once, the first reason counts."""
         call(partial(self._stop, reason))
 
-    def closed(self, timeout: float) -> bool:
+    def closed(self, timeout: float | None) -> bool:
         """Wait, at most `timeout` seconds, for the sandbox's end; says whether it is confirmed to be gone."""
         return self._gone.wait(timeout) and self._confirmed
 
@@ -126,7 +141,7 @@ class Follower:
     async def _create_and_follow(self) -> None:
         await self._ship()
         self.asked = True
-        self._sandbox = await self._creation.sandbox()
+        self._sandbox = await self._origin.sandbox()
         self._meter.start()
         self._created.set_result(self._sandbox.object_id)
         losses = Losses(self._sandbox.object_id)
@@ -136,10 +151,12 @@ class Follower:
                 self._outcome.set_result(await run.outcome())
             finally:
                 await run.close()
+        if self._launch.command:
+            await acknowledge(self._sandbox, run.directory)
 
     async def _ship(self) -> None:
         """Put what is large into our volume, before there is a sandbox that costs anything."""
-        if not self._launch.shipped:
+        if self._launch.command or not self._launch.shipped:
             return
         try:
             await self._launch.depot.ship(self._launch.shipped, self._emit)
@@ -156,9 +173,7 @@ class Follower:
 
     async def _close(self) -> None:
         try:
-            self._confirmed = (
-                self._creation.undone if self._sandbox is None else await terminate(self._sandbox)
-            )
+            self._confirmed = self._origin.undone if self._sandbox is None else await terminate(self._sandbox)
         finally:
             self._meter.stop()
             self._gone.set()
@@ -183,7 +198,11 @@ class _Run:
         self._stderr_end = asyncio.Event()
         self._error: Frame | None = None
         self._files: Frame | None = None
-        self._directory = ""  # the runner's, from its hello
+        self._fed = bool(launch.command)  # what the cell needs has come as an artifact
+        self._before: deque[Log] = deque(
+            maxlen=_MOST_BEFORE
+        )  # what a step of ZenML's has written before its cell
+        self.directory = ""  # the runner's, from its hello
         self._python = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._unread = len(STREAMS)
@@ -202,7 +221,7 @@ class _Run:
         frame = await self._result
         await self._finish_stderr(frame.fields["stderr"])
         await self._commit()
-        values = await read_values(self._sandbox, self._directory, frame, self._launch.depot, self._emit)
+        values = await read_values(self._sandbox, self.directory, frame, self._launch.depot, self._emit)
         return Outcome(frame, values, self._error, await self._fetch())
 
     async def _commit(self) -> None:
@@ -214,7 +233,7 @@ class _Run:
     async def _fetch(self) -> Fetched:
         wanted = self._launch.run.get("fetch", ())
         into = self._launch.into
-        return await fetch(self._sandbox, self._directory, self._files, wanted, into, self._emit)
+        return await fetch(self._sandbox, self.directory, self._files, wanted, into, self._emit)
 
     async def close(self) -> None:
         """Stop everything that goes on beside the result, and return when it has stopped."""
@@ -236,7 +255,9 @@ class _Run:
         await reading.run()
         self._unread -= 1
         if not self._unread and not self._result.done():
-            raise await why_ended(self._sandbox, greeted=bool(self._directory))
+            for each in self._before:
+                self._emit(each)
+            raise await why_ended(self._sandbox, greeted=bool(self.directory))
 
     async def _finish_stderr(self, end: int) -> None:
         """Wait for the other stream's last frame; what it has lost by then is read from the runner's copy."""
@@ -247,7 +268,11 @@ class _Run:
 
     async def _take(self, stream: Stream, item: Text | Frame) -> None:
         if isinstance(item, Text):
-            self._emit(Log(item.text, stream))
+            log = Log(item.text, stream)
+            if self._fed and not self.directory:
+                self._before.append(log)
+            else:
+                self._emit(log)
             return
         fields = item.fields
         match item.kind:
@@ -280,7 +305,7 @@ class _Run:
                 )
 
     async def _greet(self, fields: Mapping[str, Any]) -> None:
-        self._directory, self._python = fields["directory"], fields["python"]
+        self.directory, self._python = fields["directory"], fields["python"]
         if self._python.rpartition(".")[0] != self._launch.python:
             raise RunEndedError(
                 Reason.NOT_STARTED,
@@ -288,24 +313,25 @@ class _Run:
                 "between them. Choose an image with the notebook's Python, or leave out --image.",
             )
         for reading in self._readings.values():
-            reading.directory = self._directory
+            reading.directory = self.directory
         self._emit(Started(self._sandbox.object_id, self._python))
         try:
-            await send(self._sandbox, self._launch)
+            if not self._fed:
+                await send(self._sandbox, self._launch)
         except lost_contact(ValueError):  # ValueError: its standard input is closed
             if await self._sandbox.poll.aio() is None:
                 raise
             return  # the end of its output says how it ended
         while True:
-            await asyncio.sleep(self._launch.grace / 4)
+            await asyncio.sleep(_SIGN if self._fed else self._launch.grace / 4)
             try:
-                await self._sandbox.filesystem.write_bytes.aio(b"", f"{self._directory}/alive")
+                await self._sandbox.filesystem.write_bytes.aio(b"", f"{self.directory}/alive")
             except lost_contact() as error:
                 logger.debug("No sign of life could be given to %s: %r", self._sandbox.object_id, error)
 
     async def _show(self, frame: Frame) -> None:
         try:
-            data, metadata = await read_display(self._sandbox, self._directory, frame)
+            data, metadata = await read_display(self._sandbox, self.directory, frame)
         except lost_contact(SandboxError) as error:
             self._emit(Log(f"[a display of the cell could not be read: {error}]\n", "stderr"))
         else:

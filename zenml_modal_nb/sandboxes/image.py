@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.errors import InvalidRequestError
@@ -13,8 +14,15 @@ from zenml_modal_nb.errors import InvalidRequestError
 if TYPE_CHECKING:
     from zenml_modal_nb.sandboxes.layers import Layer
 
+# Where the image of a connected step has this package: in the working directory, from which `python -m` imports.
+OWN_SOURCE = "/root"
+
 # e.g. python:3.9-slim, docker.io/library/python:3.13, mirror.gcr.io/library/python:3.10.4-bookworm
 _PYTHON_IMAGE = re.compile(r"(?:[\w.:-]+/)*python:(\d+\.\d+)(?![\d]).*")
+
+# Official images that come without Python, to which Modal adds one; also from a mirror.
+# e.g. nvidia/cuda:12.8.0-runtime-ubuntu24.04
+_WITHOUT_PYTHON = re.compile(r"(?:[\w.:-]+/)*(?:ubuntu|debian|nvidia/cuda)(?:[:@].*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,7 @@ class ImageSpec:
     apt: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()  # inferred and asked for
     asked: tuple[str, ...] = ()  # those of `pip` that the user has written
+    own_source: bool = False  # this package as it is here: ZenML loads its step operator there
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -49,9 +58,15 @@ def define(spec: ImageSpec, layers: Sequence[Layer]) -> Any:
     if spec.base is None:
         image = modal.Image.debian_slim(python_version=spec.python)
     else:
+        added = spec.python if _WITHOUT_PYTHON.fullmatch(spec.base) else None
         # The image's own entrypoint would swallow our command.
-        image = modal.Image.from_registry(spec.base).entrypoint([])
+        image = modal.Image.from_registry(spec.base, add_python=added).entrypoint([])
     for layer in layers:
         install = image.apt_install if layer.kind == "apt" else image.pip_install
         image = install(*layer.packages)
+    if spec.own_source:
+        package = Path(__file__).parents[1]
+        ignored = ["**/__pycache__", "**/emulator"]
+        # Last and not copied: an edit of this package builds nothing.
+        image = image.add_local_dir(package, f"{OWN_SOURCE}/{package.name}", ignore=ignored)
     return image

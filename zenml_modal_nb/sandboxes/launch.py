@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.runner import digests
+from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
 
 if TYPE_CHECKING:
     from zenml_modal_nb.sandboxes.depot import Depot
@@ -80,6 +81,11 @@ class Part:
         return tuple(each for each in self.segments if each.blocks)
 
     @property
+    def whole(self) -> Part:
+        """The same part with nothing in a volume."""
+        return replace(self, segments=tuple(replace(each, blocks=()) for each in self.segments))
+
+    @property
     def entry(self) -> dict[str, Any]:
         """The part in the header."""
         digest = hashlib.sha256()
@@ -104,13 +110,17 @@ class Launch:
     into: Path = field(default_factory=Path.cwd)  # where fetched files are put
     server: str = "Modal"  # who is asked for it, in the words of a sentence
     why_built: str = ""  # the reason for its image, if that has to be built
+    command: tuple[str, ...] = ()  # ZenML's entrypoint of a connected step, which brings what the cell needs
+
+    @property
+    def entrypoint(self) -> tuple[str, ...]:
+        """The sandbox's command."""
+        return self.command or ("python", "-u", "-c", BOOTSTRAP, self.nonce)
 
     @property
     def header(self) -> bytes:
         """The header of the sandbox's standard input, with its length in front."""
-        parts = [part.entry for part in self.parts]
-        text = json.dumps({"version": 1, "parts": parts, "run": dict(self.run)}).encode()
-        return len(text).to_bytes(8, "big") + text
+        return _header(self.parts, self.run)
 
     @property
     def mounts(self) -> tuple[dict[str, Any], dict[str, str]]:
@@ -121,6 +131,17 @@ class Launch:
     def shipped(self) -> tuple[Segment, ...]:
         """What waits in the volume for the sandbox."""
         return tuple(segment for part in self.parts for segment in part.shipped)
+
+
+def packed(parts: Sequence[Part], run: Mapping[str, Any]) -> bytes:
+    """Return all that a run's standard input is, large values included."""
+    whole = [part.whole for part in parts]
+    return b"".join([_header(whole, run), *(piece for part in whole for piece in part.sent)])
+
+
+def _header(parts: Sequence[Part], run: Mapping[str, Any]) -> bytes:
+    text = json.dumps({"version": 1, "parts": [part.entry for part in parts], "run": dict(run)}).encode()
+    return len(text).to_bytes(8, "big") + text
 
 
 async def send(sandbox: Any, launch: Launch) -> None:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any
-from uuid import uuid4
-
 import pytest
 
 pytestmark = pytest.mark.usefixtures("own_zenml")
@@ -61,27 +56,23 @@ def test_the_registered_component_is_ours_and_needs_nothing_else() -> None:
     assert Client().get_flavor(stack.NAME).source == "zenml_modal_nb.pipelines.flavor.ModalNotebookFlavor"
 
 
-def test_a_step_that_is_no_cell_is_refused_with_another_way() -> None:
-    from zenml.enums import StackComponentType
+def test_a_step_of_a_kernel_that_has_ended_is_refused_with_what_to_do() -> None:
+    from zenml.config.source import Source
     from zenml.exceptions import StackComponentInterfaceError
 
-    from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig
-    from zenml_modal_nb.pipelines.operator import ModalNotebookStepOperator
+    from zenml_modal_nb.pipelines import defined_step
 
-    operator = ModalNotebookStepOperator(
-        name="mine",
-        id=uuid4(),
-        config=ModalNotebookConfig(),
-        flavor="modal_notebook",
-        type=StackComponentType.STEP_OPERATOR,
-        user=None,
-        created=datetime.now(UTC),
-        updated=datetime.now(UTC),
-    )
-    for source in ("zenml.utils.time_utils.utc_now", "extracted_notebook_code_of_another_kernel.train"):
-        info: Any = SimpleNamespace(spec=SimpleNamespace(source=source), pipeline_step_name="mine")
-        with pytest.raises(StackComponentInterfaceError, match=r"'mine' cannot run.*--define.*'modal'"):
-            operator.submit(info, [], {})
+    gone = Source.from_import_path("extracted_notebook_code_of_another_kernel.train")
+    with pytest.raises(StackComponentInterfaceError, match=r"cannot be loaded.*--define.*run that cell"):
+        defined_step.find(gone)
+
+
+def test_a_token_needs_both_of_its_halves() -> None:
+    from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig
+
+    with pytest.raises(ValueError, match="must be configured together"):
+        ModalNotebookConfig(token_id="ak-1")
+    assert ModalNotebookConfig(token_id="ak-1", token_secret="as-1").token_id == "ak-1"
 
 
 @pytest.mark.parametrize(

@@ -140,3 +140,28 @@ def test_the_materializers_whose_ways_we_know_have_their_names() -> None:
     for kind in ("BuiltIn", "Bytes", "BuiltInContainer", "Path", "Dataclass", "Pydantic", "Cloudpickle"):
         name = f"{kind}Materializer"
         assert hasattr(materializers, name), MOVED.format(f"{name} (restorable)")
+
+
+def test_zenmls_modal_operator_submits_and_waits_by_methods_of_its_own() -> None:
+    from zenml.integrations.modal.step_operators import ModalStepOperator, modal_step_operator
+
+    assert parameters(ModalStepOperator.submit) == ["self", "info", "entrypoint_command", "environment"], (
+        MOVED.format("ModalStepOperator.submit (connected.dispatch)")
+    )
+    assert parameters(ModalStepOperator.wait) == ["self", "step_run"], MOVED.format(
+        "ModalStepOperator.wait (connected.dispatch)"
+    )
+    assert modal_step_operator.STEP_SANDBOX_ID_METADATA_KEY == "sandbox_id", MOVED.format(
+        "the sandbox's ID in a step's metadata (connected.dispatch)"
+    )
+
+
+def test_hooks_of_a_step_are_called_by_one_method_of_its_runner() -> None:
+    from zenml.orchestrators.step_runner import StepRunner
+
+    assert parameters(StepRunner._fire_step_hook) == [
+        "self", "hook_source", "hook_type", "step_environment", "optional_args",
+    ], MOVED.format("StepRunner._fire_step_hook (recording)")  # fmt: skip
+    assert "HookType.STEP_START" in inspect.getsource(StepRunner.run), MOVED.format(
+        "the start hook (recording)"
+    )

@@ -90,6 +90,8 @@ def definition_of(
             threads=0 if asked.skip_num_threads_env_vars else math.ceil(asked.milli_cpu / 1000),
         ),
         idle_timeout=wire.idle_timeout_secs,
+        regions=tuple(wire.scheduler_placement.regions),
+        cloud=wire.cloud_provider_str,
         mounts=tuple(wire.mount_ids),
         volumes=tuple(
             VolumeMount(mount.volume_id, mount.mount_path, mount.read_only, mount.sub_path)

@@ -20,7 +20,9 @@ from zenml_modal_nb.emulator.state.sandboxes import Definition, End, Outcome, Sa
 from zenml_modal_nb.emulator.state.shapes import made
 
 # Not kept: variables may be secrets, and what was mounted is of no use any more.
-_DEFINITION = ("version", "app_id", "image_id", "command", "workdir", "timeout", "idle_timeout")
+_DEFINITION = (
+    "version", "app_id", "image_id", "command", "workdir", "timeout", "idle_timeout", "regions", "cloud",
+)  # fmt: skip
 _STREAMS = ("stdout", "stderr")
 KILLED = 137  # 128 + SIGKILL
 

@@ -24,6 +24,8 @@ _VALUED = frozenset({
 })  # fmt: skip
 _PIP = re.compile(r"(.*/)?pip3?")
 _OPERATOR = re.compile(r"[();<>|&\n]+")
+# ZenML's own image, also in a mirror, e.g. registry.example.com/zenmldocker/zenml:0.98.0-py3.12
+_ZENML_IMAGE = re.compile(r"(?:[\w.:-]+/)*zenmldocker/zenml:[\w.]+-py(\d+\.\d+)")
 _STANDALONE_PYTHON = re.compile(r"python-build-standalone\.\d+\.(\d+\.\d+)")
 
 
@@ -64,6 +66,9 @@ def follow(base: Recipe, commands: Sequence[str], files: Mapping[str, str], moun
             case "FROM":
                 tagged = re.match(r"(?:docker\.io/)?(?:library/)?python:(\d+\.\d+)", rest)
                 recipe = replace(recipe, python=tagged.group(1)) if tagged else recipe
+                if zenml := _ZENML_IMAGE.match(rest):
+                    packages = recipe.packages | {"zenml"}
+                    recipe = replace(recipe, python=zenml.group(1), packages=packages)
             case "COPY" if rest.startswith("/python/"):
                 standalone = _STANDALONE_PYTHON.match(mount)
                 recipe = replace(recipe, python=standalone.group(1)) if standalone else recipe

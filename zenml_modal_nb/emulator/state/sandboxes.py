@@ -62,6 +62,8 @@ class Definition:
     mounts: tuple[str, ...] = ()
     volumes: tuple[VolumeMount, ...] = ()
     idle_timeout: int = 0
+    regions: tuple[str, ...] = ()
+    cloud: str = ""
 
 
 class Input(Protocol):

@@ -1,0 +1,58 @@
+"""What reached the local Modal API, read from its own records."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Launched:
+    """One sandbox as it was asked for, and how it ended."""
+
+    app: str
+    environment: str
+    gpu: str | None  # e.g. "A100:2"
+    cores: float
+    memory_mib: int
+    timeout: int
+    regions: tuple[str, ...]
+    cloud: str
+    tags: dict[str, str]
+    end: str | None  # e.g. "EXITED"
+    code: int | None
+    command: tuple[str, ...]
+    record: str  # all that the server has written down of it
+
+
+def launched(state: Path) -> list[Launched]:
+    """Every sandbox that a server with this state directory has made, the oldest first."""
+    records = state / "records-1"
+    apps = {app["id"]: app for app in _all(records / "apps")}
+    sandboxes = sorted(_all(records / "sandboxes-2"), key=lambda each: float(each["created_at"]))
+    return [_launched(each, apps[each["definition"]["app_id"]]) for each in sandboxes]
+
+
+def _launched(sandbox: dict[str, Any], app: dict[str, Any]) -> Launched:
+    asked, gpu, outcome = sandbox["definition"], sandbox["gpu"], sandbox["outcome"] or {}
+    return Launched(
+        app=app["name"],
+        environment=app["environment"],
+        gpu=f"{gpu['type']}:{gpu['count']}" if gpu else None,
+        cores=sandbox["request"]["cores"],
+        memory_mib=sandbox["request"]["memory_mib"],
+        timeout=asked["timeout"],
+        regions=tuple(asked["regions"]),
+        cloud=asked["cloud"],
+        tags=sandbox["tags"],
+        end=outcome.get("end"),
+        code=outcome.get("code"),
+        command=tuple(asked["command"]),
+        record=json.dumps(sandbox),
+    )
+
+
+def _all(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in directory.glob("*.json")]

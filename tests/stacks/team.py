@@ -1,0 +1,144 @@
+"""A team's stacks on one machine: a real ZenML server over HTTP, an S3 artifact store, a registry's name.
+
+`team` has two operators of ZenML's own flavor, `modal` and `modal_dev`; `light` has no registry and no image builder,
+and two of our flavor, `own` (connected, as the stack is remote) and `apart` (detached).
+
+Nothing of it is built by Docker: the parent image is prebuilt, and no image is ever pulled, since the local Modal API
+runs sandboxes with this interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from frontend import Home
+
+# ZenML's own image, from the team's mirror; the local Modal API knows what it holds.
+IMAGE = f"registry.example.com/zenmldocker/zenml:0.98.0-py{sys.version_info.major}.{sys.version_info.minor}"
+
+_PATIENCE = 90.0  # seconds that a server may take to be there; creating ZenML's database takes about ten
+_REGISTER = """
+import json, sys
+from zenml.client import Client
+from zenml.enums import StackComponentType as Type
+from zenml_modal_nb.pipelines.stack import register_flavor
+
+endpoint = sys.argv[1]
+client = Client()
+client.create_stack_component("s3", "s3", Type.ARTIFACT_STORE, configuration={
+    "path": "s3://artifacts", "key": "team", "secret": "team-secret", "client_kwargs": {"endpoint_url": endpoint},
+})
+client.create_stack_component("registry", "default", Type.CONTAINER_REGISTRY, configuration={
+    "uri": "registry.example.com",
+})
+client.create_stack_component("builder", "local", Type.IMAGE_BUILDER, configuration={})
+dev = {"modal_environment": "main", "gpu": "T4"}
+client.create_stack_component("modal", "modal", Type.STEP_OPERATOR, configuration={})
+client.create_stack_component("modal_dev", "modal", Type.STEP_OPERATOR, configuration=dev)
+client.create_stack("team", {
+    Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "s3", Type.CONTAINER_REGISTRY: "registry",
+    Type.IMAGE_BUILDER: "builder", Type.STEP_OPERATOR: ["modal", "modal_dev"],
+})
+register_flavor(client)
+detached = {"execution": "detached", "modal_environment": "main"}
+client.create_stack_component("own", "modal_notebook", Type.STEP_OPERATOR, configuration={"cloud": "gcp"})
+client.create_stack_component("apart", "modal_notebook", Type.STEP_OPERATOR, configuration=detached)
+client.create_stack("light", {
+    Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "s3", Type.STEP_OPERATOR: ["own", "apart"],
+})
+client.activate_stack("team")
+"""
+
+
+@dataclass(frozen=True)
+class TeamHome(Home):
+    """The home of a user whose ZenML is a server that others use too."""
+
+    server: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of this user is started with."""
+        return super().environment | {
+            "ZENML_STORE_TYPE": "rest",
+            "ZENML_STORE_URL": self.server,
+        }
+
+
+@contextmanager
+def team(path: Path) -> Iterator[TeamHome]:
+    """Run the server and the store, register the stack and make it the active one."""
+    path.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as running:
+        storage = running.enter_context(_storage(path))
+        server = running.enter_context(_server(path))
+        home = TeamHome(path, server)
+        script = path / "register.py"  # a file: beside it ZenML looks for what it loads
+        script.write_text(_REGISTER, encoding="utf-8")
+        registered = home.python(str(script), storage)
+        assert registered.returncode == 0, registered.stderr
+        yield home
+
+
+_STORAGE = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+application = DomainDispatcherApplication(create_backend_app)
+make_server("127.0.0.1", 0, application, threaded=True, fd=int(sys.argv[1])).serve_forever()
+"""
+
+
+@contextmanager
+def _storage(path: Path) -> Iterator[str]:
+    """An S3-compatible server with an empty bucket."""
+    with _served(path / "s3.log", ["-c", _STORAGE], {}) as url:
+        made = urllib.request.Request(f"{url}/artifacts", method="PUT")
+        urllib.request.urlopen(made, timeout=_PATIENCE).close()
+        yield url
+
+
+@contextmanager
+def _server(path: Path) -> Iterator[str]:
+    """A ZenML server that clients take for a remote one."""
+    settings = {
+        "ZENML_CONFIG_PATH": str(path / "server"),
+        "ZENML_STORE_TYPE": "sql",
+        "ZENML_STORE_URL": f"sqlite:///{path / 'server.db'}",
+        "ZENML_SERVER_DEPLOYMENT_TYPE": "other",
+        "ZENML_SERVER_AUTO_ACTIVATE": "true",
+        "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
+        "ZENML_SERVER_DASHBOARD_FILES_PATH": str(path),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+    }
+    command = ["-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--log-level", "warning", "--fd"]
+    with _served(path / "server.log", command, settings) as url:
+        urllib.request.urlopen(f"{url}/health", timeout=_PATIENCE).close()
+        yield url
+
+
+@contextmanager
+def _served(log: Path, arguments: list[str], settings: dict[str, str]) -> Iterator[str]:
+    """A server on a socket that is given to it listening: whoever connects before it is ready waits there."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ZENML", "MODAL", "AWS"))
+    }
+    with log.open("wb") as output, socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, *arguments, str(listening.fileno())],
+            pass_fds=[listening.fileno()], env=kept | settings, cwd=log.parent, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        yield url
+    finally:
+        process.terminate()
+        process.wait()

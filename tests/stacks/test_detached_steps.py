@@ -1,0 +1,206 @@
+"""Ordinary steps of scripts and modules on ZenML's local stack: run detached by an operator of our flavor."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from frontend import Home
+from launches import launched
+
+HELPERS = """
+SCALE = 10
+
+def scaled(n):
+    return n * SCALE
+"""
+STEPS = """
+from typing import Annotated
+
+import helpers
+from helpers import scaled
+from zenml import step
+from zenml.config import ResourceSettings
+from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
+
+BIAS = 1
+
+def biased(n):
+    return n + BIAS
+
+@step
+def load() -> Annotated[list, "numbers"]:
+    return [1, 2, 3]
+
+@step(step_operator="modal_notebook", enable_cache=True, settings={
+    "step_operator": ModalNotebookSettings(gpu="A100", region="us-east", cloud="aws", timeout=600),
+    "resources": ResourceSettings(gpu_count=2, cpu_count=4, memory="32GiB"),
+})
+def train(numbers: list, factor: int = 2) -> tuple[Annotated[int, "total"], Annotated[list, "each"]]:
+    print("in the sandbox", numbers)
+    return sum(biased(scaled(n)) for n in numbers) * factor, numbers
+
+@step
+def show(total: int, each: list) -> None:
+    print("the total is", total, each)
+"""
+PIPELINE = """
+from zenml import pipeline
+from zenml.client import Client
+from zenml_modal_nb.pipelines.stack import own_stack
+from steps import load, show, train
+
+@pipeline
+def plain():
+    show(*train(load()))
+
+if __name__ == "__main__":
+    own_stack()
+    Client().activate_stack("modal_notebook")
+    ran = [{name: each.status.value for name, each in plain().steps.items()} for _ in range(2)]
+    step = Client().get_pipeline("plain").runs[-1].steps["train"]
+    (log,) = [each for each in Client().get_run_step(step.id).log_collection if each.source == "step"]
+    lines = [entry.message for entry in Client().active_stack.log_store.fetch(log, limit=100).items]
+    print("FACTS", repr([ran, "in the sandbox [1, 2, 3]" in lines]))
+"""
+
+
+def run(home: Home, name: str, **files: str) -> tuple[int, str]:
+    place = home.path / "scripts" / name
+    place.mkdir(parents=True, exist_ok=True)
+    for module, text in files.items():
+        (place / f"{module}.py").write_text(text, encoding="utf-8")
+    done = home.python(str(place / "main.py"), timeout=170)
+    return done.returncode, done.stdout + done.stderr
+
+
+def facts(printed: str) -> list:
+    (line,) = [line for line in printed.splitlines() if line.startswith("FACTS ")]
+    return ast.literal_eval(line.removeprefix("FACTS "))
+
+
+def state(home: Home) -> Path:
+    return Path(home.environment["ZENML_MODAL_NB_STATE_DIR"])
+
+
+def test_a_step_of_a_module_runs_in_a_sandbox_of_the_size_it_asks_for_and_is_cached_the_second_time(
+    home: Home,
+) -> None:
+    before = len(launched(state(home)))
+    code, printed = run(home, "plain", main=PIPELINE, steps=STEPS, helpers=HELPERS)
+    assert code == 0, printed
+    assert "the total is 126 [1, 2, 3]" in printed
+    ran, logged = facts(printed)
+    assert ran == [
+        {"load": "completed", "train": "completed", "show": "completed"},
+        {"load": "cached", "train": "cached", "show": "cached"},
+    ]
+    assert logged
+    (sandbox,) = launched(state(home))[before:]
+    assert (sandbox.gpu, sandbox.cores, sandbox.memory_mib) == ("A100:2", 4.0, 32768)
+    assert (sandbox.regions, sandbox.cloud, sandbox.timeout) == (("us-east",), "aws", 600)
+
+
+RETRIED = """
+import os
+from pathlib import Path
+from typing import Annotated
+
+from zenml import log_metadata, pipeline, step
+from zenml.client import Client
+from zenml.config import ResourceSettings
+from zenml.config.retry_config import StepRetryConfig
+from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
+from zenml_modal_nb.pipelines.stack import own_stack
+
+NOTES = Path(__file__).with_name("notes.txt")
+
+def note(text):
+    with NOTES.open("a") as file:
+        file.write(text + "\\n")
+
+def at_start():
+    note("start")
+
+def at_failure(error: BaseException):
+    note(f"failure {type(error).__name__}")
+
+def at_success():
+    note("success")
+
+@step(step_operator=True, on_failure=at_failure, on_success=at_success, on_start=at_start,
+      retry=StepRetryConfig(max_retries=1, delay=0), environment={"COLOR": "red"}, secrets=["own"])
+def breaks(n: int) -> int:
+    print("color", os.environ["COLOR"], "secret", len(os.environ["PASSWORD"]), "ZENML_STORE_URL" in os.environ)
+    return n // (n - n)
+
+@step(step_operator="modal_notebook")
+def logs() -> None:
+    log_metadata({"a": 1})
+
+@step(step_operator="modal_notebook", settings={"resources": ResourceSettings(gpu_count=2)})
+def typeless() -> None: ...
+
+@step(step_operator="modal_notebook", settings={
+    "step_operator": ModalNotebookSettings(gpu="A100:2"), "resources": ResourceSettings(gpu_count=2)})
+def twice() -> None: ...
+
+@step(step_operator="modal_notebook", settings={"step_operator": ModalNotebookSettings(workspace="other")})
+def elsewhere() -> None: ...
+
+@step(step_operator="modal_notebook", settings={"step_operator": ModalNotebookSettings(execution="connected")})
+def connected() -> None: ...
+
+@step(step_operator="modal_notebook", settings={"step_operator": ModalNotebookSettings(region="us-nowhere")})
+def nowhere() -> None: ...
+
+@step(step_operator="modal_notebook", settings={"docker": {"dockerfile": "Dockerfile"}})
+def docker() -> None: ...
+
+@step(step_operator="modal_notebook", settings={
+    "step_operator": ModalNotebookSettings(gpu="T4"), "resources": ResourceSettings(gpu_count=0)})
+def on_cpu() -> int:
+    return 1
+
+def ends(called):
+    @pipeline(enable_cache=False, name="p_" + called.name, execution_mode="fail_fast")
+    def one():
+        called(4) if called.name == "breaks" else called()
+    try:
+        return one().status.value
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+if __name__ == "__main__":
+    own_stack()
+    Client().activate_stack("modal_notebook")
+    Client().create_secret("own", {"PASSWORD": "hidden"})
+    steps = [breaks, logs, typeless, twice, elsewhere, connected, nowhere, docker, on_cpu]
+    print("FACTS", repr([{each.name: ends(each) for each in steps}, NOTES.read_text().split("\\n")]))
+"""
+
+
+@pytest.mark.slow
+def test_retries_hooks_and_what_is_refused_before_anything_is_created(home: Home) -> None:
+    before = len(launched(state(home)))
+    code, printed = run(home, "retried", main=RETRIED)
+    assert code == 0, printed
+    ended, notes = facts(printed)
+    assert "ZeroDivisionError" in ended["breaks"]
+    assert "color red secret 6 False" in printed
+    assert "hidden" not in printed
+    assert "in breaks\n    return n // (n - n)\nZeroDivisionError" in printed
+    assert notes == ["start", "start", "failure ZeroDivisionError", ""]
+    assert "uses log_metadata of ZenML, and runs detached" in ended["logs"]
+    assert "no GPU type was specified" in ended["typeless"]
+    assert "both give a count" in ended["twice"]
+    assert "The token belongs to workspace 'local', not 'other'" in ended["elsewhere"]
+    assert "ZenML's store is a database on this machine" in ended["connected"]
+    assert "Unknown region 'us-nowhere'" in ended["nowhere"]
+    assert "DockerSettings.dockerfile needs a build by Docker" in ended["docker"]
+    assert ended["on_cpu"] == "completed"
+    assert "gpu_count is 0. Ignoring the GPU type" in " ".join(printed.split())
+    sandboxes = launched(state(home))[before:]
+    assert [each.gpu for each in sandboxes] == [None, None, None]  # two attempts, and the one on a CPU
+    assert not any("hidden" in each.record for each in sandboxes)

@@ -1,0 +1,166 @@
+"""Steps of the user's own modules and scripts, run connected: the sandbox runs ZenML's entrypoint and records itself.
+
+Here the sandbox is created, with an image of Modal's own builder, and its end is waited for as an event.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.enums import ExecutionStatus
+from zenml.exceptions import RunStoppedException
+from zenml.integrations.modal import sandbox_utils
+
+from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.pipelines import facts, stops
+from zenml_modal_nb.pipelines.docker import recipe_of
+from zenml_modal_nb.pipelines.launching import Entrypoint, app_of, tags_of
+from zenml_modal_nb.pipelines.operators import connection_of, requirements
+from zenml_modal_nb.pipelines.ordinary import gpu_of
+from zenml_modal_nb.pipelines.record import memory_mib
+from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB
+from zenml_modal_nb.sandboxes import image as images
+from zenml_modal_nb.sandboxes import layers, loop
+from zenml_modal_nb.sandboxes.creation import create
+from zenml_modal_nb.sandboxes.ending import why_not_created, why_step_ended
+
+if TYPE_CHECKING:
+    from zenml.config.step_run_info import StepRunInfo
+    from zenml.models import StepRunResponse
+
+    from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
+    from zenml_modal_nb.pipelines.operators import Operator
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EntrypointRun:
+    """One step's sandbox; `ended` is set at its end, however that comes."""
+
+    sandbox: Any
+    ended: threading.Event
+    server: str
+
+
+_running: dict[UUID, EntrypointRun] = {}  # by step run, from submission to end
+
+
+def submit(
+    operator_id: UUID,
+    info: StepRunInfo,
+    settings: ModalNotebookSettings,
+    operator: Operator,
+    entrypoint: Entrypoint,
+) -> None:
+    """Create the sandbox.
+
+    Raises:
+        StackComponentInterfaceError: settings that contradict each other or that Modal's builder cannot honour.
+        ModalStepError: there is no sandbox, and why.
+    """
+    gpu_of(settings, info)
+    recipe = recipe_of(info.config.docker_settings)
+    connection = connection_of(operator, None, settings.modal_environment, settings.workspace)
+    spec = images.ImageSpec(
+        recipe.base,
+        recipe.apt,
+        tuple(dict.fromkeys((*recipe.pip, *requirements()))),
+        recipe.pip,
+        own_source=True,
+    )
+    resources = info.config.resource_settings
+    name = info.pipeline.name[:40]
+    plan = layers.plan(spec, name, connection.label)
+    environment = {**recipe.environment, **entrypoint.environment}
+    try:
+        arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
+            app=app_of(connection.client, f"zenml-modal-nb-{name}"[:64], connection.environment),
+            image=images.define(spec, plan.layers),
+            settings=settings,
+            resource_settings=resources,
+            environment=environment,
+            modal_client=connection.client,
+        )
+        arguments["cpu"] = arguments["cpu"] or DEFAULT_CPU
+        arguments["memory"] = memory_mib(resources) or DEFAULT_MEMORY_MIB
+        place = {"workdir": images.OWN_SOURCE, "tags": tags_of(info)}
+        sandbox = create(*entrypoint.command, **place, **arguments)
+    except Exception as error:  # Modal's
+        raise why_not_created(error, connection.server) from error
+    plan.keep()
+    run = EntrypointRun(sandbox, threading.Event(), connection.server)
+    threading.Thread(target=_watch, args=(run,), name="zenml-modal-nb-step", daemon=True).start()
+    _running[info.step_run_id] = run
+    try:
+        facts.publish_sandbox(operator_id, info, sandbox.object_id)
+    except BaseException:
+        sandbox.terminate()
+        raise
+
+
+def is_running(step_run_id: UUID) -> bool:
+    """Tell whether a step was submitted here and its end has not been taken notice of."""
+    return step_run_id in _running
+
+
+def wait(step_run: StepRunResponse) -> ExecutionStatus:
+    """Wait for the end and return what ZenML has of it; an interrupt, or a stop asked for elsewhere, ends the sandbox.
+
+    Raises:
+        RunStoppedException: the step was stopped.
+        RunEndedError: the sandbox ended before the step had recorded how it ended, and why.
+    """
+    run = _running[step_run.id]
+    try:
+        while not run.ended.wait(stops.LOOK):
+            if stops.is_asked_for(step_run.id, step_run.pipeline_run_id):
+                run.sandbox.terminate()
+                facts.publish_stopped(step_run)
+                raise RunStoppedException(f"The step {step_run.name} was stopped.")
+        return _status(step_run, run)
+    except KeyboardInterrupt:
+        run.sandbox.terminate()
+        facts.publish_stopped(step_run)
+        raise
+    finally:
+        _running.pop(step_run.id, None)
+
+
+def status(step_run: StepRunResponse) -> ExecutionStatus:
+    """Tell how a step is that nobody waits for, e.g. one of a dynamic pipeline."""
+    run = _running[step_run.id]
+    if not run.ended.is_set():
+        return ExecutionStatus.RUNNING
+    try:
+        return _status(step_run, run)
+    except SandboxError as error:
+        logger.error("The step `%s` has failed: %s", step_run.name, error)  # ZenML itself tells no reason
+        return ExecutionStatus.FAILED
+    finally:
+        _running.pop(step_run.id, None)
+
+
+def cancel(step_run: StepRunResponse) -> None:
+    """End the sandbox of a step that was submitted here."""
+    _running[step_run.id].sandbox.terminate()
+
+
+def _status(step_run: StepRunResponse, run: EntrypointRun) -> ExecutionStatus:
+    found = Client().get_run_step(step_run.id, hydrate=False).status
+    if found.is_finished or found == ExecutionStatus.RETRYING:
+        return found
+    raise loop.start(why_step_ended(run.sandbox)).result()
+
+
+def _watch(run: EntrypointRun) -> None:
+    try:
+        run.sandbox.wait(raise_on_termination=False)
+    finally:
+        run.ended.set()

@@ -1,0 +1,131 @@
+"""What a step's metadata say of its run: what identifies it before there is a sandbox, and what it has used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from zenml.client import Client
+from zenml.enums import ExecutionStatus
+from zenml.models import PipelineRunUpdate
+from zenml.orchestrators.publish_utils import publish_step_run_metadata, publish_stopped_step_run
+from zenml.utils.dashboard_utils import get_run_url
+
+from zenml_modal_nb.events import File, Recorded
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from zenml.config.step_run_info import StepRunInfo
+    from zenml.metadata.metadata_types import MetadataType
+    from zenml.models import StepRunResponse
+
+    from zenml_modal_nb.pipelines.execution import CellJob, Execution
+
+_MOST_NAMES = 50  # of files, in the metadata of a step
+
+
+def publish_identity(operator: UUID, info: StepRunInfo, execution: Execution) -> None:
+    """Record what identifies the run; before anything exists at Modal."""
+    execution.info = info
+    publish_step_run_metadata(info.step_run_id, {operator: _identity(execution.job)})
+
+
+def open_record(info: StepRunInfo, execution: Execution) -> None:
+    """Find the run, tell where it is recorded and open the step's log if this process writes it; once."""
+    if execution.run is not None:
+        return
+    execution.run = run = Client().get_pipeline_run(info.run_id)
+    execution.recorded = Recorded(str(info.run_id), info.run_name, info.pipeline_step_name, get_run_url(run))
+    execution.emit(execution.recorded)
+    if execution.log is not None:
+        execution.log.open(info, run)
+
+
+def publish_sandbox(operator: UUID, info: StepRunInfo, sandbox_id: str, job: CellJob | None = None) -> None:
+    """Record which sandbox a step runs in and, of a job, what was asked for: each entry costs ZenML two writes."""
+    metadata: dict[str, MetadataType] = {"sandbox_id": sandbox_id}
+    asked = {} if job is None else _plan(job)
+    publish_step_run_metadata(info.step_run_id, {operator: {**metadata, **asked}})
+    info.step_run.run_metadata.update(metadata)
+
+
+def publish_plan(operator: UUID, info: StepRunInfo, job: CellJob) -> None:
+    """Record what was asked for, of a sandbox whose ID ZenML's own operator records."""
+    publish_step_run_metadata(info.step_run_id, {operator: _plan(job)})
+
+
+def publish_bill(operator: UUID, step_run: StepRunResponse, execution: Execution) -> None:
+    """Record what a run that has ended has used and cost."""
+    publish_step_run_metadata(step_run.id, {operator: _bill(execution)})
+
+
+def publish_stopped(step_run: StepRunResponse) -> None:
+    """Record a stop; the run first: a step stopped in a running run ends the run as completed."""
+    run_id = step_run.pipeline_run_id
+    Client().zen_store.update_run(run_id, PipelineRunUpdate(status=ExecutionStatus.STOPPING))
+    publish_stopped_step_run(step_run.id)
+
+
+def _identity(job: CellJob) -> dict[str, MetadataType]:
+    """What has to be known before the sandbox exists: enough to find it and its results again; one entry."""
+    known: dict[str, MetadataType] = {
+        "nonce": job.nonce,
+        "target": job.target.place,
+        "modal_environment": job.connection.environment or "default",
+        "outputs": list(job.run["outputs"]),  # those that are bound on some paths only, too
+    }
+    return {"run": known}
+
+
+def _plan(job: CellJob) -> dict[str, MetadataType]:
+    target = job.target
+    return {
+        "gpu": target.gpu or "none",
+        "cpu": target.cpu or 0.0,
+        "memory_mib": target.memory_mib or 0,
+        "region": target.region or "any",
+        "timeout_seconds": target.timeout,
+        "billed": target.billed,
+        **_files(job),
+        # An unknown price is no price of 0.
+        **({} if target.hourly_rate is None else {"hourly_rate_usd": target.hourly_rate}),
+    }
+
+
+def _files(job: CellJob) -> dict[str, MetadataType]:
+    """What goes in and out beside the variables, as far as there is any."""
+    told: dict[str, MetadataType] = {}
+    if job.sent:
+        told["files_sent"] = _names(job.sent)
+        told["files_sent_bytes"] = sum(each.size for each in job.sent)
+    if job.fetch:
+        told["fetch"] = list(job.fetch)
+    if job.volumes:
+        told["volumes"] = [":".join(each) for each in job.volumes]
+    return told
+
+
+def _names(files: Sequence[File]) -> list[MetadataType]:
+    """Their paths, of a great many the first only."""
+    rest = len(files) - _MOST_NAMES
+    return [*(each.path for each in files[:_MOST_NAMES]), *([f"and {rest} more"] if rest > 0 else [])]
+
+
+def _bill(execution: Execution) -> dict[str, MetadataType]:
+    cost, usage = execution.cost(), execution.usage()
+    used: dict[str, MetadataType] = {
+        "cpu_cores": usage.cpu,
+        "memory_mib": round(usage.memory_mib, 1),
+        "gpu_percent": usage.gpu_percent,
+        "gpu_memory_mib": usage.gpu_memory_mib,
+    }
+    peaks = {name: amount for name, amount in used.items() if amount}
+    return {
+        "duration_seconds": round(execution.elapsed(), 3),
+        "cell_seconds": round(execution.seconds, 3),
+        **({"peak_usage": peaks} if peaks else {}),  # a short cell ends before the first sample
+        **({"not_returned": dict(execution.left)} if execution.left else {}),
+        **({} if cost is None else {"estimated_cost_usd": round(cost, 6)}),
+        **({"files_fetched": _names(execution.files.fetched)} if execution.files.fetched else {}),
+    }

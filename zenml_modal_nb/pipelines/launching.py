@@ -1,0 +1,159 @@
+"""From a job to a sandbox that is followed: Modal's arguments, in ZenML's own mapping of settings, and its creation."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from zenml.integrations.modal import sandbox_utils
+
+from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.pipelines.record import memory_mib
+from zenml_modal_nb.sandboxes import image as images
+from zenml_modal_nb.sandboxes import layers, secrets, volumes
+from zenml_modal_nb.sandboxes.depot import Depot
+from zenml_modal_nb.sandboxes.ending import is_of_stopped_app, why_not_created
+from zenml_modal_nb.sandboxes.follow import Follower
+from zenml_modal_nb.sandboxes.launch import Launch
+
+if TYPE_CHECKING:
+    from zenml.config.step_run_info import StepRunInfo
+
+    from zenml_modal_nb.pipelines.execution import CellJob, Execution
+    from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Entrypoint:
+    """What a connected step's sandbox is started with; from ZenML, to the step operator."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)  # with the server's token
+
+
+def begin(
+    info: StepRunInfo,
+    execution: Execution,
+    settings: ModalNotebookSettings,
+    meanwhile: Callable[[], None],
+    entrypoint: Entrypoint | None = None,
+) -> str:
+    """Create and follow the sandbox; an app that was stopped since the last cell is looked up again, once.
+
+    `meanwhile` is called while Modal creates the sandbox.
+
+    Raises:
+        SandboxError: there is no sandbox, and why.
+    """
+    job = execution.job
+    plan = layers.plan(job.image, job.notebook, job.connection.label)
+    for last in (False, True):
+        try:
+            launch = _launch(info, job, settings, plan, entrypoint)
+        except Exception as error:  # Modal's, e.g. an unknown environment
+            raise why_not_created(error, job.connection.server) from error
+        try:
+            execution.follow(Follower(launch, execution.observe, execution.meter))
+            meanwhile()
+            sandbox_id = execution.follower.created()
+        except SandboxError as error:
+            if last or not is_of_stopped_app(error):
+                raise
+            app_of.cache_clear()
+        else:
+            plan.keep()
+            return sandbox_id
+    raise AssertionError("the second attempt returns or raises")
+
+
+def attachable(job: CellJob) -> Launch:
+    """Return what is needed to follow a sandbox that ZenML's own operator has created for a job."""
+    client = job.connection.client
+    return Launch(
+        nonce=job.nonce,
+        parts=(),
+        run=job.run,
+        python=job.image.python,
+        grace=job.grace,
+        arguments={"client": client},
+        depot=Depot(client, job.connection.environment, job.notebook),
+        into=job.directory,
+        server=job.connection.server,
+        command=("ZenML's",),
+    )
+
+
+def _launch(
+    info: StepRunInfo,
+    job: CellJob,
+    settings: ModalNotebookSettings,
+    plan: layers.Plan,
+    entrypoint: Entrypoint | None,
+) -> Launch:
+    resources = info.config.resource_settings
+    client = job.connection.client
+    environment = {**job.environment, **volumes.environment(job.volumes)}
+    if entrypoint is not None:
+        environment |= entrypoint.environment
+    arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
+        app=app_of(client, f"zenml-modal-nb-{job.notebook}"[:64], job.connection.environment),
+        image=images.define(job.image, plan.layers),
+        settings=settings,
+        resource_settings=resources,
+        environment=environment,
+        modal_client=client,
+    )
+    arguments["memory"] = memory_mib(resources) or job.target.memory_mib
+    arguments["secrets"] = [
+        *arguments.get("secrets", []),
+        *secrets.of(job.secrets, job.ephemeral, job.connection),
+    ]
+    if job.volumes:
+        arguments["volumes"] = volumes.of(job.volumes, job.connection)
+    if entrypoint is not None:
+        arguments["workdir"] = images.OWN_SOURCE
+    arguments["cpu"] = arguments["cpu"] or job.target.cpu
+    arguments["tags"] = tags_of(info)
+    return Launch(
+        nonce=job.nonce,
+        parts=job.parts if entrypoint is None else (),
+        run=job.run,
+        python=job.image.python,
+        grace=job.grace,
+        arguments=arguments,
+        depot=Depot(client, job.connection.environment, job.notebook),
+        # Models that a GPU has trained are large.
+        large_results=job.gpu_type is not None and entrypoint is None,
+        into=job.directory,
+        server=job.connection.server,
+        why_built=plan.why,
+        command=() if entrypoint is None else entrypoint.command,
+    )
+
+
+@cache
+def app_of(client: Any, name: str, environment: str | None) -> Any:
+    """Return a Modal app, made if it is missing; many steps share one, since an account has a limit of them."""
+    return sandbox_utils.lookup_modal_app(name, modal_environment=environment, modal_client=client)
+
+
+def tags_of(info: StepRunInfo) -> dict[str, str]:
+    """What finds a sandbox whose ID never reached us, and tells a user's own from another's."""
+    return {
+        "zenml_modal_nb_user": _user(),
+        "zenml_modal_nb_machine": platform.node()[:64],
+        "zenml_modal_nb_kernel": str(os.getpid()),
+        "zenml_step_run": str(info.step_run_id),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in many containers
+        return str(os.getuid())

@@ -1,0 +1,144 @@
+"""Steps of the user's own modules and scripts, run detached: the function and its inputs go, its results come back.
+
+What packs a step is in `run`, above this room. ZenML loads the flavor alone, so the one look upwards is an import by
+name, when the first such step is submitted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import queue
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from zenml.client import Client
+from zenml.config.step_configurations import Step
+from zenml.exceptions import StackComponentInterfaceError
+from zenml.orchestrators.step_runner import StepRunner
+from zenml.steps import BaseStep
+from zenml.utils import env_utils
+
+from zenml_modal_nb.pipelines.docker import Recipe, recipe_of
+from zenml_modal_nb.pipelines.record import memory_mib
+
+if TYPE_CHECKING:
+    from zenml.config.step_run_info import StepRunInfo
+
+    from zenml_modal_nb.events import Event
+    from zenml_modal_nb.pipelines.defined_step import DefinedRun
+    from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
+    from zenml_modal_nb.pipelines.operators import Operator
+
+_PACKER = "zenml_modal_nb.run.ordinary"
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """One call of a step's function, with all that its settings say; made here, packed by `run.ordinary`."""
+
+    name: str
+    pipeline: str
+    function: FunctionType
+    inputs: Mapping[str, object] = field(repr=False)
+    outputs: tuple[str, ...]  # their names in ZenML, in the order in which they are returned
+    gpu: str | None
+    gpu_count: int
+    cpu: float | None
+    memory_mib: int | None
+    settings: ModalNotebookSettings
+    operator: Operator
+    recipe: Recipe
+    environment: Mapping[str, str] = field(repr=False)
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+Pack = Callable[[StepCall, "queue.SimpleQueue[Event | None]"], "DefinedRun"]
+
+
+def begin(info: StepRunInfo, settings: ModalNotebookSettings, operator: Operator) -> DefinedRun:
+    """Make a run of a step that a pipeline has come to, with the inputs it has there.
+
+    Raises:
+        StackComponentInterfaceError: its settings contradict each other, or it needs ZenML where it runs.
+    """
+    step = BaseStep.load_from_source(info.spec.source)
+    function = step.entrypoint
+    if not isinstance(function, FunctionType):
+        raise StackComponentInterfaceError(
+            f"The step '{step.name}' is no function, so it cannot be sent to a sandbox by itself. Run it connected: "
+            "settings={'step_operator': {'execution': 'connected'}}, on a stack with a remote server and store."
+        )
+    _refuse_zenml(step.name, function)
+    gpu, count = gpu_of(settings, info)
+    stack = Client().active_stack
+    # Not from the snapshot, which does not know the steps of a dynamic pipeline.
+    configured = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
+    runner = StepRunner(step=configured, stack=stack)
+    inputs = runner._parse_inputs(inspect.signature(function), info.step_run.regular_inputs)
+    resources = info.config.resource_settings
+    call = StepCall(
+        name=info.pipeline_step_name,
+        pipeline=info.pipeline.name,
+        function=function,
+        inputs=inputs,
+        outputs=tuple(info.config.outputs),
+        gpu=gpu,
+        gpu_count=count,
+        cpu=resources.cpu_count,
+        memory_mib=memory_mib(resources),
+        settings=settings,
+        operator=operator,
+        recipe=recipe_of(info.config.docker_settings),
+        environment=_texts(env_utils.get_runtime_environment(config=info.config, stack=stack)),
+        secrets=_texts(env_utils.get_runtime_secret_environment(config=info.config, stack=stack)),
+    )
+    pack: Pack = importlib.import_module(_PACKER).pack
+    return pack(call, queue.SimpleQueue())
+
+
+def gpu_of(settings: ModalNotebookSettings, info: StepRunInfo) -> tuple[str | None, int]:
+    """Return type and count, of which Modal makes one word; a count of 0 is none, with ZenML's own warning.
+
+    Raises:
+        StackComponentInterfaceError: a count without a type, or two counts.
+    """
+    from zenml.integrations.modal import sandbox_utils
+
+    asked, count = (settings.gpu or "").strip(), info.config.resource_settings.gpu_count
+    if ":" in asked and count is not None:
+        raise StackComponentInterfaceError(
+            f"The step '{info.pipeline_step_name}' has gpu='{asked}' and gpu_count={count}: both give a count. Write "
+            f"gpu='{asked.partition(':')[0]}' and keep the count."
+        )
+    wanted = sandbox_utils.get_gpu_values(settings, info.config.resource_settings)
+    if wanted is None:
+        return None, 1
+    kind, _, number = wanted.partition(":")
+    return kind, int(number or 1)
+
+
+def _texts(variables: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in variables.items()}
+
+
+def _refuse_zenml(name: str, function: FunctionType) -> None:
+    """Refuse what needs ZenML inside the sandbox, where there is none: it would fail there, or be lost."""
+    for used in dict.fromkeys(_names(function.__code__)):
+        found = function.__globals__.get(used)
+        home = getattr(found, "__module__", None) or getattr(found, "__name__", "")
+        if isinstance(home, str) and home.partition(".")[0] == "zenml" and not isinstance(found, BaseStep):
+            raise StackComponentInterfaceError(
+                f"The step '{name}' uses {used} of ZenML, and runs detached, in a sandbox that ZenML does not reach. "
+                "Run it connected, settings={'step_operator': {'execution': 'connected'}}, on a stack with a remote "
+                f"server and artifact store, or move {used} to a step that runs here. Nothing was created."
+            )
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
