@@ -90,31 +90,21 @@ def is_fixed(stack: str) -> bool:
 def _flavor(client: Client) -> Part:
     from zenml.enums import StackComponentType
 
-    from zenml_modal_nb.pipelines.flavor import ModalNotebookFlavor
-
     kind = StackComponentType.STEP_OPERATOR
-    source = f"{ModalNotebookFlavor.__module__}.{ModalNotebookFlavor.__qualname__}"
     what = f"flavor '{own.NAME}'"
-
-    def create() -> None:
-        # Not `Client.create_flavor`: it cuts the path at the source root, which with `python -m zenml_modal_nb.cli`
-        # is this package's directory, and no other process would find `pipelines.flavor`.
-        request = ModalNotebookFlavor().to_model(integration="custom")
-        request.source = source
-        client.zen_store.create_flavor(request)
 
     try:
         found = client.get_flavor_by_name_and_type(own.NAME, kind)
     except KeyError:
-        return Part(what, "registered", create)
-    if found.source == source:
+        return Part(what, "registered", lambda: own.register_flavor(client))
+    if found.source == own.FLAVOR_SOURCE:
         return Part(what, "is there")
 
     def replace() -> None:
         client.delete_flavor(str(found.id))
-        create()
+        own.register_flavor(client)
 
-    question = f"The {what} is another one, {found.source}. Replace it by {source}?"
+    question = f"The {what} is another one, {found.source}. Replace it by {own.FLAVOR_SOURCE}?"
     return Part(what, "replaced", replace, question)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from zenml.models import StackResponse
 
 NAME = "modal_notebook"  # of the flavor, of our operator and of our stack
-_FLAVOR_SOURCE = "zenml_modal_nb.pipelines.flavor.ModalNotebookFlavor"
+FLAVOR_SOURCE = "zenml_modal_nb.pipelines.flavor.ModalNotebookFlavor"
 
 
 def store_is_local() -> bool:
@@ -52,11 +52,16 @@ def own_stack(tell: Callable[[str], None] = lambda told: None) -> StackResponse:
 
 def register_flavor(client: Client) -> None:
     """Make our flavor known to the user's ZenML, unless it is."""
-    from zenml.enums import StackComponentType
     from zenml.exceptions import EntityExistsError
 
+    from zenml_modal_nb.pipelines.flavor import ModalNotebookFlavor
+
+    # Not `Client.create_flavor`: it cuts the path at the source root, which may be this package's directory, and then
+    # no other process would find `pipelines.flavor`.
+    request = ModalNotebookFlavor().to_model(integration="custom")
+    request.source = FLAVOR_SOURCE
     with suppress(EntityExistsError):  # another machine was first
-        client.create_flavor(_FLAVOR_SOURCE, StackComponentType.STEP_OPERATOR)
+        client.zen_store.create_flavor(request)
 
 
 def _register(client: Client) -> StackResponse:
