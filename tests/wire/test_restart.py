@@ -403,6 +403,21 @@ def test_an_image_whose_base_is_lost_is_built_again(tmp_path: Path) -> None:
         assert sandbox.stdout.read() == "yes\n"
 
 
+def test_an_image_whose_record_makes_it_its_own_base_is_built_again(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+
+    def image() -> modal.Image:
+        return modal.Image.debian_slim().env({"KEPT": "yes"})
+
+    with life(state_dir) as first:
+        built = image().build(first.app)
+    record = state_dir / "records-1" / "images-host" / f"{built.object_id}.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "base": built.object_id}))
+    with life(state_dir) as second:
+        sandbox = second.create("python", "-c", "import os; print(os.environ['KEPT'])", image=image())
+        assert sandbox.stdout.read() == "yes\n"
+
+
 def test_a_bill_is_whole_though_the_record_of_an_app_is_lost(tmp_path: Path) -> None:
     state_dir = tmp_path / "state"
     begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
