@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import modal
@@ -11,10 +14,13 @@ import pytest
 from followed import BACKENDS, Followed, Modal, strict_modal
 
 from zenml_modal_nb.emulator.faults import LateCommits, Latency, Unavailable
+from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason, Transfer
+from zenml_modal_nb.runner import digests
 from zenml_modal_nb.sandboxes import blocks as blocks_of_volumes
-from zenml_modal_nb.sandboxes.depot import RESULTS_VOLUME, SHIPMENTS_VOLUME
+from zenml_modal_nb.sandboxes.depot import RESULTS_VOLUME, SHIPMENTS_VOLUME, Depot
 from zenml_modal_nb.sandboxes.ending import RunEndedError
+from zenml_modal_nb.sandboxes.launch import Segment
 
 BLOCK = 8 << 20
 
@@ -203,6 +209,35 @@ def test_an_input_that_changes_after_it_was_packaged_is_not_put_under_its_old_na
     assert run.gone()
     data[0] -= 1
     assert finished(place.follow("s = data[0]", values={"data": data}, outputs=("s",)))["s"] == data[0]
+
+
+@pytest.mark.usefixtures("changed_sdk")
+async def test_nothing_is_ever_put_under_the_name_of_something_else(place: Modal) -> None:
+    content = bytearray(os.urandom(BLOCK))
+    depot = Depot(place.client, "local", "flipping")
+    over = threading.Event()
+
+    def flip() -> None:
+        while not over.wait(0.001):
+            content[0] ^= 1
+
+    thread = threading.Thread(target=flip)
+    thread.start()
+    try:
+        for at in range(1, 11):
+            content[at] ^= 1
+            segment = Segment((memoryview(content),), BLOCK, tuple(digests.of_blocks([content])))
+            with suppress(SandboxError):  # one that is told
+                await depot.ship([segment], lambda event: None)
+    finally:
+        over.set()
+        thread.join()
+    volume = modal.Volume.from_name(SHIPMENTS_VOLUME, environment_name="local", client=place.client)
+    sent = [each.path async for each in volume.iterdir.aio("/flipping")]
+    assert sent
+    for path in sent:
+        held = b"".join([piece async for piece in volume.read_file.aio(path)])
+        assert digests.of_blocks([held]) == [path.rpartition("/")[2]]
 
 
 def test_a_run_that_is_stopped_while_it_sends_starts_nothing(place: Modal) -> None:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +215,33 @@ def test_a_server_whose_disk_is_full_goes_on_and_writes_down_later_what_it_could
         assert again._experimental_stats().cost > 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit set for another process")
+def test_what_a_full_disk_had_no_room_for_is_written_down_though_nothing_runs_any_more(
+    tmp_path: Path,
+) -> None:
+    state_dir = tmp_path / "state"
+    with life(state_dir) as first:
+        done = first.create("sh", "-c", "read line; echo done; exit 5")
+        server = psutil.Process(first.server.pid)
+        _, hard = server.rlimit(psutil.RLIMIT_FSIZE)
+        server.rlimit(psutil.RLIMIT_FSIZE, (100, hard))  # bytes: enough for its output, not for its record
+        done.stdin.write("\n")
+        done.stdin.write_eof()
+        done.stdin.drain()
+        done.wait(raise_on_termination=False)
+        server.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
+        until = datetime.now(UTC) + timedelta(seconds=60)
+        while _outcomes(state_dir, done) != ["EXITED"]:
+            assert done.poll() == 5
+            assert datetime.now(UTC) < until
+        first.kill()
+    with life(state_dir) as second:
+        again = modal.Sandbox.from_id(done.object_id, client=second.client)
+        assert again.poll() == 5
+        assert again.stdout.read() == "done\n"
+        assert again._experimental_stats().cost > 0
+
+
 def _outcomes(state_dir: Path, *sandboxes: modal.Sandbox) -> list[str]:
     records = state_dir / "records-1" / "sandboxes-2"
     facts = [json.loads((records / f"{sandbox.object_id}.json").read_text()) for sandbox in sandboxes]
@@ -372,6 +399,21 @@ def test_an_image_whose_base_is_lost_is_built_again(tmp_path: Path) -> None:
     with life(state_dir, images="venv") as second:
         with pytest.raises(modal.exception.NotFoundError, match=built.object_id):
             second.create("true", image=modal.Image.from_id(built.object_id, client=second.client))
+        sandbox = second.create("python", "-c", "import os; print(os.environ['KEPT'])", image=image())
+        assert sandbox.stdout.read() == "yes\n"
+
+
+def test_an_image_whose_record_makes_it_its_own_base_is_built_again(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+
+    def image() -> modal.Image:
+        return modal.Image.debian_slim().env({"KEPT": "yes"})
+
+    with life(state_dir) as first:
+        built = image().build(first.app)
+    record = state_dir / "records-1" / "images-host" / f"{built.object_id}.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "base": built.object_id}))
+    with life(state_dir) as second:
         sandbox = second.create("python", "-c", "import os; print(os.environ['KEPT'])", image=image())
         assert sandbox.stdout.read() == "yes\n"
 

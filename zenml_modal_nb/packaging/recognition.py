@@ -30,10 +30,12 @@ class Recognized(digests.Seen):
 
 
 def _name(block: Sequence[memoryview], tell: Callable[[Sequence[memoryview]], bytes]) -> str:
-    key = tell(block)
-    name = _names.get(key)
+    name = _names.get(tell(block))
     if name is None:
-        name = _names[key] = digests.of_block(block)
+        # Both of the same bytes, whatever writes to the array meanwhile: a name remembered for others would put their
+        # block in this one's place, today or in an hour.
+        held = [memoryview(b"".join(block))]
+        name = _names[tell(held)] = digests.of_block(held)
     return name
 
 

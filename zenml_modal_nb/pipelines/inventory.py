@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import re
 import socket
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import urlparse
 
 from zenml_modal_nb.errors import ConnectionFailedError
 from zenml_modal_nb.pipelines import scope, warmup
+from zenml_modal_nb.sandboxes.account import is_behind_proxy
 
 if TYPE_CHECKING:
     from zenml.models import ComponentResponse
@@ -22,7 +22,9 @@ T = TypeVar("T")
 
 _PATIENCE = 5.0  # seconds for a connection; ZenML's own client tries for half a minute
 _URL = re.compile(r"\bhttps?://[^\s\"',;]+")
-_WITH_USER = re.compile(r"(?<=://)[^/@\s]+@")  # e.g. mysql://user:password@host
+# E.g. mysql://user:password@host. Databases take a password with / or @ in it, too; rather too much is left out, e.g.
+# of a URL with a port and an @ in its path, than a part of a password shown.
+_WITH_USER = re.compile(r"(?<=://)(?:[^/@\s:]*:\S*|[^/\s]*)@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,12 @@ def store() -> Store:
 
 def _knock(url: str) -> None:
     address = urlparse(url)
-    if address.scheme not in ("http", "https") or urllib.request.getproxies().get(address.scheme):
+    if address.scheme not in ("http", "https") or is_behind_proxy(address):
         return
     try:
         port = address.port or (80 if address.scheme == "http" else 443)
         socket.create_connection((address.hostname or "", port), timeout=_PATIENCE).close()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no port
         raise ConnectionFailedError(
             f"The ZenML server {without_user(url)} takes no connection: {error}. "
             "Start it, or choose another store with `zenml login`."

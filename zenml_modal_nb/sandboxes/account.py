@@ -8,8 +8,9 @@ import os
 import socket
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, urlparse
 
 from zenml_modal_nb.errors import ConnectionFailedError
 from zenml_modal_nb.sandboxes.connection import Connection
@@ -79,7 +80,7 @@ def secrets() -> tuple[str, ...]:
 
 
 def knock(workspace: str | None = None) -> None:
-    """Find out in seconds that the configured server takes no connection at all.
+    """Find out in seconds that the configured server takes no connection at all; behind a proxy the SDK has to.
 
     Errors: ConnectionFailedError.
     """
@@ -88,11 +89,20 @@ def knock(workspace: str | None = None) -> None:
     named = workspace if workspace in config.config_profiles() else None  # type: ignore[no-untyped-call]  # the SDK's
     url = str(config.config.get("server_url", profile=named))
     address = urlparse(url)
+    if is_behind_proxy(address):
+        return
     try:
         port = address.port or (80 if address.scheme == "http" else 443)
         socket.create_connection((address.hostname or "", port), timeout=_PATIENCE).close()
     except (OSError, ValueError) as error:
         raise ConnectionFailedError(f"Modal at {url} takes no connection: {error}. {_ELSEWHERE}") from None
+
+
+def is_behind_proxy(address: ParseResult) -> bool:
+    """Whether connections to this address go through a proxy of the user's."""
+    proxies = urllib.request.getproxies()
+    named = proxies.get(address.scheme) or proxies.get("all")
+    return bool(named) and not urllib.request.proxy_bypass(address.hostname or "")
 
 
 def answer_time(connection: Connection) -> float:

@@ -109,17 +109,18 @@ class Depot:
     async def _put(self, volume: Any, missing: Mapping[str, Sequence[memoryview]], told: Told) -> None:
         names = list(missing)
         for start in range(0, len(names), _BATCH):
-            batch = names[start : start + _BATCH]
-            # The SDK would put what is there now under the name of what was there before, for a week.
-            if await asyncio.to_thread(_has_changed, {name: missing[name] for name in batch}):
+            batch = {name: missing[name] for name in names[start : start + _BATCH]}
+            # The SDK would put what is there by then under the name of what was there before, for a week.
+            held = await asyncio.to_thread(_held, batch)
+            if held is None:
                 raise SandboxError(
                     "A large input changed while it was sent, e.g. by a thread of the notebook. Nothing was started. "
                     "Run the cell again when nothing else writes to its inputs."
                 )
             async with volume.batch_upload(force=True) as upload:
-                for name in batch:
-                    upload.put_file(_InMemory(digests.stripped(missing[name])), self._path(name))
-            told.advance(sum(part.nbytes for name in batch for part in missing[name]))
+                for name, content in held.items():
+                    upload.put_file(_InMemory(content), self._path(name))
+            told.advance(sum(part.nbytes for block in batch.values() for part in block))
 
     def _volume(self, name: str) -> Any:
         import modal
@@ -199,14 +200,14 @@ class Told:
 class _InMemory:
     """A block as the SDK takes it: a file without a descriptor, whose content it copies as it needs it."""
 
-    def __init__(self, parts: Sequence[memoryview]) -> None:
-        self._parts = parts
+    def __init__(self, content: bytes) -> None:
+        self._content = content
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("this file is in memory")
 
-    def getbuffer(self) -> bytes | memoryview:
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+    def getbuffer(self) -> bytes:
+        return self._content
 
 
 async def _commit(sandbox: Any) -> None:
@@ -218,8 +219,10 @@ async def _commit(sandbox: Any) -> None:
         logger.debug("The results of %s were not committed at once: %r", sandbox.object_id, error)
 
 
-def _has_changed(named: Mapping[str, Sequence[memoryview]]) -> bool:
-    return any(digests.of_block(block) != name for name, block in named.items())
+def _held(named: Mapping[str, Sequence[memoryview]]) -> Mapping[str, bytes] | None:
+    """Copies of blocks without the zeros at their end, which nobody can change; None if one has another name by now."""
+    held = {name: b"".join(digests.stripped(block)) for name, block in named.items()}
+    return held if all(digests.of_block([content]) == name for name, content in held.items()) else None
 
 
 async def _read_by_sdk(volume: Any, path: str, content: memoryview, told: Told) -> str | None:

@@ -69,6 +69,18 @@ def test_neither_tokens_nor_passwords_are_shown() -> None:
     assert told.advice == ("use •••",)
 
 
+@pytest.mark.parametrize(
+    "user", ["me", "me:pass", "me:", ":pass", "me:pa/ss", "me:p@ss", "me:p@/:ss", "me@acme.com:pass"]
+)
+def test_no_part_of_a_password_is_shown_whatever_it_is_made_of(user: str) -> None:
+    def find(examined: Examination) -> Iterator[Finding]:
+        yield problem("store", f"(mysql://{user}@host:3306/db) and sqlite:////home/me/x.db", "see a@b")
+
+    (told,) = outcome(Check("store", find, ""))
+    assert told.found == "(mysql://host:3306/db) and sqlite:////home/me/x.db"
+    assert told.advice == ("see a@b",)
+
+
 def test_a_report_is_healthy_without_problems_and_says_all_to_scripts() -> None:
     fine = Report((ok("a", "x"), warning("b", "y", "do z")))
     assert fine.healthy

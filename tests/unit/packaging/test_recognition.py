@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 
 import pytest
 
@@ -42,3 +43,28 @@ def test_what_has_not_changed_is_not_named_again(monkeypatch: pytest.MonkeyPatch
     assert taken == []
     digests.of_blocks([content])
     assert len(taken) == 2
+
+
+def test_what_changes_while_it_is_named_is_never_taken_for_something_else_later() -> None:
+    content = bytearray(os.urandom(digests.BLOCK))
+    over = threading.Event()
+
+    def flip() -> None:
+        while not over.wait(0.001):
+            content[0] ^= 1
+
+    thread = threading.Thread(target=flip)
+    thread.start()
+    held = []
+    try:
+        for place in range(1, 21):
+            content[place] ^= 1
+            Recognized().of_blocks([memoryview(content)])
+            held.append(bytes(content))
+    finally:
+        over.set()
+        thread.join()
+    for before in held:
+        for first in (before[0], before[0] ^ 1):
+            now = bytes((first,)) + before[1:]
+            assert Recognized().of_blocks([memoryview(now)]) == digests.of_blocks([now])

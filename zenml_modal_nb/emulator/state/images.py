@@ -114,8 +114,9 @@ class Images:
     def _restore(self) -> None:
         found = dict(self._records.restore(lambda value: made(Kept, value)))
         for key, kept in list(found.items()):
-            base = kept.base
-            while base in found:
+            below, base = {key}, kept.base
+            while base in found and base not in below:  # not round and round: each record may say anything
+                below.add(base)
                 base = found[base].base
             if base:  # damaged or gone: what the image has of it is no longer known, so it is built again
                 self._records.remove(key)

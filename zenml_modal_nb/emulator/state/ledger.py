@@ -89,6 +89,11 @@ class Ledger:
             self._unsaved.add((hour, app_id))
             end, seconds = float(hour * HOUR), seconds - part
 
+    @property
+    def saved(self) -> bool:
+        """Whether all that has been booked is written down."""
+        return not self._unsaved
+
     def save(self) -> None:
         """Write down what has been booked since the last time."""
         for hour, app_id in self._unsaved:

@@ -18,15 +18,20 @@ MEBIBYTE = 1024 * 1024
 class Meter:
     """Looks as long as there are sandboxes; made by `Sandboxes`, which says which have not ended completely.
 
-    `save` is called every few seconds to write down what was found.
+    `save` is called every few seconds to write down what was found, for as long as something runs or is `unsaved`.
     """
 
     def __init__(
-        self, census: Census, there: Callable[[], Sequence[Sandbox]], save: Callable[[], Awaitable[None]]
+        self,
+        census: Census,
+        there: Callable[[], Sequence[Sandbox]],
+        save: Callable[[], Awaitable[None]],
+        unsaved: Callable[[], bool],
     ) -> None:
         self._census = census
         self._there = there
         self._save = save
+        self._unsaved = unsaved
         self._saved_at = 0.0
         self._looking: asyncio.Task[None] | None = None
 
@@ -42,10 +47,10 @@ class Meter:
             await asyncio.wait([self._looking])
 
     async def _look(self) -> None:
-        while sandboxes := self._there():
+        while (sandboxes := self._there()) or self._unsaved():
             await asyncio.sleep(INTERVAL)
             families = [sandbox.family for sandbox in sandboxes]
-            used = await asyncio.to_thread(self._census.measure, families)
+            used = await asyncio.to_thread(self._census.measure, families) if families else {}
             for sandbox in sandboxes:
                 if sandbox.running and sandbox.process.begun:
                     measured = used[sandbox.id]

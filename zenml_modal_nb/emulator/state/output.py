@@ -198,16 +198,25 @@ class Output:
         self.end()
 
     async def move(self, path: Path) -> int:
-        """Put what is kept of an ended stream into a file, to be read from there; returns where it starts."""
+        """Put what is kept of an ended stream into a file, to be read from there; returns where it starts.
+
+        Raises OSError, e.g. for a disk that is full; then there is no file, and it can be tried again.
+        """
         start, position = self._kept.start, self._kept.start
+        if isinstance(self._kept, FileBytes):
+            return start  # put there by an attempt that failed at something else
         # It may hold what a program printed of its secrets.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            while position < self._kept.end and not self._discarded:
-                data = self._kept.read(position, IN_MEMORY)
-                file.write(data)
-                position += len(data)
-                await asyncio.sleep(0)  # others' turn
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                while position < self._kept.end and not self._discarded:
+                    data = self._kept.read(position, IN_MEMORY)
+                    file.write(data)
+                    position += len(data)
+                    await asyncio.sleep(0)  # others' turn
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         if not self._discarded:
             self._kept.close()
             self._kept = FileBytes(path, start)

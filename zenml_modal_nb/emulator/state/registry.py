@@ -59,7 +59,7 @@ class Sandboxes:
         self._unkept: dict[str, tuple[Sandbox, Outcome]] = {}  # that have ended, and are not on the disk
         self._closed = False
         self._census = Census()
-        self._meter = Meter(self._census, self._there, self._save)
+        self._meter = Meter(self._census, self._there, self._save, self._unsaved)
         self._archive = archive
         self.ledger = ledger
         self.commands = Commands(self._spool, preparation)
@@ -295,8 +295,12 @@ class Sandboxes:
             for sandbox in self._sandboxes.values():
                 if sandbox.running:
                     self._archive.note(sandbox)
-        for sandbox_id in list(self._unkept):
-            await self._put_away(*self._unkept.pop(sandbox_id))
+        for sandbox, outcome in list(self._unkept.values()):
+            if self._unkept.pop(sandbox.id, None):  # it may have been forgotten since
+                await self._put_away(sandbox, outcome)
+
+    def _unsaved(self) -> bool:
+        return bool(self._unkept) or not self.ledger.saved
 
     async def _put_away(self, sandbox: Sandbox, outcome: Outcome) -> None:
         try:
@@ -304,6 +308,9 @@ class Sandboxes:
         except OSError as error:
             _tell("finished run", error)
             self._unkept[sandbox.id] = (sandbox, outcome)
+        if sandbox.id not in self._sandboxes:  # forgotten meanwhile, as one of very many
+            self._unkept.pop(sandbox.id, None)
+            self._archive.forget(sandbox.id)
 
     def _there(self) -> list[Sandbox]:
         return [sandbox for sandbox in self._sandboxes.values() if sandbox.outcome is None]
