@@ -150,6 +150,21 @@ def test_where_nobody_can_be_asked_fix_changes_nothing_and_says_so(kernel: Kerne
     assert operators(kernel, "headless") == []
 
 
+def test_an_interrupt_is_one_line_and_the_report_says_it_is_not_finished(
+    new_kernel: Kernel, silent_modal: str
+) -> None:
+    new_kernel.run(silent_modal)
+    new_kernel.run("%load_ext zenml_modal_nb")
+    cell = new_kernel.send("%modal_doctor --on modal")
+    new_kernel.wait_for_state(cell, "configured by")  # next it asks the server, in vain
+    new_kernel.interrupt()
+    reply = new_kernel.finish(cell)
+    assert reply.panel.splitlines()[-1] == "not finished"
+    assert reply.ename == "KeyboardInterrupt"
+    assert len(reply.traceback.splitlines()) == 1
+    assert "not finished" in reply.traceback
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PATIENCE = 5.0  # seconds for a connection; ZenML's own client tries for half a minute
-_URL = re.compile(r"\bhttps?://[^\s\"',;]+")
-_WITH_USER = re.compile(r"(?<=://)[^/@\s]+@")  # e.g. mysql://user:password@host
+_URL = re.compile(r"\bhttps?://[^\s\"',;?#]+")  # without a query: it may hold a signature
+# e.g. mysql://user:password@host; a password may hold "/" and "@", and what follows a port is none.
+_WITH_USER = re.compile(r"(?<=://)(?:[^/@:\s]*:(?!\d+(?:[/?#\s]|$))\S*|[^/\s]+)@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +129,19 @@ def stack(name: str | None = None) -> Stack:
 def stack_names() -> tuple[str, ...]:
     """Return the names of all stacks."""
     from zenml.client import Client
+    from zenml.utils.pagination_utils import depaginate
 
-    return tuple(sorted(each.name for each in Client().list_stacks(size=100).items))
+    return tuple(sorted(each.name for each in depaginate(Client().list_stacks)))
 
 
 def component_names(kind: str, flavor: str) -> tuple[str, ...]:
     """Return the names of registered components of a kind and flavor."""
     from zenml.client import Client
     from zenml.enums import StackComponentType
+    from zenml.utils.pagination_utils import depaginate
 
-    found = Client().list_stack_components(type=StackComponentType(kind), flavor=flavor, size=100)
-    return tuple(sorted(each.name for each in found.items))
+    found = depaginate(Client().list_stack_components, type=StackComponentType(kind), flavor=flavor)
+    return tuple(sorted(each.name for each in found))
 
 
 def _component(model: ComponentResponse) -> Component:
