@@ -47,10 +47,11 @@ class Prices:
     def _ask(self) -> None:
         workspace, environment = self._where
         try:
-            from zenml_modal_nb.sandboxes.connection import connect, default_place
+            from zenml_modal_nb.sandboxes.account import configured_token
+            from zenml_modal_nb.sandboxes.connection import connect
             from zenml_modal_nb.sandboxes.prices import prices_for
 
-            self.has_token = default_place() == "modal"
+            self.has_token = configured_token(workspace).complete
             if self.has_token:
                 self.rates = prices_for(connect("modal", environment=environment, workspace=workspace))
         except ConnectionFailedError:

@@ -148,7 +148,7 @@ def _component(model: ComponentResponse) -> Component:
     paths = _paths(model)
     local = _is_local(model)
     if local is None:  # its flavor cannot be loaded here
-        local = any("://" not in path for path in paths)
+        local = any(_looks_local(model.type.value, path) for path in paths)
     return Component(
         str(model.type.value),
         model.name,
@@ -156,6 +156,12 @@ def _component(model: ComponentResponse) -> Component:
         local,
         (*paths, *_urls(model.configuration)),
     )
+
+
+def _looks_local(kind: str, address: str) -> bool:
+    if kind == "container_registry":  # host[:port]/path without a scheme, e.g. images.acme.com/team
+        return address.startswith(("localhost", "127."))
+    return "://" not in address
 
 
 def _paths(model: ComponentResponse) -> tuple[str, ...]:
