@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -55,6 +56,18 @@ def gate(tmp_path: Path) -> Gate:
     """A gate that a cell can wait at."""
     os.mkfifo(tmp_path / "gate")
     return Gate(tmp_path / "gate")
+
+
+@pytest.fixture
+def silent_modal() -> Iterator[str]:
+    """A cell that makes Modal a server which takes connections and never answers, with a token for it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:  # the system itself takes them, nobody reads
+        variables = {
+            "MODAL_SERVER_URL": f"http://127.0.0.1:{server.getsockname()[1]}",
+            "MODAL_TOKEN_ID": "ak-silent",
+            "MODAL_TOKEN_SECRET": "as-silent",
+        }
+        yield f"import os\nos.environ.update({variables!r})"
 
 
 def _started(home: Home, name: str) -> Iterator[Kernel]:

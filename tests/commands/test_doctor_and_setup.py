@@ -14,6 +14,7 @@ from frontend import Home
 from terminal import Terminal
 
 PROGRAM = ("-m", "zenml_modal_nb.cli")
+CTRL_C, CTRL_D = "\x03", "\x04"
 TOKEN = "as-secret-that-nobody-sees"
 # As on a machine where the packages are broken or missing.
 WITHOUT = "import sys\nfor name in ('modal', 'zenml'):\n    sys.modules[name] = None\n"
@@ -199,10 +200,12 @@ def test_a_stack_of_the_users_is_touched_only_after_a_yes(fresh: Home) -> None:
     done = run(fresh, *words)
     assert done.returncode == 2
     assert "Add --yes" in done.stderr
-    for answer, code in (("n", 1), ("y", 0)):
+    for answer, code in (("n", 1), (CTRL_D, 1), (CTRL_C, 130), ("y", 0)):
         with Terminal([*PROGRAM, *words], fresh.environment, fresh.path) as terminal:
             terminal.answer("to the stack 'team' (step operators now: none)? [y/N]", answer)
             assert terminal.wait() == code, terminal.text
+        assert "Traceback" not in terminal.text
+        assert "Error" not in terminal.text
     assert "modal_notebook" in zenml(fresh, "zenml stack describe team")
     done = run(fresh, *words)
     assert done.returncode == 0

@@ -85,11 +85,40 @@ def test_files_are_offered_with_the_quotes_they_need(kernel: Kernel) -> None:
     assert kernel.complete("%%modal_step --file completed\\ files/|") == ["'completed files/a.csv'"]
 
 
+def test_a_file_is_found_among_hundreds_and_beside_links_that_lead_nowhere(kernel: Kernel) -> None:
+    kernel.run(
+        "import pathlib\ncrowd = pathlib.Path('completed crowd')\ncrowd.mkdir()\n"
+        "for number in range(250):\n    (crowd / f'a{number:03}').touch()\n"
+        "(crowd / 'z.csv').touch()\n(crowd / 'z.loop').symlink_to('z.loop')"
+    )
+    found = kernel.complete("%%modal_step --file 'completed crowd/z|")
+    assert found == ["completed crowd/z.csv", "completed crowd/z.loop"]
+
+
+def test_a_home_of_nobody_offers_nothing_and_prints_nothing(home: Home) -> None:
+    (home.path / "nobody.ipy").write_text(NOBODY)
+    done = home.python("-m", "IPython", "--no-banner", "nobody.ipy")
+    assert "offered" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+NOBODY = """
+from IPython.core.completer import provisionalcompleter
+%load_ext zenml_modal_nb
+%config IPCompleter.use_jedi = False
+line = "%%modal_step --file ~nobody_of_this_name/"
+with provisionalcompleter():
+    print("offered", list(get_ipython().Completer.completions(line, len(line))) is not None)
+"""
+
+
 def test_nothing_of_ours_is_offered_elsewhere(kernel: Kernel) -> None:
     for cell in ("x = 1\n%%modal_step --g|", "%%modal_step\n--g|"):
         assert "--gpu" not in kernel.complete(cell)
     assert "--gpu" in kernel.complete("\n\n%%modal_step --g|")
     assert "--gpu" in kernel.complete("x = 1\n%modal_pick --g|")
+    assert "--gpu" in kernel.complete("picker = %modal_pick --g|")
+    assert "--gpu" not in kernel.complete("remainder = 7 %modal_pick --g|")
 
 
 def test_python_is_completed_below_the_line_as_ever(kernel: Kernel) -> None:

@@ -141,6 +141,63 @@ def test_fix_adds_the_stock_operator_behind_those_that_are_there(kernel: Kernel)
     assert kernel.ask(kinds) == ["modal_notebook", "modal"]
 
 
+def test_a_command_that_names_a_stack_quotes_it(kernel: Kernel) -> None:
+    new_stack(kernel, "of two words")
+    reply = kernel.run("%modal_doctor --fix --stack 'of two words' --flavor modal --yes")
+    told = [panel["data"]["text/plain"] for panel in reply.panels]
+    assert any("`zenml-modal-nb doctor --stack 'of two words'`" in each for each in told)
+
+
+# The profile of a workspace that is not the active one.
+PROFILE = """
+import json, os, pathlib
+record = json.loads((pathlib.Path(os.environ["ZENML_MODAL_NB_STATE_DIR"]) / "server.json").read_text())
+halves = "".join(f"{key} = '{record[key]}'\\n" for key in ("token_id", "token_secret"))
+_ = pathlib.Path("profiles.toml").write_text(f"[local]\\nserver_url = '{record['url']}'\\n{halves}")
+os.environ["MODAL_CONFIG_PATH"] = str(pathlib.Path("profiles.toml").resolve())
+"""
+
+
+def test_the_workspace_that_cells_run_in_is_verified_by_fix_and_known_to_the_picker(
+    new_kernel: Kernel,
+) -> None:
+    new_kernel.run(PROFILE)
+    new_kernel.run("%load_ext zenml_modal_nb")
+    new_kernel.run("%config ModalStep.on = 'modal'\n%config ModalStep.workspace = 'local'")
+    assert new_kernel.run("%%modal_step\n6 * 7").results == ["42"]
+    assert "No Modal token" not in new_kernel.run("%modal_pick").results[0]
+    reply = new_kernel.run("%modal_doctor --fix")
+    told = [panel["data"]["text/plain"] for panel in reply.panels]
+    assert any("everything was there, nothing was changed" in each for each in told), told[-1]
+
+
+# A flavor of somebody's whose module is not installed here.
+FOREIGN = """
+from zenml.client import Client
+from zenml.enums import StackComponentType as DoctorKind
+from zenml.models import ComponentRequest, FlavorRequest, StackRequest
+doctor_of = {"type": DoctorKind.CONTAINER_REGISTRY}
+doctor_flavor = FlavorRequest(
+    name="foreign", source="not_installed.Flavor", integration="custom", config_schema={}, **doctor_of
+)
+_ = Client().zen_store.create_flavor(doctor_flavor)
+doctor_registry = ComponentRequest(
+    name="foreign", flavor="foreign", configuration={"uri": "images.acme.com/team"}, **doctor_of
+)
+doctor_registry = Client().zen_store.create_stack_component(doctor_registry)
+# Beside the client, which loads every flavor: it was registered where that is installed.
+doctor_parts = {kind: [each.id for each in models] for kind, models in Client().get_stack("default").components.items()}
+doctor_parts[DoctorKind.CONTAINER_REGISTRY] = [doctor_registry.id]
+_ = Client().zen_store.create_stack(StackRequest(name="foreign", components=doctor_parts))
+"""
+
+
+def test_a_registry_whose_flavor_is_not_installed_here_is_not_taken_for_this_machines(kernel: Kernel) -> None:
+    kernel.run(FOREIGN)
+    told = found(kernel.run("%modal_doctor --stack foreign"), "container registry")
+    assert told[0].startswith("ok "), told
+
+
 def test_where_nobody_can_be_asked_fix_changes_nothing_and_says_so(kernel: Kernel) -> None:
     new_stack(kernel, "headless")
     reply = kernel.finish(kernel.send("%modal_doctor --fix --stack headless", allow_stdin=False))
@@ -148,6 +205,21 @@ def test_where_nobody_can_be_asked_fix_changes_nothing_and_says_so(kernel: Kerne
     assert "Add --yes" in reply.evalue
     assert "File" not in reply.traceback
     assert operators(kernel, "headless") == []
+
+
+def test_an_interrupt_is_one_line_and_the_report_says_it_is_not_finished(
+    new_kernel: Kernel, silent_modal: str
+) -> None:
+    new_kernel.run(silent_modal)
+    new_kernel.run("%load_ext zenml_modal_nb")
+    cell = new_kernel.send("%modal_doctor --on modal")
+    new_kernel.wait_for_state(cell, "configured by")  # next it asks the server, in vain
+    new_kernel.interrupt()
+    reply = new_kernel.finish(cell)
+    assert reply.panel.splitlines()[-1] == "not finished"
+    assert reply.ename == "KeyboardInterrupt"
+    assert len(reply.traceback.splitlines()) == 1
+    assert "not finished" in reply.traceback
 
 
 @pytest.mark.parametrize(

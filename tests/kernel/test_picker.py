@@ -132,6 +132,7 @@ def test_a_choice_becomes_the_default_of_every_cell(kernel: Kernel) -> None:
         page.press("Use as default")
         assert page.line == "%%modal_step"
         assert "%config ModalStep.gpu = &#x27;L4&#x27;" in page.text
+        assert "now means this" in page.models[page.actions]["spoken"]
         panel = kernel.run("%%modal_step --on local\npicked_default = 1").panel
         assert "L4" in panel
         assert "timeout 7 min" in panel
@@ -186,6 +187,38 @@ def test_a_choice_for_one_cell_is_not_another_ones(kernel: Kernel) -> None:
     assert kernel.ask("'picked_second' in globals()") is False
 
 
+def test_two_cells_wait_each_for_its_own_choice(kernel: Kernel) -> None:
+    kernel.run("%config ModalStep.on = 'local'")
+    cells = {"T4": "%%modal_pick\npicked_one = 1", "L4": "%%modal_pick\npicked_two = 2"}
+    try:
+        for gpu, cell in cells.items():
+            page = Page(kernel, cell)
+            page.select("GPU", gpu)
+            page.ask_to_arm()
+        for gpu, cell in cells.items():
+            assert gpu in kernel.run(cell).panel
+        assert kernel.ask("picked_one + picked_two") == 3
+    finally:
+        kernel.run("%config ModalStep.on = None")
+
+
+def test_a_waiting_cell_runs_with_what_the_form_shows_last(kernel: Kernel) -> None:
+    kernel.run("%config ModalStep.on = 'local'")
+    cell = "%%modal_pick --gpu H100\npicked_last = 3"
+    try:
+        page = Page(kernel, cell)
+        page.ask_to_arm()
+        page.set("Time limit", value="4m")
+        page.select("GPU", "L4")
+        # Another line is another question.
+        assert VIEW in Page(kernel, cell.replace("H100", "T4")).bundle
+        panel = kernel.run(cell).panel
+        assert "L4" in panel
+        assert "timeout 4 min" in panel
+    finally:
+        kernel.run("%config ModalStep.on = None")
+
+
 def test_both_magics_have_help(kernel: Kernel) -> None:
     assert "%modal_pick --gpu A100" in kernel.run("%modal_pick?").help
     assert "--gpu-count" in kernel.run("%%modal_step?").help
@@ -234,6 +267,36 @@ def test_with_a_token_the_prices_are_the_workspaces(new_kernel: Kernel) -> None:
     page.select("Where", "this machine")
     assert "nothing is billed" in page.text
     assert page.line == "%%modal_step --gpu T4 --on local"
+
+
+def test_what_is_not_among_the_defaults_stays_on_the_line_that_means_the_choice(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --gpu L4 --pip humanize")
+    try:
+        page.press("Use as default")
+        assert "%%modal_step --pip humanize</code> now means this" in page.text
+    finally:
+        kernel.run("%config ModalStep.gpu = None")
+
+
+def test_a_modal_that_never_answers_keeps_no_cell_from_this_machine(
+    new_kernel: Kernel, silent_modal: str
+) -> None:
+    new_kernel.run(silent_modal)
+    new_kernel.run("%load_ext zenml_modal_nb")
+    assert "snapshot of November 2026" in Page(new_kernel, "%modal_pick --gpu T4").text
+    assert new_kernel.run("%%modal_step --on local\n6 * 7").results == ["42"]
+    # It ran meanwhile, not after Modal had been given up.
+    names = "[each.name for each in __import__('threading').enumerate()]"
+    assert "zenml-modal-nb-prices" in new_kernel.ask(names)
+
+
+def test_a_modal_configuration_that_cannot_be_read_is_told_in_the_form(new_kernel: Kernel) -> None:
+    new_kernel.run("import os, pathlib, tempfile\nbroken = pathlib.Path(tempfile.mkdtemp()) / 'modal.toml'")
+    new_kernel.run("_ = broken.write_text('[[')\nos.environ['MODAL_CONFIG_PATH'] = str(broken)")
+    new_kernel.run("%load_ext zenml_modal_nb")
+    page = Page(new_kernel, "%modal_pick --gpu T4")
+    assert "%modal_doctor says what to do" in page.text
+    assert "Traceback" not in page.shown.stderr + page.shown.stdout
 
 
 def test_a_default_that_is_wrong_by_now_is_told_in_the_form(kernel: Kernel) -> None:

@@ -92,7 +92,11 @@ def _ask(question: str, yes: bool) -> bool:
             f"{question} Standard input is not a terminal, so this cannot be asked; nothing was changed. "
             "Add --yes to agree."
         )
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        _print("")
+        return False
 
 
 def _tell(finding: Finding) -> None:

@@ -50,7 +50,10 @@ class _Board:
     def __enter__(self) -> _Board:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            told = ["KeyboardInterrupt: not finished; what is shown above has been found and done"]
+            error._render_traceback_ = lambda: told  # type: ignore[attr-defined]  # IPython asks for it
         end = Report(tuple(self._findings), "" if kind is None else "not finished")
         self._show(end, [end.summary()])
 

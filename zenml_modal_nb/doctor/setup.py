@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -36,6 +37,8 @@ class Wish:
     on: Place | None = None  # verified first; None: where a cell would run
     stack: str | None = None  # an existing stack that gets a step operator; None: our own
     flavor: Flavor = "modal_notebook"  # of that step operator
+    workspace: str | None = None  # Modal's, and its environment, as a cell would take them
+    environment: str | None = None
 
 
 def set_up(wish: Wish, ask: Ask, tell: Tell) -> bool:
@@ -44,7 +47,8 @@ def set_up(wish: Wish, ask: Ask, tell: Tell) -> bool:
     Errors: QuestionRefusedError from `ask`, RegistrationError for what stands in the way, ConnectionFailedError for
     a ZenML server that does not answer; nothing was changed then.
     """
-    for finding in checks.examine(Scope(on=wish.on), _CONNECTION):
+    where = Scope(on=wish.on, workspace=wish.workspace, environment=wish.environment)
+    for finding in checks.examine(where, _CONNECTION):
         tell(finding)
         if finding.verdict is Verdict.PROBLEM:
             return False  # a token that Modal refuses must not be found out by the first cell
@@ -74,5 +78,5 @@ def _closing(wish: Wish, changed: bool) -> str:
     if wish.stack is None:
         return f"{state}; cells run on '{NAME}'"
     if wish.flavor == registration.STOCK:
-        return f"{state}; `zenml-modal-nb doctor --stack {wish.stack}` says what the stack still lacks"
+        return f"{state}; `zenml-modal-nb doctor --stack {shlex.quote(wish.stack)}` says what the stack still lacks"
     return state

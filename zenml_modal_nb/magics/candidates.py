@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
@@ -92,7 +91,7 @@ class Candidates:
         taken = {each.strip() for each in before}
         own = [
             name
-            for name in self._namespace()
+            for name in list(self._namespace())  # at once: a subshell completes while a cell binds names
             if name not in self._hidden and not name.startswith("_") and name.isidentifier()
         ]
         found = [*_bound(body), *sorted(own)] if flag == "--out" else sorted(own)
@@ -166,13 +165,24 @@ def _bound(body: str) -> tuple[str, ...]:
 def _files(word: str) -> list[str]:
     """Return the files and folders whose path goes on from `word`, folders with a slash."""
     head, slash, tail = word.rpartition("/")
-    folder = Path(f"{head}{slash}" or ".").expanduser()
+    folder = os.path.expanduser(
+        f"{head}{slash}" or "."
+    )  # as when the cell is packaged: `~nobody` stays as it is
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)[:_MOST_FILES]
-    except OSError:
+        with os.scandir(folder) as entries:
+            found = [
+                entry
+                for entry in entries
+                if entry.name.startswith(tail) and (tail.startswith(".") or not entry.name.startswith("."))
+            ]
+    except (OSError, ValueError):  # ValueError: a null byte
         return []
-    return [
-        f"{head}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
-        for entry in entries
-        if entry.name.startswith(tail) and (tail.startswith(".") or not entry.name.startswith("."))
-    ]
+    found.sort(key=lambda entry: entry.name)
+    return [f"{head}{slash}{entry.name}{'/' if _is_folder(entry) else ''}" for entry in found[:_MOST_FILES]]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # e.g. a link that leads to itself
+        return False

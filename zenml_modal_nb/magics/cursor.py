@@ -9,7 +9,7 @@ from zenml_modal_nb.magics.options import BY_FLAG
 
 # A cell magic is one only on the cell's first line that is not blank; `%modal_pick` may stand anywhere.
 _CELL_MAGIC = re.compile(r"%%(?:modal_step|modal_pick)\s")
-_LINE_MAGIC = re.compile(r"\s*%modal_pick\s")
+_LINE_MAGIC = re.compile(r"\s*(?:[^%=]+=\s*)?%modal_pick\s")  # e.g. picker = %modal_pick
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class DoctorMagics(Magics):
             return notebook.examine(self.shell, Scope(on, given.stack, workspace, environment))
         # A stack that got our own operator is not examined for what ZenML's would need.
         stack = given.stack if given.flavor == "modal" else None
-        wish = Wish(on, given.stack, given.flavor)
+        wish = Wish(on, given.stack, given.flavor, workspace, environment)
         return notebook.mend(self.shell, wish, Scope(on, stack, workspace, environment), yes=given.yes)
 
     def _usual(self, flag: str) -> Any:

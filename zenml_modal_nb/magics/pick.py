@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+if TYPE_CHECKING:
+    from zenml_modal_nb.picker.resource_picker import ResourcePicker
 
 HELP = """Choose GPU, CPU, memory, place and time limit by sight, with their price.
 
@@ -32,18 +37,22 @@ class PickMagics(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self._armed: dict[str, str] = {}  # the line to run a cell with, by the cell's text
+        self._armed: dict[
+            tuple[str, str], ResourcePicker
+        ] = {}  # by the line and the text of the cell that waits
 
     @no_var_expand
     @line_cell_magic
     def modal_pick(self, line: str, cell: str | None = None) -> object:
         """Open the picker, or run a cell whose choice has been made."""
-        if cell is not None and (chosen := self._armed.pop(cell, None)) is not None:
-            return self.shell.run_cell_magic("modal_step", chosen, cell)  # type: ignore[no-untyped-call]  # IPython's
+        if cell is not None and (chosen := self._armed.pop((line, cell), None)) is not None:
+            # With what is chosen now, as the form shows it, also if that changed after the button.
+            return self.shell.run_cell_magic("modal_step", chosen.options, cell)  # type: ignore[no-untyped-call]  # IPython's
         from zenml_modal_nb.picker.resource_picker import ResourcePicker
 
-        def arm(chosen: str) -> None:
-            self._armed = {} if cell is None else {cell: chosen}
+        def arm(picker: ResourcePicker) -> None:
+            if cell is not None:
+                self._armed[line, cell] = picker
 
         return ResourcePicker(line, shell=self.shell, cell=cell, arm=arm)
 

@@ -171,12 +171,11 @@ class Form:
         fitted = chosen.fitted()
         self._picker.choices = fitted
         fewer = fitted.gpu is not None and fitted.gpu_count < chosen.gpu_count
-        self._messages["gpu_count"].value = _message(
-            f"One sandbox has at most {fitted.gpu_count} {fitted.gpu}: the count is now {fitted.gpu_count}."
-            if fewer
-            else self._picker.said.get("gpu_count", "")
-        )
         self.told.value = ""
+        if fewer:
+            lowered = f"One sandbox has at most {fitted.gpu_count} {fitted.gpu}: the count is now {fitted.gpu_count}."
+            self._messages["gpu_count"].value = _message(lowered)
+            self.actions.spoken = f"{lowered} {self.actions.spoken}"
 
     def _preset(self, preset: Preset) -> None:
         self._picker.choices = preset.applied(self._picker.choices)
@@ -187,15 +186,19 @@ class Form:
             lines = self._picker.use_as_default()
         except InvalidRequestError as error:
             self.told.value = _message(str(error))
+            self.actions.spoken = str(error)
             return
         shown = (
             "\n".join(each for each in lines if not each.endswith("= None"))
             or "# nothing but our own defaults"
         )
+        # Not always %%modal_step alone: options that the form does not show, e.g. --pip, are no defaults.
+        line = self._picker.line
         self.told.value = (
-            "<div>%%modal_step alone now means this, until the kernel restarts. "
+            f'<div><code class="zmnb-line">{escape(line)}</code> now means this, until the kernel restarts. '
             f"These lines do the same:</div><pre>{escape(shown)}</pre>"
         )
+        self.actions.spoken = f"{line} now means this, until the kernel restarts."
 
     def _asked(self, _: object, content: Mapping[str, object], __: object) -> None:
         """Hear of a button of the front end's: it could not write into the cell that is to run."""

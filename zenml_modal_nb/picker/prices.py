@@ -18,6 +18,7 @@ class Prices:
     def __init__(self, workspace: str | None, environment: str | None) -> None:
         self.rates: Rates = rates.snapshot()
         self.has_token = False
+        self.trouble = ""  # why Modal's SDK cannot be used at all
         self._where = (workspace, environment)
         self._asked = threading.Event()
         self._patient = True
@@ -32,22 +33,32 @@ class Prices:
             self._patient = False
 
     def when_settled(self, tell: Callable[[], None]) -> None:
-        """Call `tell` once, from another thread, if the answer is still to come."""
+        """Call `tell` once: now if the answer is there, which a form made just before may not show, else when it comes.
+
+        Then from another thread.
+        """
         with self._lock:
-            if not self._asked.is_set():
+            settled = self._asked.is_set()
+            if not settled:
                 self._tell = tell
+        if settled:
+            tell()
 
     def _ask(self) -> None:
-        from zenml_modal_nb.sandboxes.connection import connect, default_place
-        from zenml_modal_nb.sandboxes.prices import prices_for
-
         workspace, environment = self._where
         try:
-            self.has_token = default_place() == "modal"
+            from zenml_modal_nb.sandboxes.account import configured_token
+            from zenml_modal_nb.sandboxes.connection import connect
+            from zenml_modal_nb.sandboxes.prices import prices_for
+
+            self.has_token = configured_token(workspace).complete
             if self.has_token:
                 self.rates = prices_for(connect("modal", environment=environment, workspace=workspace))
         except ConnectionFailedError:
             pass  # the dated prices stay, and the form says that they are dated
+        except Exception as error:  # noqa: BLE001 - the SDK's, e.g. for a configuration that it cannot read
+            what = " ".join(str(error).split()).rstrip(".")
+            self.trouble = f"Modal's SDK cannot be used: {what}. %modal_doctor says what to do."
         finally:
             with self._lock:
                 self._asked.set()

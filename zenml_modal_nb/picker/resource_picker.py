@@ -29,8 +29,7 @@ class ResourcePicker:
     """Choices of resources with their price; begins with the options of a magic line, on top of the defaults.
 
     `choices` may be replaced; `request`, `line` and `price` follow. Shown in a notebook, it is a form that
-    does the same. `cell` is the code that waits for the choice, `arm` what to do with the line when the user
-    wants to run that.
+    does the same. `cell` is the code that waits for the choice, `arm` what to do when the user wants to run that.
 
     Errors: InvalidRequestError.
     """
@@ -41,7 +40,7 @@ class ResourcePicker:
         *,
         shell: InteractiveShell | None = None,
         cell: str | None = None,
-        arm: Callable[[str], None] | None = None,
+        arm: Callable[[ResourcePicker], None] | None = None,
     ) -> None:
         self._shell = shell if shell is not None else _running_shell()
         self._own = None if self._shell is None else ModalStep.of(self._shell)
@@ -88,7 +87,12 @@ class ResourcePicker:
     @property
     def line(self) -> str:
         """The magic line, as short as the defaults allow; raises as `request` does."""
-        return f"{MAGIC} {arguments.format_line(self.request, self._defaults)}".rstrip()
+        return f"{MAGIC} {self.options}".rstrip()
+
+    @property
+    def options(self) -> str:
+        """The magic line without the magic's name; raises as `request` does."""
+        return arguments.format_line(self.request, self._defaults)
 
     @property
     def price(self) -> Quote:
@@ -105,7 +109,8 @@ class ResourcePicker:
     def said(self) -> dict[str, str]:
         """What there is to say about the choice, by field; problems before remarks."""
         self._prices.wait()
-        return self._choices.remarks(self._prices.has_token) | self.problems
+        trouble = {"on": self._prices.trouble} if self._prices.trouble else {}
+        return self._choices.remarks(self._prices.has_token) | trouble | self.problems
 
     @property
     def form(self) -> Form:
@@ -155,7 +160,7 @@ class ResourcePicker:
     def arm(self) -> None:
         """Let the waiting cell run with this choice when it is executed again."""
         if self._arm is not None:
-            self._arm(self.line.removeprefix(MAGIC).strip())
+            self._arm(self)
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever the choice, the defaults or the prices have changed."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PATIENCE = 5.0  # seconds for a connection; ZenML's own client tries for half a minute
-_URL = re.compile(r"\bhttps?://[^\s\"',;]+")
+_URL = re.compile(r"\bhttps?://[^\s\"',;?#]+")  # without a query: it may hold a signature
 # E.g. mysql://user:password@host. Databases take a password with / or @ in it, too; rather too much is left out, e.g.
 # of a URL with a port and an @ in its path, than a part of a password shown.
 _WITH_USER = re.compile(r"(?<=://)(?:[^/@\s:]*:\S*|[^/\s]*)@")
@@ -130,24 +130,26 @@ def stack(name: str | None = None) -> Stack:
 def stack_names() -> tuple[str, ...]:
     """Return the names of all stacks."""
     from zenml.client import Client
+    from zenml.utils.pagination_utils import depaginate
 
-    return tuple(sorted(each.name for each in Client().list_stacks(size=100).items))
+    return tuple(sorted(each.name for each in depaginate(Client().list_stacks)))
 
 
 def component_names(kind: str, flavor: str) -> tuple[str, ...]:
     """Return the names of registered components of a kind and flavor."""
     from zenml.client import Client
     from zenml.enums import StackComponentType
+    from zenml.utils.pagination_utils import depaginate
 
-    found = Client().list_stack_components(type=StackComponentType(kind), flavor=flavor, size=100)
-    return tuple(sorted(each.name for each in found.items))
+    found = depaginate(Client().list_stack_components, type=StackComponentType(kind), flavor=flavor)
+    return tuple(sorted(each.name for each in found))
 
 
 def _component(model: ComponentResponse) -> Component:
     paths = _paths(model)
     local = _is_local(model)
     if local is None:  # its flavor cannot be loaded here
-        local = any("://" not in path for path in paths)
+        local = any(_looks_local(model.type.value, path) for path in paths)
     return Component(
         str(model.type.value),
         model.name,
@@ -155,6 +157,12 @@ def _component(model: ComponentResponse) -> Component:
         local,
         (*paths, *_urls(model.configuration)),
     )
+
+
+def _looks_local(kind: str, address: str) -> bool:
+    if kind == "container_registry":  # host[:port]/path without a scheme, e.g. images.acme.com/team
+        return address.startswith(("localhost", "127."))
+    return "://" not in address
 
 
 def _paths(model: ComponentResponse) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def plan_stack(name: str, flavor: str) -> tuple[Part, ...]:
         raise RegistrationError(
             f"There is no stack '{name}'. There are: {', '.join(stack_names())}."
         ) from None
-    if is_fixed(name):
+    if is_fixed(found.name):  # the user may have named it by its ID
         raise RegistrationError(
             f"ZenML does not let the stack '{name}' be changed; nothing was. "
             f"Copy it with `zenml stack copy {name} NEW_NAME`, then name the copy."

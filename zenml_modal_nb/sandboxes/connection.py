@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -57,7 +58,8 @@ def _is_local(url: str) -> bool:
 
 
 _open: dict[tuple[Any, ...], Connection] = {}
-_lock = threading.Lock()
+# One for each place: a Modal that does not answer, for a minute, keeps nobody from this machine.
+_locks: Mapping[Place, threading.Lock] = {"local": threading.Lock(), "modal": threading.Lock()}
 
 
 def default_place() -> Place:
@@ -82,7 +84,7 @@ def connect(
         ConnectionFailedError: no token, a refused token, another workspace than asked for, or no answer.
     """
     place = place or default_place()
-    with _lock:
+    with _locks[place]:
         known = (
             _connect_local(environment)
             if place == "local"
