@@ -118,6 +118,13 @@ class Display:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleared:
+    """What the cell has printed and displayed so far is to go from the page; the records keep it."""
+
+    wait: bool = False  # until there is something to show instead
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """An estimate of what the sandbox has cost so far."""
 
@@ -199,6 +206,7 @@ Event = (
     | Log
     | Progress
     | Display
+    | Cleared
     | Cost
     | Recorded
     | Finished

@@ -64,6 +64,12 @@ class Batch:
             self._trim()
             self._send()
 
+    def clear(self) -> None:
+        """Send all there is, and take what comes next for the first on an empty page."""
+        self.flush()
+        with self._lock:
+            self._drawn.clear()
+
     def _tick(self) -> None:
         # On the kernel's output thread, which the holder of the lock may need to get its message away.
         if not self._lock.acquire(blocking=False):

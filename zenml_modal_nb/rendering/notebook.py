@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from zenml_modal_nb.events import (
     Building,
+    Cleared,
     Cost,
     Display,
     Event,
@@ -51,13 +52,21 @@ class NotebookRenderer:
         self._batch = Batch(publisher, clock)
         self._sieves: dict[Stream, Sieve] = {"stdout": Sieve(), "stderr": Sieve()}
         self._panel: Panel | None = None
-        self._shown: str | None = None
+        self._clear_next = False  # what is shown next takes the place of all there is
+        self._shown: dict[str, str] | None = None
         self._shown_at = float("-inf")
 
     def show(self, event: Event) -> None:
         """Show one event; the log's tail is sent even if no further event follows."""
         self._panel = advance(self._panel, event)
+        if self._clear_next and isinstance(event, Log | Progress | Display):
+            self._clear()
         match event:
+            case Cleared(wait=wait):
+                self._batch.clear()
+                self._clear_next = True
+                if not wait:
+                    self._clear()
             case Log(text=text, stream=stream):
                 self._batch.write(stream, self._sieves[stream].feed(text))
             case Progress(text=text, stream=stream):
@@ -74,6 +83,16 @@ class NotebookRenderer:
             case _:
                 self._draw()
 
+    def _clear(self) -> None:
+        """Clear the page but for the panel, which the cell does not know of."""
+        self._clear_next = False
+        self._publisher.clear()
+        if self._panel is not None:
+            self._publisher.display(self._bundle(self._panel), {}, self._display_id, update=False)
+
+    def _bundle(self, panel: Panel) -> dict[str, str]:
+        return {"text/html": html(panel), "text/plain": text(panel)}
+
     def _pause(self) -> float:
         elapsed = 0.0 if self._panel is None else self._panel.elapsed
         return min(_SLOWEST_TICK, max(_TICK, elapsed / _TICKS_PER_RUN))
@@ -81,12 +100,11 @@ class NotebookRenderer:
     def _draw(self) -> None:
         if self._panel is None:
             return
-        page = html(self._panel)
-        if page == self._shown:
+        bundle = self._bundle(self._panel)
+        if bundle == self._shown:
             return
-        data = {"text/html": page, "text/plain": text(self._panel)}
-        self._publisher.display(data, {}, self._display_id, update=self._shown is not None)
-        self._shown = page
+        self._publisher.display(bundle, {}, self._display_id, update=self._shown is not None)
+        self._shown = bundle
         self._shown_at = self._clock()
 
 

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from zenml_modal_nb.events import (
     Building,
+    Cleared,
     Cost,
     Display,
     Event,
@@ -97,7 +98,7 @@ def advance(panel: Panel | None, event: Event) -> Panel | None:
             return replace(ended, reason=reason, message=message, files=files)
         case Stopped(reason=reason, duration=duration, usd=usd, recorded=recorded):
             return replace(_ended(panel, Phase.STOPPED, duration, usd, recorded), reason=reason)
-        case Log() | Progress() | Display():
+        case Log() | Progress() | Display() | Cleared():
             return panel
         case _:
             assert_never(event)

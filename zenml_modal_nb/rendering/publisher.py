@@ -27,7 +27,10 @@ class Publisher(Protocol):
 
 
 class LivePublisher(Publisher, Protocol):
-    """A publisher that can also wake its renderer."""
+    """A publisher to a page, which can be cleared; it can also wake its renderer."""
+
+    def clear(self) -> None:
+        """Take away all that stands under the cell as soon as something else is shown, which must follow."""
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call back once, on the thread that sends: `call` must not wait for who may be publishing."""
@@ -60,6 +63,10 @@ class KernelPublisher:
     def stream(self, name: Stream, text: str) -> None:
         """Send a `stream` message at once, past the kernel's own buffer of 200 ms."""
         self._send("stream", {"name": name, "text": text})
+
+    def clear(self) -> None:
+        """Send `clear_output`, for the moment at which there is something to show instead: nothing flickers."""
+        self._send("clear_output", {"wait": True})
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call back from the kernel's output thread, as the kernel's own streams do."""

@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle
 
 from zenml_modal_nb.errors import SandboxError
-from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started, Stream
+from zenml_modal_nb.events import Cleared, Display, Event, Log, Progress, Reason, Started, Stream
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import volumes
@@ -265,6 +265,8 @@ class _Run:
                 self._emit(Progress(fields["text"], stream))
             case "display":
                 await self._show(item)
+            case "clear":
+                self._emit(Cleared(fields["wait"]))
             case "error":
                 self._error = item
             case "files":

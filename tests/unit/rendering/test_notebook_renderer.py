@@ -9,6 +9,7 @@ import pytest
 
 from zenml_modal_nb.events import (
     Building,
+    Cleared,
     Cost,
     Display,
     Event,
@@ -249,6 +250,29 @@ def test_a_plot_appears_between_what_was_printed_before_and_after_it(page: Page)
         {"image/png": "iVBOR", "text/plain": "<Figure>"},
         "after\n",
     ]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_cell_can_clear_its_page_and_the_panel_stays(page: Page, on_modal: Target, wait: bool) -> None:
+    renderer = shown(page, Queued(on_modal), Log("old\n"), Cleared(wait))
+    assert [message[0] for message in page.sent[-2:]] == (
+        ["display", "stream"] if wait else ["clear", "display"]
+    )
+    page.advance(1)
+    renderer.show(Log("new\n"))
+    page.advance(1)
+    cleared = [message[0] for message in page.sent].index("clear")
+    ((kind, display_id, data, _),) = [each for each in page.sent[cleared:] if each[0] == "display"]
+    assert kind == "display"
+    assert display_id == page.displays()[0][1]
+    assert "train" in data["text/plain"]
+    assert "".join(each[2] for each in page.sent[cleared:] if each[0] == "stream") == "new\n"
+
+
+def test_a_progress_bar_after_a_cleared_page_is_not_padded_to_the_one_before(page: Page) -> None:
+    shown(page, Log("a\n"), Progress("x" * 60), Cleared(), Progress("1%"))
+    page.advance(1)
+    assert page.sent[-1][2] == "\r1%"
 
 
 def test_a_flood_cannot_freeze_the_browser_and_says_what_it_leaves_out(page: Page) -> None:
