@@ -19,7 +19,7 @@ MISSING = (
     f"{CHROMIUM} is missing: install it with `apt-get install chromium` (.ci/run does so where it may), "
     "the browser tests drive the system's own."
 )
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 120_000  # milliseconds
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -64,7 +64,7 @@ class Site:
 
     def url(self, name: str, app: str = "lab") -> str:
         place = {"lab": "lab/tree", "notebook": "notebooks"}[app]
-        return f"{self.address}/{place}/{name}.ipynb?token={self.token}"
+        return f"{self.address}/{place}/{name}.ipynb?reset&token={self.token}"
 
 
 @contextmanager
@@ -72,8 +72,24 @@ def served(home: Home) -> Iterator[Site]:
     """Start the server and wait for its address."""
     work = home.path / "work"
     work.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"]
-    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        "--port=0",
+    ]
+    command += [
+        "--LabApp.expose_app_in_browser=True",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    settings = home.path / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension"
+    settings.mkdir(parents=True)
+    # It would ask whether to, over whatever stands there.
+    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     with subprocess.Popen(
         command, cwd=work, env=home.environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
@@ -96,8 +112,10 @@ def _kept(lines: Iterator[str], said: list[str]) -> Iterator[str]:
         yield line
 
 
-def _holds(frame: str | bytes, word: str) -> bool:
-    return word.encode() in (frame.encode() if isinstance(frame, str) else frame)
+_INTRODUCED = """() => {
+    const session = globalThis.jupyterapp?.shell.currentWidget?.sessionContext?.session;
+    return session?.kernel?.info.then(() => true);
+}"""
 
 
 class Notebook:
@@ -109,11 +127,9 @@ class Notebook:
         self.open(url)
 
     def open(self, url: str) -> None:
+        self.page.goto(url)
         # What is run before the kernel has introduced itself is dropped by the front end.
-        with self.page.expect_event("websocket", lambda each: "/channels" in each.url) as channels:
-            self.page.goto(url)
-        channels.value.wait_for_event("framereceived", lambda frame: _holds(frame, "kernel_info_reply"))
-        self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for(state="attached")
+        self.page.wait_for_function(_INTRODUCED)
 
     def cell(self, number: int) -> Locator:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
@@ -130,7 +146,15 @@ class Notebook:
         prompt = self.cell(number).locator(".jp-InputArea-prompt")
         prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for()
 
+    def choose_theme(self, name: str) -> None:
+        change = "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+        self.page.evaluate(change, name)
+        light = "false" if "Dark" in name else "true"
+        self.page.locator(f"body[data-jp-theme-light={light}]").wait_for(state="attached")
+
     def save(self) -> None:
         self.page.keyboard.press("Escape")
-        with self.page.expect_response(lambda each: "/api/contents/" in each.url and each.request.method == "PUT"):
+        with self.page.expect_response(
+            lambda each: "/api/contents/" in each.url and each.request.method == "PUT"
+        ):
             self.page.keyboard.press("Control+s")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from frontend import Gate
-from jupyter_site import Notebook, Site
+from jupyter_site import PATIENCE, Notebook, Site
 from playwright.sync_api import Browser, expect
+
+expect.set_options(timeout=PATIENCE)
 
 LOAD = "%load_ext zenml_modal_nb\nfrom zenml.client import Client"
 
@@ -49,7 +51,15 @@ def test_the_log_grows_the_cost_ticks_and_all_of_it_is_there_after_a_reload(
     expect(cost).to_contain_text("$")
     earlier = cost.inner_text()
     expect(cost).not_to_have_text(earlier)  # the job stands at the gate
-    page.screenshot(path=pictures / f"{app}-running.png")
+    page.screenshot(path=pictures / f"{app}-light.png")
+    if app == "lab":
+        notebook.choose_theme("JupyterLab Dark")
+        page.screenshot(path=pictures / "lab-dark.png")
+        notebook.choose_theme("JupyterLab Light")
+        page.set_viewport_size({"width": 480, "height": 900})
+        output.locator(".zmnb-name").scroll_into_view_if_needed()
+        page.screenshot(path=pictures / "lab-narrow.png")
+        page.set_viewport_size({"width": 1100, "height": 900})
     gate.open()
     notebook.finish(1)
 
@@ -59,9 +69,8 @@ def test_the_log_grows_the_cost_ticks_and_all_of_it_is_there_after_a_reload(
         expect(logs.nth(0)).to_contain_text("epoch 3 loss 0.333")
         expect(logs.nth(1)).to_have_text("after the plot")
         expect(output.locator("img[src^='data:image/png']")).to_be_visible()
-        kinds = output.locator(".jp-OutputArea-output").evaluate_all(
-            "all => all.map(each => each.querySelector('img') ? 'plot' : each.querySelector('.zmnb-log') ? 'log' : 'panel')"
-        )
+        kind = "querySelector('img') ? 'plot' : each.querySelector('.zmnb-log') ? 'log' : 'panel'"
+        kinds = output.locator(".jp-OutputArea-output").evaluate_all(f"all => all.map(each => each.{kind})")
         assert kinds == ["panel", "log", "plot", "log"]
 
     finished()
@@ -69,7 +78,7 @@ def test_the_log_grows_the_cost_ticks_and_all_of_it_is_there_after_a_reload(
     page.screenshot(path=pictures / f"{app}-finished.png")
     saved = json.loads(path.read_text("utf-8"))["cells"][1]["outputs"]
     assert all("application/vnd.jupyter.widget-view+json" not in each["data"] for each in saved)
-    notebook.open(page.url)
+    notebook.open(site.url(path.stem, app))
     finished()
     assert errors == []
     page.close()
@@ -78,7 +87,9 @@ def test_the_log_grows_the_cost_ticks_and_all_of_it_is_there_after_a_reload(
 def test_the_stop_button_ends_a_run_while_its_cell_runs_and_the_cell_can_run_again(
     site: Site, browser: Browser, gate: Gate
 ) -> None:
-    path = site.write("stopped", LOAD, f"%%modal_step --name again\nprint('waits')\n{gate.wait}\nended = True")
+    path = site.write(
+        "stopped", LOAD, f"%%modal_step --name again\nprint('waits')\n{gate.wait}\nended = True"
+    )
     page = browser.new_page()
     notebook = Notebook(page, site.url(path.stem))
     notebook.run(0)
