@@ -141,16 +141,17 @@ class Notebook:
         self.page.keyboard.press("Control+Enter")
         return cell.locator(".jp-Cell-outputArea")
 
-    def finish(self, number: int) -> None:
-        """Wait until a cell has its number, which it gets when it has ended."""
+    def finish(self, number: int, timeout: float = PATIENCE) -> None:
+        """Wait until a cell has its number, which it gets when it has ended; milliseconds."""
         prompt = self.cell(number).locator(".jp-InputArea-prompt")
-        prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for()
+        prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=timeout)
 
     def choose_theme(self, name: str) -> None:
         change = "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
         self.page.evaluate(change, name)
         light = "false" if "Dark" in name else "true"
         self.page.locator(f"body[data-jp-theme-light={light}]").wait_for(state="attached")
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def save(self) -> None:
         self.page.keyboard.press("Escape")
