@@ -43,7 +43,9 @@ PARALLEL = (
     "import ipyparallel\n"
     "cluster = ipyparallel.Cluster(n=1, log_level=40)\n"
     "clients = cluster.start_and_connect_sync()\n"
-    "clients[:].activate()"
+    "view = clients[:]\n"
+    "view.block = True\n"
+    "view.activate()"
 )
 
 

@@ -12,7 +12,7 @@ from zenml_modal_nb.events import Stream
 from zenml_modal_nb.rendering.page import Pace
 from zenml_modal_nb.rendering.publisher import LivePublisher
 
-QUICK = 0.02  # seconds between messages as long as little is shown
+QUICK = 0.015  # seconds between messages as long as little is shown
 FLOOD = 0.1  # between those of a flood
 TAIL = 16 << 10  # characters kept of what a flood could not show
 

@@ -86,7 +86,8 @@ class WidgetPage:
             self._widget.on_msg(self._answer)
             # ipykernel 7.4 hands a message of the page to the shell that has last spoken through its comm, whatever
             # subshell the page names: that would be the one that the cell keeps busy.
-            vars(self._widget.comm).pop("_reply_subshell_id", None)
+            comm: Any = self._widget.comm
+            comm.__dict__.pop("_reply_subshell_id", None)
             self._show(update=False)
         else:
             self._send(self._id, {"face": face(panel)})

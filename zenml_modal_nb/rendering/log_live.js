@@ -3,6 +3,7 @@
 
 const HEAD = 200, TAIL = 800, LONGEST = 2000; // as in lines.py
 const SLOTS = 256; // as in live.py
+const SLICE = 150; // lines drawn in one frame, so that none takes long
 const SGR = /\x1b\[([0-9;:]*)m/g;
 const NAMES = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 9: "strike" };
 const ENDS = { 22: ["bold", "dim"], 23: ["italic"], 24: ["underline"], 27: ["reverse"], 29: ["strike"] };
@@ -184,13 +185,16 @@ function render({ model, el }) {
   const paint = () => {
     due = 0;
     if (tail.length > TAIL) drop(tail.length - TAIL);
-    for (let at = top.childElementCount; at < head.length; at++) top.append(node(head[at]));
+    const room = top.childElementCount + SLICE;
+    for (let at = top.childElementCount; at < Math.min(head.length, room); at++) top.append(node(head[at]));
     for (; first < base && bottom.firstChild; first++) bottom.firstChild.remove();
     first = base;
     last = Math.max(last, base);
     const fresh = document.createDocumentFragment();
-    for (; last < base + tail.length; last++) fresh.append(node(tail[last - base]));
+    const end = Math.min(base + tail.length, last + SLICE);
+    for (; last < end; last++) fresh.append(node(tail[last - base]));
     bottom.append(fresh);
+    if (last < base + tail.length || top.childElementCount < head.length) view.soon();
     for (const line of [...changing, ...open]) {
       const shown = line && drawn.get(line);
       if (shown && shown.version !== line.version) {
