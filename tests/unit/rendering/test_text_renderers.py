@@ -145,6 +145,7 @@ def test_a_terminal_keeps_the_state_in_its_last_line(on_modal: Target) -> None:
     play(
         renderer, Queued(on_modal), Started("sb-1", "3.11.7"), Cost(0.01, 9), Log("epoch 1\n"), Cost(0.02, 10)
     )
+    assert terminal.screen()[-2:] == ["epoch 1", "train · running 0:10 · ≈ $0.0200 (estimate)"]
     play(renderer, Progress("50%|###     | 5/10"), Cost(0.03, 11))
     assert terminal.screen()[-2:] == ["epoch 1", "50%|###     | 5/10"]
     play(renderer, Log("100%|########| 10/10\n"), Finished(12, 0.03))
