@@ -14,7 +14,6 @@ from zenml_modal_nb.rendering.publisher import LivePublisher
 
 QUICK = 0.015  # seconds between messages as long as little is shown
 FLOOD = 0.1  # between those of a flood
-TAIL = 16 << 10  # characters kept of what a flood could not show
 
 _RETRY = 0.01  # seconds until a timer tries again that found the batch busy
 
@@ -94,7 +93,7 @@ class Batch:
         wait = self._last_send + interval - now
         self._trim()
         if self._size > self._budget:
-            wait = max(wait, FLOOD, (self._size - self._budget) / self._pace.rate)
+            wait = max(wait, FLOOD, (self._size - self._budget) / self._rate())
         if wait <= 0:
             self._send()
         else:
@@ -103,13 +102,15 @@ class Batch:
 
     def _refill(self, now: float) -> None:
         if self._refilled is not None:
-            self._budget = min(
-                float(self._pace.burst), self._budget + (now - self._refilled) * self._pace.rate
-            )
+            self._budget = min(float(self._pace.burst), self._budget + (now - self._refilled) * self._rate())
         self._refilled = now
 
+    def _rate(self) -> float:
+        """Characters a second: the longer a flood lasts, the fewer, for the page has the newest ones all the same."""
+        return self._pace.rate / (1 + max(0, self._sent - self._pace.burst) / self._pace.burst)
+
     def _room(self) -> int:
-        return max(TAIL, int(self._budget))
+        return max(self._pace.tail, int(self._budget))
 
     def _trim(self) -> None:
         """Keep the newest text that there is room for, from the start of a line where there is one."""

@@ -19,6 +19,7 @@ class Pace:
 
     burst: int = 1 << 20  # characters that may be shown as fast as they come
     rate: int = 32 << 10  # characters a second after that, so that an endless flood stays readable and small
+    tail: int = 16 << 10  # characters kept of what a flood could not show
     quick: int = 64 << 10  # characters up to which each line may be a message of its own
     interval: float = 0.05  # seconds between messages after that: twenty a second look continuous
 

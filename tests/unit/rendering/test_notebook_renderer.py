@@ -27,7 +27,6 @@ from zenml_modal_nb.events import (
     Target,
     Waiting,
 )
-from zenml_modal_nb.rendering.batch import TAIL
 from zenml_modal_nb.rendering.notebook import NotebookRenderer
 from zenml_modal_nb.rendering.page import HtmlPage
 
@@ -174,9 +173,17 @@ def test_the_first_line_of_the_log_is_sent_at_once_and_the_rest_a_few_times_a_se
         page.advance(0.01)
         renderer.show(Log(f"{line}\n"))
     messages = [message for message in page.sent if message[0] == "stream"]
-    assert len(messages) <= 51
+    assert len(messages) <= 70
     page.advance(0.1)
     assert page.text("stdout") == "".join(f"{line}\n" for line in range(101))
+
+
+def test_a_page_that_holds_much_is_written_to_less_often(page: Page) -> None:
+    renderer = shown(page, Log("x" * HtmlPage.pace.quick + "\n"))
+    for line in range(100):
+        page.advance(0.01)
+        renderer.show(Log(f"{line}\n"))
+    assert len(page.sent) <= 22
 
 
 def test_a_line_before_silence_is_not_held_back(page: Page) -> None:
@@ -295,8 +302,8 @@ def test_a_flood_cannot_freeze_the_browser_and_says_what_it_leaves_out(page: Pag
 
 
 def test_an_endless_line_is_cut_not_lost(page: Page) -> None:
-    shown(page, Log("x" * (HtmlPage.pace.burst + TAIL)))
-    assert len(page.text()) >= TAIL
+    shown(page, Log("x" * (HtmlPage.pace.burst + HtmlPage.pace.tail)))
+    assert len(page.text()) >= HtmlPage.pace.tail
     assert page.text().startswith("[… 1 lines are not shown here")
 
 
