@@ -186,6 +186,39 @@ class Kernel:
         """Ask for a cell to be run, and return its ID."""
         return str(self._client.execute(cell, **options))
 
+    def send_from_notebook(self, cell: str) -> str:
+        """Ask as a notebook does that somebody looks at: it names the cell, and shows widgets."""
+        content = {"code": cell, "silent": False, "store_history": True, "user_expressions": {}}
+        content |= {"allow_stdin": False, "stop_on_error": True}
+        message = self._client.session.msg("execute_request", content, metadata={"cellId": "of-a-notebook"})
+        self._client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    def create_subshell(self) -> str:
+        """Make a subshell, whose messages are heard while a cell runs."""
+        request = self._client.session.msg("create_subshell_request", {})
+        self._client.control_channel.send(request)
+        reply = self._client.get_control_msg(timeout=PATIENCE)
+        return str(reply["content"]["subshell_id"])
+
+    def tell_widget(self, comm_id: str, content: Message, subshell: str | None = None) -> None:
+        """Send what the script of a widget sends by `model.send`."""
+        data = {"method": "custom", "content": content}
+        message = self._client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+        if subshell is not None:
+            message["header"]["subshell_id"] = subshell
+        self._client.shell_channel.send(message)
+
+    def wait_for_answer(self, comm_id: str, kind: str) -> Message:
+        """Receive until a widget has been sent a message of its own, by `Widget.send`."""
+
+        def found() -> list[Message]:
+            sent = [each for each in self.seen if each["content"].get("comm_id") == comm_id]
+            return [each for each in sent if each["content"]["data"].get("content", {}).get("kind") == kind]
+
+        self._receive_until(lambda: bool(found()))
+        return found()[0]
+
     def finish(self, cell: str) -> Reply:
         """Receive until a cell is idle."""
         self._receive_until(lambda: cell in self._idle)

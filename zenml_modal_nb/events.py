@@ -56,6 +56,7 @@ class Queued:
     """The cell is packaged and its run is about to be recorded."""
 
     target: Target
+    log: str = ""  # the file with all that the run writes, empty where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,22 @@ class Display:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     display_id: str | None = None  # by which the cell may update it
     update: bool = False  # it takes the place of what was shown under its ID
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What the cell has printed and displayed so far is to go from the page; the records keep it."""
+
+    wait: bool = False  # until there is something to show instead
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the sandbox uses now."""
+
+    cpu: float  # cores
+    memory_mib: float
+    gpu: tuple[tuple[int, int], ...] = ()  # percent and MiB of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +216,8 @@ Event = (
     | Log
     | Progress
     | Display
+    | Cleared
+    | Resources
     | Cost
     | Recorded
     | Finished

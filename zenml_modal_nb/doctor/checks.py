@@ -14,7 +14,7 @@ from zenml_modal_nb.doctor.examination import Examination, Scope
 from zenml_modal_nb.doctor.finding import Finding, problem
 from zenml_modal_nb.errors import ModalStepError
 from zenml_modal_nb.pipelines.inventory import without_user
-from zenml_modal_nb.sandboxes.layers import state_directory
+from zenml_modal_nb.sandboxes import state
 
 _SPACE = re.compile(r"\s+")
 _LONGEST = 400  # characters of what is told, e.g. of a build's log
@@ -36,7 +36,7 @@ def _packages(examined: Examination) -> Iterator[Finding]:
 
 def _disk(examined: Examination) -> Iterator[Finding]:
     artifacts = [examined.store.artifacts] if examined.store else []
-    yield from installation.check_disk([state_directory(), *artifacts, Path.cwd()])
+    yield from installation.check_disk([state.home(), *artifacts, Path.cwd()])
 
 
 _NETWORK = "Check the network and https://status.modal.com, or run on this machine with --on local."

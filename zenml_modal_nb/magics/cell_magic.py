@@ -66,7 +66,13 @@ class ModalStepMagics(Magics):
         from zenml_modal_nb.rendering.choice import choose
         from zenml_modal_nb.run.cell_run import CellRun
 
-        renderer = choose(self.shell, stdout=sys.stdout, stderr=sys.stderr, environ=os.environ)
+        renderer = choose(
+            self.shell,
+            stdout=sys.stdout,
+            stderr=sys.stderr,
+            environ=os.environ,
+            stop=lambda: run.cancel(),  # a button of the page, when there is a run
+        )
         run = CellRun(prepared, self.shell.user_ns, renderer, tracebacks)
         self.shell.user_ns["_modal_run"] = run
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from zenml_modal_nb.magics.defaults import ModalStep
@@ -27,7 +28,10 @@ def load(shell: InteractiveShell) -> None:
 def _import_what_a_cell_needs() -> None:
     import zenml_modal_nb.run.cell_run
     import zenml_modal_nb.run.definition
-    import zenml_modal_nb.run.preparation  # noqa: F401
+    import zenml_modal_nb.run.preparation
+
+    if "ipykernel.zmqshell" in sys.modules:  # a terminal shows no widgets
+        import zenml_modal_nb.rendering.live  # noqa: F401
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from zenml_modal_nb.events import Display, Event, Log
+from zenml_modal_nb.events import Cleared, Display, Event, Log
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse
@@ -62,11 +62,13 @@ class Said:
     """What a cell prints and displays, as far as it is kept for the next time."""
 
     def __init__(self) -> None:
-        self._events: list[Event] = []
+        self._events: list[Log | Display | Cleared] = []
         self._size = 0
 
     def add(self, event: Event) -> None:
         """Take an event; all but text and displays is of this run only."""
+        if isinstance(event, Cleared):
+            self._events.append(event)
         if not isinstance(event, Log | Display):
             return
         before = self._size
@@ -78,13 +80,24 @@ class Said:
 
     def plain(self) -> list[tuple[str, Any, Any]]:
         """Return it without classes of ours, which may change until it is read."""
-        return [
-            ("log", each.text, each.stream)
-            if isinstance(each, Log)
-            else ("display", (dict(each.data), dict(each.metadata)), (each.display_id, each.update))
-            for each in self._events
-            if isinstance(each, Log | Display)
-        ]
+        return [_plain(each) for each in self._events]
+
+
+def _plain(event: Log | Display | Cleared) -> tuple[str, Any, Any]:
+    match event:
+        case Log(text=text, stream=stream):
+            return "log", text, stream
+        case Display(data=data, metadata=metadata, display_id=display_id, update=update):
+            return "display", (dict(data), dict(metadata)), (display_id, update)
+        case Cleared(wait=wait):
+            return "clear", wait, None
+
+
+def _event(kind: str, first: Any, second: Any) -> Event:
+    """Read what `_plain` has written."""
+    if kind == "log":
+        return Log(first, second)
+    return Cleared(first) if kind == "clear" else Display(*first, *second)
 
 
 def variable(key: CacheKey, kept: Kept | None) -> dict[str, str]:
@@ -117,10 +130,7 @@ def _read(version: ArtifactVersionResponse) -> Kept:
     step_run = client.get_run_step(str(metadata["step_run_id"]))  # type: ignore[arg-type]  # ZenML takes text too
     run = client.get_pipeline_run(step_run.pipeline_run_id, hydrate=False)
     content = pickle.loads(version.load())  # the user's own artifact, as ZenML's own pickles are
-    said = tuple(
-        Log(first, second) if kind == "log" else Display(*first, *second)
-        for kind, first, second in content["said"]
-    )
+    said = tuple(_event(*each) for each in content["said"])
     inputs = {name: client.get_artifact_version(each[0].id) for name, each in step_run.regular_inputs.items()}
     date = f"{version.created:%Y-%m-%d %H:%M} UTC"
     return Kept(

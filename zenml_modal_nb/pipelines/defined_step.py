@@ -24,7 +24,7 @@ from zenml.utils import source_utils
 from zenml.utils.logging_utils import LoggingContext
 
 from zenml_modal_nb.errors import ModalStepError
-from zenml_modal_nb.events import Display, Event, Log, Progress, Reason
+from zenml_modal_nb.events import Cleared, Display, Event, Log, Progress, Reason
 from zenml_modal_nb.pipelines import stack, stops
 from zenml_modal_nb.pipelines.conclusion import conclude
 from zenml_modal_nb.pipelines.record import load_function, memory_mib, module_name, settings_of
@@ -71,7 +71,7 @@ class DefinedRun:
 
     def _show(self, event: Event) -> None:
         context = LoggingContext.get()
-        if context is None or not isinstance(event, Log | Display | Progress):
+        if context is None or not isinstance(event, Log | Display | Cleared | Progress):
             self.renderer.show(event)
             return
         with context.disabled():  # the step's own log has these lines already

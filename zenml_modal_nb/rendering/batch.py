@@ -9,25 +9,28 @@ from collections.abc import Callable
 from itertools import groupby
 
 from zenml_modal_nb.events import Stream
+from zenml_modal_nb.rendering.page import Pace
 from zenml_modal_nb.rendering.publisher import LivePublisher
 
-INTERVAL = 0.05  # seconds between messages: twenty a second look continuous
-BURST = 1 << 20  # characters that may be shown as fast as they come
-RATE = 32 << 10  # characters a second after that, so that an endless flood stays readable and small
-TAIL = 16 << 10  # characters kept of what a flood could not show
+QUICK = 0.015  # seconds between messages as long as little is shown
+FLOOD = 0.1  # between those of a flood
 
 _RETRY = 0.01  # seconds until a timer tries again that found the batch busy
 
 
 class Batch:
-    r"""Sends both streams, the first line at once and the rest every `INTERVAL`; made by `NotebookRenderer`.
+    r"""Sends both streams, the first line at once and the rest at the page's pace; made by `NotebookRenderer`.
 
     Lines that a flood has no room for are counted and left out; the complete log is in ZenML. Progress moves
     through `\r`, which front ends fold.
     """
 
-    def __init__(self, publisher: LivePublisher, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, publisher: LivePublisher, pace: Pace, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._publisher = publisher
+        self._pace = pace
+        self._sent = 0  # characters
         self._clock = clock
         self._lock = threading.Lock()
         self._pending: deque[tuple[Stream, str]] = deque()
@@ -35,7 +38,7 @@ class Batch:
         self._left_out = 0  # lines
         self._states: dict[Stream, str] = {}  # the next progress to draw
         self._drawn: dict[Stream, int] = {}  # widths of the progress lines on the page
-        self._budget = float(BURST)
+        self._budget = float(pace.burst)
         self._refilled: float | None = None  # when
         self._last_send = float("-inf")
         self._timer_runs = False
@@ -64,6 +67,12 @@ class Batch:
             self._trim()
             self._send()
 
+    def clear(self) -> None:
+        """Send all there is, and take what comes next for the first on an empty page."""
+        self.flush()
+        with self._lock:
+            self._drawn.clear()
+
     def _tick(self) -> None:
         # On the kernel's output thread, which the holder of the lock may need to get its message away.
         if not self._lock.acquire(blocking=False):
@@ -80,10 +89,11 @@ class Batch:
             return
         now = self._clock()
         self._refill(now)
-        wait = self._last_send + INTERVAL - now
+        interval = QUICK if self._sent < self._pace.quick else self._pace.interval
+        wait = self._last_send + interval - now
         self._trim()
         if self._size > self._budget:
-            wait = max(wait, INTERVAL, (self._size - self._budget) / RATE)
+            wait = max(wait, FLOOD, (self._size - self._budget) / self._rate())
         if wait <= 0:
             self._send()
         else:
@@ -92,11 +102,15 @@ class Batch:
 
     def _refill(self, now: float) -> None:
         if self._refilled is not None:
-            self._budget = min(float(BURST), self._budget + (now - self._refilled) * RATE)
+            self._budget = min(float(self._pace.burst), self._budget + (now - self._refilled) * self._rate())
         self._refilled = now
 
+    def _rate(self) -> float:
+        """Characters a second: the longer a flood lasts, the fewer, for the page has the newest ones all the same."""
+        return self._pace.rate / (1 + max(0, self._sent - self._pace.burst) / self._pace.burst)
+
     def _room(self) -> int:
-        return max(TAIL, int(self._budget))
+        return max(self._pace.tail, int(self._budget))
 
     def _trim(self) -> None:
         """Keep the newest text that there is room for, from the start of a line where there is one."""
@@ -129,6 +143,7 @@ class Batch:
         self._pending.clear()
         self._states.clear()
         self._size = 0
+        self._sent += sent
         self._budget = max(0.0, self._budget - sent)
         self._last_send = self._clock()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
-from zenml_modal_nb.events import Recorded
 from zenml_modal_nb.rendering import words
+from zenml_modal_nb.rendering.lines import Lines
 from zenml_modal_nb.rendering.panel import Panel, Phase
 
 STYLE = f"<style>{files(__package__).joinpath('panel.css').read_text('utf-8')}</style>"
@@ -30,6 +31,10 @@ def html(panel: Panel) -> str:
         blocks.append(_block("zmnb-note", escape(note)))
     if panel.started is not None:
         blocks.append(_block("zmnb-facts", escape(words.sandbox(panel.started))))
+    if use := _use(panel):
+        blocks.append(_block("zmnb-facts", use))
+    if remark := words.remark(panel):
+        blocks.append(_block("zmnb-facts", escape(f"Next time: {remark}")))
     if message := words.message(panel):
         blocks.append(_block("zmnb-message", escape(message)))
     blocks += [_block("zmnb-facts", escape(line)) for line in words.files(panel)]
@@ -40,18 +45,52 @@ def html(panel: Panel) -> str:
     )
 
 
+def log_html(lines: Lines) -> str:
+    """Return a part of a log that has ended: it scrolls by itself, and can be focused to do so by keyboard."""
+    return (
+        f'<div class="zmnb-box">{STYLE}<pre class="zmnb-log" tabindex="0" role="log" aria-label="Log">'
+        f"{lines.html()}</pre></div>"
+    )
+
+
+def _use(panel: Panel) -> str:
+    use, target = panel.use, panel.target
+    drawn = (
+        sparkline(use.cpu, target.cpu or 0),
+        sparkline(use.memory_mib, target.memory_mib or 0),
+        sparkline(use.gpu, 100),
+    )
+    return "".join(
+        f'<span class="zmnb-use">{escape(label)} {line}{escape(told)}</span>'
+        for (label, told), line in zip(words.usage(panel), drawn, strict=False)
+    )
+
+
+def sparkline(samples: Sequence[float], top: float) -> str:
+    """Return a small drawing of what was used, against the request as a line; empty with fewer than two samples."""
+    if len(samples) < 2:
+        return ""
+    highest = max(top, *samples, 0.001)
+    step = 60 / (len(samples) - 1)
+    points = " ".join(f"{n * step:.1f},{15 - 14 * each / highest:.1f}" for n, each in enumerate(samples))
+    asked = f'<path d="M0 {15 - 14 * top / highest:.1f}H60" class="zmnb-asked"/>' if top else ""
+    return (
+        '<svg class="zmnb-spark" viewBox="0 0 60 16" width="60" height="16" aria-hidden="true">'
+        f'{asked}<polyline points="{points}"/></svg>'
+    )
+
+
 def _end(panel: Panel) -> str:
     parts = []
     if panel.outputs:
         parts.append("outputs " + ", ".join(f"<code>{escape(name)}</code>" for name in words.outputs(panel)))
     if panel.recorded is not None:
-        parts.append(f"ZenML run <code>{escape(words.lookup(panel.recorded))}</code>{_link(panel.recorded)}")
+        parts.append(f"ZenML run <code>{escape(words.lookup(panel.recorded))}</code>")
+    parts += [
+        f'<a href="{escape(url)}" target="_blank" rel="noopener">open in {label}</a>'
+        for label, url in words.links(panel)
+    ]
     return words.SEPARATOR.join(parts)
-
-
-def _link(recorded: Recorded) -> str:
-    url = words.address(recorded)
-    return f' <a href="{escape(url)}" target="_blank" rel="noopener">open</a>' if url else ""
 
 
 def _block(kind: str, content: str) -> str:

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from zenml_modal_nb.events import (
     Building,
+    Cleared,
     Cost,
     Display,
     Event,
@@ -19,12 +20,15 @@ from zenml_modal_nb.events import (
     Queued,
     Reason,
     Recorded,
+    Resources,
     Started,
     Stopped,
     Target,
     Transfer,
     Waiting,
 )
+
+SAMPLES = 120  # of each resource that the page draws; ten minutes
 
 
 class Phase(StrEnum):
@@ -47,6 +51,31 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """What the sandbox uses, sample by sample; `gpu` is the mean percentage of its GPUs. Made by `advance`."""
+
+    cpu: tuple[float, ...] = ()  # cores
+    memory_mib: tuple[float, ...] = ()
+    gpu: tuple[float, ...] = ()
+    peaks: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the three, over the whole run
+    samples: int = 0
+
+    def after(self, event: Resources) -> Use:
+        """Return it with one more sample; of a long run the latest are kept."""
+        gpu = [percent for percent, _ in event.gpu]
+        mean = (sum(gpu) / len(gpu),) if gpu else ()
+        now = (event.cpu, event.memory_mib, max(mean, default=0.0))
+        peaks = tuple(map(max, self.peaks, now))
+        return Use(
+            (*self.cpu, event.cpu)[-SAMPLES:],
+            (*self.memory_mib, event.memory_mib)[-SAMPLES:],
+            (*self.gpu, *mean)[-SAMPLES:],
+            (peaks[0], peaks[1], peaks[2]),
+            self.samples + 1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """The facts that a header, a state line and a footer are drawn from; made by `advance`."""
 
@@ -64,12 +93,14 @@ class Panel:
     message: str = ""
     files: Files = field(default_factory=Files)
     cached: str = ""
+    log: str = ""  # the file that has all of it
+    use: Use = field(default_factory=Use)
 
 
 def advance(panel: Panel | None, event: Event) -> Panel | None:
     """Return the panel after an event; None until a `Queued` has said what this run is."""
     if isinstance(event, Queued):
-        return Panel(event.target)
+        return Panel(event.target, log=event.log)
     if panel is None:
         return None
     match event:
@@ -97,7 +128,9 @@ def advance(panel: Panel | None, event: Event) -> Panel | None:
             return replace(ended, reason=reason, message=message, files=files)
         case Stopped(reason=reason, duration=duration, usd=usd, recorded=recorded):
             return replace(_ended(panel, Phase.STOPPED, duration, usd, recorded), reason=reason)
-        case Log() | Progress() | Display():
+        case Resources():
+            return replace(panel, use=panel.use.after(event))
+        case Log() | Progress() | Display() | Cleared():
             return panel
         case _:
             assert_never(event)

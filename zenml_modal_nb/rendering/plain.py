@@ -79,6 +79,10 @@ def footer(panel: Panel) -> list[str]:
     outputs = f"outputs: {', '.join(words.outputs(panel))}" if panel.outputs else ""
     ending = (words.state(panel), words.cost(panel), outputs)
     lines = [words.SEPARATOR.join(part for part in ending if part), words.message(panel), *words.files(panel)]
+    if used := words.SEPARATOR.join(f"{label} {told}" for label, told in words.usage(panel)):
+        lines.append(f"used: {used}")
+    if remark := words.remark(panel):
+        lines.append(f"next time: {remark}")
     if panel.recorded is not None:
         lines.append(f"ZenML run: {words.lookup(panel.recorded)}")
         lines.append(words.address(panel.recorded))

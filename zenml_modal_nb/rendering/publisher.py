@@ -27,7 +27,10 @@ class Publisher(Protocol):
 
 
 class LivePublisher(Publisher, Protocol):
-    """A publisher that can also wake its renderer."""
+    """A publisher to a page, which can be cleared; it can also wake its renderer."""
+
+    def clear(self) -> None:
+        """Take away all that stands under the cell as soon as something else is shown, which must follow."""
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call back once, on the thread that sends: `call` must not wait for who may be publishing."""
@@ -61,12 +64,24 @@ class KernelPublisher:
         """Send a `stream` message at once, past the kernel's own buffer of 200 ms."""
         self._send("stream", {"name": name, "text": text})
 
+    def clear(self) -> None:
+        """Send `clear_output`, for the moment at which there is something to show instead: nothing flickers."""
+        self._send("clear_output", {"wait": True})
+
+    def comm(self, kind: str, comm_id: str, data: Mapping[str, Any], **more: Any) -> None:
+        """Send "comm_open", "comm_msg" or "comm_close"; `more` are an opened one's target and metadata."""
+        metadata = more.pop("metadata", None)
+        content = {"comm_id": comm_id, "data": dict(data), **more}
+        self._send(kind, content, metadata=metadata)
+
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call back from the kernel's output thread, as the kernel's own streams do."""
         self._thread.schedule(lambda: self._thread.io_loop.call_later(seconds, call))
 
-    def _send(self, kind: str, content: dict[str, Any]) -> None:
-        self._session.send(self._socket, kind, content, parent=self._parent, ident=kind.encode())
+    def _send(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        self._session.send(
+            self._socket, kind, content, parent=self._parent, ident=kind.encode(), metadata=metadata
+        )
 
 
 class TextPublisher:

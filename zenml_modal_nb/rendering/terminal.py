@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Progress, Stopped, Transfer
+from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Progress, Resources, Stopped, Transfer
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.ansi import uncoloured
 from zenml_modal_nb.rendering.plain import PlainRenderer
@@ -30,7 +30,7 @@ class TerminalRenderer:
             self._progress = uncoloured(event.text).strip("\r\n")
             self._draw(self._progress)
             return
-        if isinstance(event, Cost):
+        if isinstance(event, Cost | Resources):
             self._lines.show(event)
             self._draw(self._progress or self._state())
             return

@@ -13,6 +13,13 @@ from zenml_modal_nb.rendering.panel import Panel, Phase
 SEPARATOR = " · "
 _LEAST = 0.0001  # USD; less would be shown as nothing
 _MOST_FILES = 20  # listed by name
+_MODAL = "https://modal.com/id/"  # what the SDK's `Sandbox.get_dashboard_url` gives, 1.6.4
+# When a request was far off: of defaults, which are small, nobody needs to hear.
+_FAR = 4
+_MUCH_MEMORY = 8 * 1024  # MiB
+_MANY_CORES = 4
+_IDLE_GPU = 10  # percent
+_ENOUGH_SAMPLES = 3  # the third comes after eight seconds
 LONGEST_MESSAGE = 300  # characters of an error's message in the panel; the error itself is shown below it
 
 
@@ -102,19 +109,33 @@ def facts(target: Target) -> list[str]:
 
 def state(panel: Panel) -> str:
     """Return what the run is doing, e.g. "running 0:12" or "failed: timed out after 1:00:00"."""
+    doing, since = activity(panel)
+    return doing if since is None else f"{doing} {clock(since)}"
+
+
+def activity(panel: Panel) -> tuple[str, float | None]:
+    """Return what the run is doing, and for how many seconds where a clock is to follow the words."""
+    match panel.phase:
+        case Phase.WAITING:
+            return (
+                f"{Phase.WAITING} {shortened(panel.detail, 80)}",
+                panel.elapsed if panel.elapsed >= 1 else None,
+            )
+        case Phase.RUNNING:
+            return str(Phase.RUNNING), panel.elapsed
+        case _:
+            return _stage(panel), None
+
+
+def _stage(panel: Panel) -> str:
     match panel.phase:
         case Phase.PACKAGING:
             return str(Phase.PACKAGING)
         case Phase.BUILDING:
             line = shortened(panel.detail, 100)
             return f"{building(panel)}: {line}" if line else building(panel)
-        case Phase.WAITING:
-            since = f" {clock(panel.elapsed)}" if panel.elapsed >= 1 else ""
-            return f"{Phase.WAITING} {shortened(panel.detail, 80)}{since}"
         case Phase.SENDING | Phase.COLLECTING:
             return f"{panel.phase} {_carried(panel.transfer)}"
-        case Phase.RUNNING:
-            return f"{Phase.RUNNING} {clock(panel.elapsed)}"
         case Phase.DONE:
             if panel.cached:
                 return f"cached: outputs of {shortened(panel.cached, 160)}, no sandbox, $0"
@@ -127,6 +148,8 @@ def state(panel: Panel) -> str:
             why = str(panel.reason or Reason.STOPPED)
             why = why if why.startswith("stopped") else f"stopped: {why}"
             return f"{why} after {clock(panel.elapsed)}"
+        case _:  # those of `activity`
+            return str(panel.phase)
 
 
 def building(panel: Panel) -> str:
@@ -148,6 +171,57 @@ def cost(panel: Panel) -> str:
     amount = money(panel.usd)
     amount = amount if amount.startswith("<") else f"≈ {amount}"
     return f"{amount} (estimate)" if panel.target.billed else f"{amount} on Modal (estimate), not billed"
+
+
+def usage(panel: Panel) -> list[tuple[str, str]]:
+    """Return each resource's label and what is used of it, now or at the end at most."""
+    use, target = panel.use, panel.target
+    if not use.samples:
+        return []
+    now = use.peaks if panel.phase.is_end else (use.cpu[-1], use.memory_mib[-1], (use.gpu or (0.0,))[-1])
+    most = "at most " if panel.phase.is_end else ""
+    of_cpu = "" if target.cpu is None else f" of {target.cpu:g}"
+    of_memory = "" if target.memory_mib is None else f" of {_memory(target.memory_mib)}"
+    told = [
+        ("CPU", f"{most}{now[0]:.1f}{of_cpu} cores"),
+        ("memory", f"{most}{_memory(now[1])}{of_memory}"),
+    ]
+    return [*told, ("GPU", f"{most}{now[2]:.0f} %")] if use.gpu else told
+
+
+def remark(panel: Panel) -> str:
+    """Return what to ask for next time, when the run has used far less or more than it asked for."""
+    use, target = panel.use, panel.target
+    if not panel.phase.is_end or use.samples < _ENOUGH_SAMPLES:
+        return ""
+    cpu, memory, gpu = use.peaks
+    parts: list[str] = []
+    asked = target.memory_mib or 0
+    if asked >= _MUCH_MEMORY and memory * _FAR <= asked:
+        parts.append(f"asked for {_memory(asked)} of memory, used {_memory(memory)}")
+    elif asked and memory > asked:
+        parts.append(f"used {_memory(memory)} of memory, asked for {_memory(asked)}: what is used is billed")
+    if (target.cpu or 0) >= _MANY_CORES and cpu * _FAR <= (target.cpu or 0):
+        parts.append(f"asked for {target.cpu:g} cores, used {cpu:.1f}")
+    if use.gpu and gpu < _IDLE_GPU:
+        parts.append(f"the GPU was at {gpu:.0f} % at most")
+    return "; ".join(parts)
+
+
+def _memory(mib: float) -> str:
+    return f"{mib / 1024:.3g} GiB" if mib >= 1024 else f"{mib:.0f} MiB"
+
+
+def links(panel: Panel) -> list[tuple[str, str]]:
+    """Return labels and addresses of the dashboards that have this run."""
+    found = []
+    if panel.target.billed and panel.started is not None:
+        sandbox_id = plain(panel.started.sandbox_id)
+        if sandbox_id.replace("-", "").isalnum():
+            found.append(("Modal", f"{_MODAL}{sandbox_id}"))
+    if panel.recorded is not None and address(panel.recorded):
+        found.append(("ZenML", address(panel.recorded)))
+    return found
 
 
 def message(panel: Panel) -> str:

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from zenml_modal_nb.cells.imports import Import
@@ -24,6 +25,7 @@ from zenml_modal_nb.run.advice import advice as advice_on
 from zenml_modal_nb.run.failure import Tracebacks
 from zenml_modal_nb.run.gpu_advice import with_gpu_advice
 from zenml_modal_nb.run.interrupts import interrupts_to
+from zenml_modal_nb.run.log_file import LogFile
 from zenml_modal_nb.run.preparation import Prepared
 from zenml_modal_nb.runner import session
 from zenml_modal_nb.sandboxes.ending import RunEndedError
@@ -52,6 +54,7 @@ class CellRun:
         # Its `put` may interrupt itself. None: the run has ended.
         self._events: queue.SimpleQueue[Event | KeyboardInterrupt | None] = queue.SimpleQueue()
         self._log: list[str] = []
+        self._log_file = LogFile(prepared.job.nonce)
         self._raised: BaseException | None = None  # what `record` raised
         self._advice: str | None = None  # on what a failing cell lacks
         self._status = "running"
@@ -94,6 +97,11 @@ class CellRun:
         values = self._execution.values
         return {} if values is None else dict(values.named)
 
+    @property
+    def log_file(self) -> Path | None:
+        """The file with everything the cell's processes have written, None if it could not be made."""
+        return self._log_file.path
+
     def logs(self) -> str:
         """Everything the cell's processes have written so far."""
         return "".join(self._log)
@@ -117,7 +125,7 @@ class CellRun:
         Raises what the cell raised, ModalStepError when it could not run, KeyboardInterrupt when it was stopped.
         """
         with interrupts_to(lambda: self._events.put(KeyboardInterrupt())):
-            self._renderer.show(Queued(self._prepared.job.target))
+            self._renderer.show(Queued(self._prepared.job.target, str(self._log_file.path or "")))
             self._worker.start()
             if not self._drain():
                 self._status = str(Reason.STOPPED)
@@ -145,6 +153,7 @@ class CellRun:
     def _emit(self, event: Event) -> None:
         if isinstance(event, Log):
             self._log.append(event.text)
+            self._log_file.write(event.text)
         self._events.put(event)
 
     def _read(self, data: bytes | memoryview) -> Values:
@@ -173,6 +182,7 @@ class CellRun:
             self._execution.stop(Reason.NOT_RECORDED)  # whatever failed, no sandbox goes on
         finally:
             self._execution.settle()
+            self._log_file.close()
             self._events.put(None)
 
     def _drain(self) -> bool:

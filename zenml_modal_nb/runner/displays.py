@@ -89,6 +89,13 @@ class Displays:
         about = {} if place is None else {"id": place.display_id, "update": place.update}
         self._output.emit("display", {**fields, **about})
 
+    def clear(self, wait: bool = False) -> None:
+        """Take away what the cell has shown and printed so far, `wait`: when there is something to show instead."""
+        if self.captured is not None:
+            self.captured.clear()
+        elif self._output.here:
+            self._output.emit("clear", {"wait": bool(wait)})
+
     def show_last(self, value: Any) -> None:
         """Show a last expression's value that stays here; an open figure is shown with the others."""
         if self.captured is not None:
@@ -116,6 +123,7 @@ class Displays:
             self.show_figures()
 
         imports.add("matplotlib.pyplot", lambda pyplot: vars(pyplot).update(show=show))
+        imports.add("plotly.io._renderers", _without_the_script)
         # An installed IPython that has no shell prints instead.
         stand_in.take_over(imports, shell, self._functions())
 
@@ -130,15 +138,21 @@ class Displays:
             place = None if display_id is None else Place(display_id, update)
             self.send(Bundle(jsonable(data), jsonable(metadata or {})), place)
 
-        def clear_output(wait: bool = False) -> None:
-            """Do nothing: what a sandbox has shown is sent, and its log is kept whole."""
-
         return {
             "display": self.show,
             "update_display": update_display,
             "publish_display_data": publish_display_data,
-            "clear_output": clear_output,
+            "clear_output": self.clear,
         }
+
+
+def _without_the_script(renderers: Any) -> None:
+    """Keep plotly from sending 4 MB of script along, for front ends that it knows no better.
+
+    Those that show its figures have the script; where none is named plotly would choose this one here too.
+    """
+    if renderers.renderers.default == "plotly_mimetype+notebook":
+        renderers.renderers.default = "plotly_mimetype"
 
 
 def _write(path: Path, content: bytes) -> None:

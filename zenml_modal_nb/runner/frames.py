@@ -264,6 +264,7 @@ KINDS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "partial": _shape({"text": _is_text}),
     "progress": _shape({"text": _is_text}),
     "display": lambda fields: _inline_display(fields) or _filed_display(fields),
+    "clear": _shape({"wait": _is_flag}),
     "files": lambda fields: _listed_files(fields) or _fetched_files(fields),
     "error": lambda fields: "pickled" in fields and _error_record(fields),
     "result": lambda fields: any(shape(fields) for shape in (_inline_result, _filed_result, _shipped_result)),

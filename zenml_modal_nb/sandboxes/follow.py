@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import cloudpickle
 
 from zenml_modal_nb.errors import SandboxError
-from zenml_modal_nb.events import Display, Event, Log, Progress, Reason, Started, Stream
+from zenml_modal_nb.events import Cleared, Display, Event, Log, Progress, Reason, Resources, Started, Stream
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import volumes
@@ -164,7 +164,10 @@ class Follower:
             raise why_not_shipped(error) from error
 
     def _use(self, fields: Mapping[str, Any]) -> None:
-        self._meter.observe(*self.usage.take(fields))
+        cpu, memory_mib = self.usage.take(fields)
+        self._meter.observe(cpu, memory_mib)
+        gpus = tuple((percent, used) for percent, used in fields.get("gpu", ()))
+        self._emit(Resources(cpu, memory_mib, gpus))
 
     def _fail(self, error: Exception) -> None:
         for waited_for in (self._created, self._outcome):
@@ -290,6 +293,8 @@ class _Run:
                 self._emit(Progress(fields["text"], stream))
             case "display":
                 await self._show(item)
+            case "clear":
+                self._emit(Cleared(fields["wait"]))
             case "error":
                 self._error = item
             case "files":

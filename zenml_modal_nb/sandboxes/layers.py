@@ -18,6 +18,7 @@ from typing import Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from zenml_modal_nb.sandboxes import state
 from zenml_modal_nb.sandboxes.image import ImageSpec
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,6 @@ MOST_LAYERS = 8  # of packages in one image; what needs one more begins a new im
 MOST_IMAGES = 32  # remembered per notebook, the latest used ones
 _VERSION = 1  # of the file
 _NAMED = 3  # packages in a reason
-_STATE_DIR_VARIABLE = "ZENML_MODAL_NB_STATE_DIR"
 # Distributions that overwrite each other's files: never two of a group in one image.
 _RIVALS = (
     frozenset({"onnxruntime", "onnxruntime-gpu"}),
@@ -87,7 +87,10 @@ class Plan:
 
 def plan(spec: ImageSpec, notebook: str, place: str) -> Plan:
     """Choose the layers for what a cell needs; `place` is where images are built, e.g. a workspace of Modal's."""
-    file = _directory() / f"{hashlib.sha256(f'{place}/{notebook}'.encode()).hexdigest()[:24]}.json"
+    file = (
+        state.directory("notebooks")
+        / f"{hashlib.sha256(f'{place}/{notebook}'.encode()).hexdigest()[:24]}.json"
+    )
     images = _read(file)
     needs = frozenset(spec.pip)
     asked = frozenset({*spec.asked, *(f"apt {package}" for package in spec.apt)})
@@ -179,19 +182,6 @@ def _which(requirement: str) -> str:
     extras = f"[{','.join(sorted(read.extras))}]" if read.extras else ""
     which = read.url or str(read.specifier).removeprefix("==") or "any version"
     return f"{which}{extras}"
-
-
-def state_directory() -> Path:
-    """Return where this package and the local Modal API keep their files."""
-    if named := os.environ.get(_STATE_DIR_VARIABLE):
-        return Path(named)
-    from platformdirs import user_state_dir
-
-    return Path(user_state_dir("zenml-modal-nb", appauthor=False))
-
-
-def _directory() -> Path:
-    return state_directory() / "notebooks"
 
 
 def _read(file: Path) -> list[Image]:

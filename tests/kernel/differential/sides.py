@@ -208,6 +208,8 @@ def shown(reply: Reply) -> Shown:
                     output.append(content["text"])
             case "execute_result":
                 output.append({"result": _quiet(content["data"]), "metadata": content["metadata"]})
+            case "clear_output":
+                output.clear()
             case "display_data" | "update_display_data" if _display_id(message) not in panel:
                 output.append({"display": _quiet(content["data"]), "metadata": content["metadata"]})
             case "error":

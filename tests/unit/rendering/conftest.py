@@ -27,6 +27,9 @@ class Page:
     def stream(self, name: Stream, text: str) -> None:
         self.sent.append(("stream", name, text, self.now))
 
+    def clear(self) -> None:
+        self.sent.append(("clear", None, "", self.now))
+
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         self.timers.append((self.now + seconds, call))
 
@@ -48,7 +51,7 @@ class Page:
         )
 
     def displays(self) -> list[tuple[Any, ...]]:
-        return [message for message in self.sent if message[0] != "stream"]
+        return [message for message in self.sent if message[0] in ("display", "update")]
 
     def wire(self) -> int:
         """Characters that went to the front end."""

@@ -9,6 +9,7 @@ import pytest
 
 from zenml_modal_nb.events import (
     Building,
+    Cleared,
     Cost,
     Display,
     Event,
@@ -26,15 +27,15 @@ from zenml_modal_nb.events import (
     Target,
     Waiting,
 )
-from zenml_modal_nb.rendering.batch import BURST, TAIL
 from zenml_modal_nb.rendering.notebook import NotebookRenderer
+from zenml_modal_nb.rendering.page import HtmlPage
 
 if TYPE_CHECKING:
     from conftest import Page
 
 
 def shown(page: Page, *events: Event) -> NotebookRenderer:
-    renderer = NotebookRenderer(page, clock=page.clock)
+    renderer = NotebookRenderer(HtmlPage(page), clock=page.clock)
     for event in events:
         renderer.show(event)
     return renderer
@@ -172,9 +173,17 @@ def test_the_first_line_of_the_log_is_sent_at_once_and_the_rest_a_few_times_a_se
         page.advance(0.01)
         renderer.show(Log(f"{line}\n"))
     messages = [message for message in page.sent if message[0] == "stream"]
-    assert len(messages) <= 21
+    assert len(messages) <= 70
     page.advance(0.1)
     assert page.text("stdout") == "".join(f"{line}\n" for line in range(101))
+
+
+def test_a_page_that_holds_much_is_written_to_less_often(page: Page) -> None:
+    renderer = shown(page, Log("x" * HtmlPage.pace.quick + "\n"))
+    for line in range(100):
+        page.advance(0.01)
+        renderer.show(Log(f"{line}\n"))
+    assert len(page.sent) <= 22
 
 
 def test_a_line_before_silence_is_not_held_back(page: Page) -> None:
@@ -251,6 +260,29 @@ def test_a_plot_appears_between_what_was_printed_before_and_after_it(page: Page)
     ]
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_cell_can_clear_its_page_and_the_panel_stays(page: Page, on_modal: Target, wait: bool) -> None:
+    renderer = shown(page, Queued(on_modal), Log("old\n"), Cleared(wait))
+    assert [message[0] for message in page.sent[-2:]] == (
+        ["display", "stream"] if wait else ["clear", "display"]
+    )
+    page.advance(1)
+    renderer.show(Log("new\n"))
+    page.advance(1)
+    cleared = [message[0] for message in page.sent].index("clear")
+    ((kind, display_id, data, _),) = [each for each in page.sent[cleared:] if each[0] == "display"]
+    assert kind == "display"
+    assert display_id == page.displays()[0][1]
+    assert "train" in data["text/plain"]
+    assert "".join(each[2] for each in page.sent[cleared:] if each[0] == "stream") == "new\n"
+
+
+def test_a_progress_bar_after_a_cleared_page_is_not_padded_to_the_one_before(page: Page) -> None:
+    shown(page, Log("a\n"), Progress("x" * 60), Cleared(), Progress("1%"))
+    page.advance(1)
+    assert page.sent[-1][2] == "\r1%"
+
+
 def test_a_flood_cannot_freeze_the_browser_and_says_what_it_leaves_out(page: Page) -> None:
     renderer = shown(page)
     lines = [f"line {number:07}\n" for number in range(1_000_000)]
@@ -270,8 +302,8 @@ def test_a_flood_cannot_freeze_the_browser_and_says_what_it_leaves_out(page: Pag
 
 
 def test_an_endless_line_is_cut_not_lost(page: Page) -> None:
-    shown(page, Log("x" * (BURST + TAIL)))
-    assert len(page.text()) >= TAIL
+    shown(page, Log("x" * (HtmlPage.pace.burst + HtmlPage.pace.tail)))
+    assert len(page.text()) >= HtmlPage.pace.tail
     assert page.text().startswith("[… 1 lines are not shown here")
 
 

@@ -17,6 +17,7 @@ from zenml_modal_nb.events import (
     Queued,
     Reason,
     Recorded,
+    Resources,
     Started,
     Stopped,
     Target,
@@ -153,6 +154,17 @@ def test_a_terminal_keeps_the_state_in_its_last_line(on_modal: Target) -> None:
         "100%|########| 10/10",
         "[train] done in 0:12 · ≈ $0.0300 (estimate)",
     ]
+
+
+def test_the_last_line_stays_when_the_use_of_resources_is_told(on_modal: Target) -> None:
+    terminal = Terminal()
+    renderer = TerminalRenderer(TextPublisher(terminal, terminal), lambda: 80)
+    play(renderer, Queued(on_modal), Started("sb-1", "3.11.7"), Cost(0.02, 10), Resources(1.0, 300.0))
+    assert terminal.screen()[-1] == "train · running 0:10 · ≈ $0.0200 (estimate)"
+    play(renderer, Finished(12, 0.03))
+    assert (
+        terminal.screen()[-1] == "[train] used: CPU at most 1.0 of 4 cores · memory at most 300 MiB of 8 GiB"
+    )
 
 
 def test_the_state_is_not_written_into_an_unfinished_line(on_modal: Target) -> None:

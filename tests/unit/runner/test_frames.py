@@ -25,6 +25,7 @@ VALID = [
     ("progress", {"text": "50%"}),
     ("display", {"data": {"text/plain": "1"}, "metadata": {}}),
     ("display", {"file": "out/display-000001.json", "size": 7000, "sha256": DIGEST}),
+    ("clear", {"wait": True}),
     ("files", FILES),
     ("files", {**FILES, "file": "out/files.json", "size": 1, "sha256": DIGEST}),
     ("error", {**ERROR, "pickled": None}),

@@ -232,5 +232,38 @@ CASES = (
     ),
     Case("a generator is shown, and stays there", "(n for n in [])", here="display(n for n in [])"),
     Case("a very long text", "'x' * 20000"),
+    Case(
+        "what stood there is cleared",
+        """
+        from IPython.display import clear_output
+        print('one')
+        display('two')
+        clear_output()
+        print('three')
+        """,
+        fast=True,
+    ),
+    Case(
+        "a page cleared in each round of a loop",
+        """
+        from IPython.display import clear_output
+        for n in range(4):
+            clear_output(wait=True)
+            print('round', n)
+            display(f'plot {n}')
+        n
+        """,
+        fast=True,
+    ),
+    Case(
+        "a display that is updated, between what is printed",
+        """
+        shown = display('first', display_id='loss')
+        print('between')
+        shown.update('second')
+        print('after')
+        """,
+    ),
+    Case("an image of PIL", "from PIL import Image\nImage.new('RGB', (3, 2), (255, 0, 0))"),
     Case("other alphabets", "['žluťoučký', '漢字', '🦄']"),
 )

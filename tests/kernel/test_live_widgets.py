@@ -1,0 +1,131 @@
+"""What a notebook that shows widgets receives: the log as deltas, and in the end pages that need no kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ipykernel
+import pytest
+from frontend import Gate, Kernel, Message, Reply, parent
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def widget(message: Message) -> str:
+    """The ID of the widget that a display shows, empty without one."""
+    return str(message["content"].get("data", {}).get(VIEW, {}).get("model_id", ""))
+
+
+def pieces(messages: list[Message]) -> list[list[Any]]:
+    """The log as it came: number, stream, time and text of each piece, in order."""
+    return [
+        piece
+        for each in messages
+        if each["msg_type"] == "comm_msg"
+        for name, piece in each["content"]["data"].get("state", {}).items()
+        if name.startswith("c") and name[1:].isdigit()
+    ]
+
+
+def saved(reply: Reply) -> list[dict[str, Any]]:
+    """What the notebook's file holds of the cell: each display as it was last."""
+    shown: dict[str, dict[str, Any]] = {}
+    for number, each in enumerate(reply.messages):
+        if each["msg_type"] in ("display_data", "update_display_data"):
+            display_id = each["content"].get("transient", {}).get("display_id", str(number))
+            if each["msg_type"] == "display_data" or display_id in shown:
+                shown[display_id] = each["content"]["data"]
+        elif each["msg_type"] == "stream":
+            shown[str(number)] = {"stream": each["content"]["text"]}
+    return list(shown.values())
+
+
+def test_the_log_comes_as_deltas_and_stays_as_pages_in_order_with_the_plots(kernel: Kernel) -> None:
+    reply = kernel.finish(
+        kernel.send_from_notebook(
+            "%%modal_step --name deltas\nimport sys\nprint('one')\n"
+            "display('between')\nprint('<b>three</b>')\nprint('careful', file=sys.stderr)"
+        )
+    )
+    assert reply.ok
+    assert not [each for each in reply.messages if each["msg_type"] == "stream"]
+    texts = [(stream, text) for _, stream, _, text in pieces(reply.messages)]
+    assert sorted(texts) == [(0, "<b>three</b>\n"), (0, "one\n"), (1, "careful\n")]
+    panel, first, between, second = saved(reply)
+    assert "done in" in panel["text/plain"]
+    assert "Modal step deltas" in panel["text/html"]
+    assert "one" in first["text/plain"]
+    assert '<span class="zmnb-err">careful</span>' in first["text/html"] + second["text/html"]
+    assert between == {"text/plain": "'between'"}
+    assert "<b>three</b>" in second["text/plain"]
+    assert "&lt;b&gt;three&lt;/b&gt;" in second["text/html"]
+    assert all(VIEW not in each for each in (panel, first, second))
+    opened = {each["content"]["comm_id"] for each in reply.messages if each["msg_type"] == "comm_open"}
+    closed = {each["content"]["comm_id"] for each in reply.messages if each["msg_type"] == "comm_close"}
+    assert {widget(each) for each in reply.messages} - {""} <= opened
+    assert {widget(each) for each in reply.messages} - {""} <= closed
+
+
+def test_a_front_end_without_widgets_has_html_and_text_from_the_first_moment(kernel: Kernel) -> None:
+    reply = kernel.finish(kernel.send_from_notebook("%%modal_step --name alternatives\nprint('x')"))
+    first = next(each for each in reply.messages if widget(each))
+    assert "alternatives" in first["content"]["data"]["text/html"]
+    assert "alternatives" in first["content"]["data"]["text/plain"]
+
+
+def test_a_progress_bar_is_one_line_of_the_page(kernel: Kernel) -> None:
+    reply = kernel.finish(
+        kernel.send_from_notebook(
+            "%%modal_step\nimport sys, time\nfor n in range(5):\n"
+            "    print(f'\\r{n * 25}%', end='', file=sys.stderr, flush=True)\n    time.sleep(0.11)\n"
+            "print(file=sys.stderr)"
+        )
+    )
+    assert [each["text/plain"] for each in saved(reply)][1] == "100%"
+
+
+def test_a_cleared_page_keeps_its_panel(kernel: Kernel) -> None:
+    reply = kernel.finish(
+        kernel.send_from_notebook(
+            "%%modal_step\nfrom IPython.display import clear_output\nprint('old')\nclear_output()\nprint('new')"
+        )
+    )
+    cleared = [each["msg_type"] for each in reply.messages].index("clear_output")
+    after = Reply(reply.content, reply.messages[cleared:])
+    panel, log = saved(after)
+    assert "done in" in panel["text/plain"]
+    assert log["text/plain"] == "new"
+
+
+def test_the_whole_log_is_on_the_disk_however_much_of_it_the_page_shows(kernel: Kernel) -> None:
+    cell = kernel.send_from_notebook(
+        "%%modal_step\nfor n in range(30_000):\n    print('line', n)\nimport os; os.write(2, b'err\\n')"
+    )
+    reply = kernel.finish(cell)
+    assert reply.ok
+    whole = Path(kernel.ask("str(_modal_run.log_file)")).read_text("utf-8")
+    lines = whole.splitlines(keepends=True)
+    assert [each for each in lines if each != "err\n"] == [f"line {n}\n" for n in range(30_000)]
+    assert lines.count("err\n") == 1
+    assert whole == kernel.ask("_modal_run.logs()")
+    shown = saved(reply)[1]["text/plain"]
+    assert len(shown) < len(whole) / 5
+    assert shown.startswith("line 0\nline 1\n")
+    assert "line 29999" in shown
+
+
+@pytest.mark.skipif(ipykernel.version_info < (7,), reason="subshells came with ipykernel 7")
+def test_a_page_stops_the_run_and_gets_the_whole_log_while_the_cell_runs(kernel: Kernel, gate: Gate) -> None:
+    cell = kernel.send_from_notebook(f"%%modal_step\nprint('waits')\n{gate.wait}")
+    kernel.wait_for(cell, lambda each: any("waits" in piece[3] for piece in pieces([each])))
+    panel = next(widget(each) for each in kernel.seen if parent(each) == cell and widget(each))
+    subshell = kernel.create_subshell()
+    kernel.tell_widget(panel, {"kind": "log"}, subshell)
+    answer = kernel.wait_for_answer(panel, "log")
+    assert bytes(answer["buffers"][0]) == b"waits\n"
+    assert not kernel.is_idle(cell)
+    kernel.tell_widget(panel, {"kind": "stop"}, subshell)
+    reply = kernel.finish(cell)
+    assert not reply.ok
+    assert "stopped by the user" in saved(reply)[0]["text/plain"]

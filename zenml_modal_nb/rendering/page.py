@@ -1,0 +1,76 @@
+"""Where a run stands in a notebook: its panel as HTML that replaces itself, the log as the cell's own output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import uuid4
+
+from zenml_modal_nb.rendering import words
+from zenml_modal_nb.rendering.markup import html
+from zenml_modal_nb.rendering.panel import Panel
+from zenml_modal_nb.rendering.plain import footer
+from zenml_modal_nb.rendering.publisher import LivePublisher
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much of a log a page takes, and how often; characters and seconds."""
+
+    burst: int = 1 << 20  # characters that may be shown as fast as they come
+    rate: int = 32 << 10  # characters a second after that, so that an endless flood stays readable and small
+    tail: int = 16 << 10  # characters kept of what a flood could not show
+    quick: int = 64 << 10  # characters up to which each line may be a message of its own
+    interval: float = 0.05  # seconds between messages after that: twenty a second look continuous
+
+
+class Page(LivePublisher, Protocol):
+    """A publisher that also shows the panel; one per run, made by `choice`."""
+
+    pace: Pace
+
+    def panel(self, panel: Panel) -> None:
+        """Show the panel, for the first time or as it is now."""
+
+
+class HtmlPage:
+    """For every front end, live or headless: a display under one ID that is updated in place, and stream text."""
+
+    pace = Pace()
+
+    def __init__(self, publisher: LivePublisher, *, display_id: str | None = None) -> None:
+        self._publisher = publisher
+        self._display_id = display_id or f"zenml-modal-nb-{uuid4().hex}"
+        self._shown: dict[str, str] | None = None
+        self.display = publisher.display
+        self.stream = publisher.stream
+        self.later = publisher.later
+
+    def panel(self, panel: Panel) -> None:
+        """Send what has changed."""
+        if (now := bundle(panel)) != self._shown:
+            self._publisher.display(now, {}, self._display_id, update=self._shown is not None)
+            self._shown = now
+
+    def clear(self) -> None:
+        """Clear the page but for the panel, which the cell does not know of."""
+        self._publisher.clear()
+        if self._shown is not None:
+            self._publisher.display(self._shown, {}, self._display_id, update=False)
+
+
+def bundle(panel: Panel) -> dict[str, str]:
+    """Return the whole panel as HTML and as text."""
+    return {"text/html": html(panel), "text/plain": text(panel)}
+
+
+def text(panel: Panel) -> str:
+    """Return the whole panel as text, for front ends and files without HTML."""
+    lines = [words.name(panel.target), *words.facts(panel.target), words.note(panel.target)]
+    if panel.started is not None:
+        lines.append(words.sandbox(panel.started))
+    if panel.phase.is_end:
+        lines += footer(panel)
+    else:
+        lines.append(words.SEPARATOR.join(part for part in (words.state(panel), words.cost(panel)) if part))
+    return "\n".join(line for line in lines if line)
