@@ -101,6 +101,7 @@ def main() -> None:
     cells += [f"%%modal_step\n{code.format(lines)}" for lines, code in FLOODS.values()]
     cells += ["%%modal_step\nwhile True:\n    print('x' * 80)"]
     theirs = [PARALLEL, *[f"%%px\n{code.format(lines)}" for lines, code in FLOODS.values()]]
+    theirs += ["cluster.stop_cluster_sync()"]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         home = Home(Path(folder))
         with home.local_modal(), served(home) as site, chromium() as browser:
@@ -134,7 +135,9 @@ def main() -> None:
             notebook.finish(0)
             for number, name in enumerate(FLOODS):
                 print(f"%%px   {name:30} {run(notebook, wire, 1 + number, 120)}", flush=True)
-            page.context.browser.close()
+            last = 1 + len(FLOODS)
+            notebook.run(last)
+            notebook.finish(last)
     print(json.dumps({"share": SHARE}))
 
 

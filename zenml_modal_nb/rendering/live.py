@@ -64,7 +64,7 @@ class WidgetPage:
     once, and offers what it has heard an answer to.
     """
 
-    pace = Pace(burst=192 << 10, rate=8 << 10, tail=4 << 10, quick=1 << 40, interval=0.02)
+    pace = Pace(burst=96 << 10, rate=8 << 10, tail=4 << 10, quick=1 << 40, interval=0.02)
 
     def __init__(self, publisher: KernelPublisher, stop: Callable[[], None]) -> None:
         self._publisher = publisher
