@@ -8,7 +8,7 @@ from modal_proto import api_pb2
 
 from zenml_modal_nb.sandboxes.depot import SHIPMENTS_VOLUME
 
-SLOW = ("--milliseconds", "600", "--call", "TransferPut")
+SLOW = ("--milliseconds", "2000", "--call", "TransferPut")
 
 
 def sent(home: Home) -> set[str]:

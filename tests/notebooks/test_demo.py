@@ -47,6 +47,7 @@ execute(notebook, directory=Path("."), echo=lambda text: print(text, end="", flu
 """
 
 
+@pytest.mark.slow
 def test_the_console_shows_the_end_of_a_run_once_below_its_log(home: Home) -> None:
     done = home.python("-c", EXECUTE, "%load_ext zenml_modal_nb", CELL, "print('after it')")
     assert done.returncode == 0, done.stderr

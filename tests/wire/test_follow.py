@@ -90,6 +90,7 @@ def test_a_flood_is_complete_and_in_order_though_little_of_it_is_kept(
     check_flood(slow, backend, LINES[line], 6_000)
 
 
+@pytest.mark.slow  # the same of 6,000 lines is above
 def test_five_megabytes_are_complete_and_in_order_though_little_of_them_is_kept(slow: Modal) -> None:
     check_flood(slow, BACKENDS["V2"], LINES["ascii"], 100_000)
 

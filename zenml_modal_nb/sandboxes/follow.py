@@ -220,7 +220,7 @@ class _Run:
     async def outcome(self) -> Outcome:
         """Read both streams until the result is there and verified."""
         for reading in self._readings.values():
-            self._aside(self._read(reading))
+            self._aside(partial(self._read, reading))
         frame = await self._result
         await self._finish_stderr(frame.fields["stderr"])
         await self._commit()
@@ -244,10 +244,11 @@ class _Run:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=_CLOSING)
 
-    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _aside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # Begun in the task: one that is cancelled before its first step leaves no coroutine that nobody awaits.
         async def guarded() -> None:
             try:
-                await work
+                await work()
             except Exception as error:  # noqa: BLE001 - becomes the run's own error
                 if not self._result.done():
                     self._result.set_exception(error)
@@ -280,7 +281,7 @@ class _Run:
         fields = item.fields
         match item.kind:
             case "hello":
-                self._aside(self._greet(fields))
+                self._aside(partial(self._greet, fields))
             case "begin" if fields["cloudpickle"] != cloudpickle.__version__:
                 raise RunEndedError(Reason.NOT_STARTED, _other_cloudpickle(fields["cloudpickle"]))
             case "resources":

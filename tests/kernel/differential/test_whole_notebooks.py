@@ -61,7 +61,7 @@ def compared(kernels: tuple[Kernel, Kernel], cells: list[str]) -> None:
     assert steps >= len(cells) - 1
 
 
-@pytest.mark.parametrize("name", ["tumours.ipynb", "quarters.ipynb"])
+@pytest.mark.parametrize("name", [pytest.param("tumours.ipynb", marks=pytest.mark.slow), "quarters.ipynb"])
 def test_a_notebooks_opening_ends_in_the_same_state(kernels: tuple[Kernel, Kernel], name: str) -> None:
     compared(kernels, code_of(name)[:OPENING])
 
