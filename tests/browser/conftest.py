@@ -1,4 +1,4 @@
-"""One server and one browser for all tests here; what they photograph is kept."""
+"""One server for all tests here, one browser for each file; what they photograph is kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def site(home: Home) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="session")
+# Of a file: as long as Playwright is open its event loop runs in this thread, and others' tests would be in it.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.fail(MISSING)

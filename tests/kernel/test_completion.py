@@ -62,7 +62,8 @@ def test_variables_are_offered_each_once(kernel: Kernel) -> None:
 
 def test_what_zenml_and_modal_have_is_offered_by_name(kernel: Kernel) -> None:
     kernel.run("from zenml_modal_nb.pipelines import warmup; warmup.wait()")
-    assert tab_until(kernel, "%%modal_step --operator |", "modal_notebook") == ["modal_notebook"]
+    assert "modal_notebook" in tab_until(kernel, "%%modal_step --operator |", "modal_notebook")
+    assert kernel.complete("%%modal_step --operator modal_note|") == ["modal_notebook"]
     kernel.run("%%modal_step --volume completed:/data\n1")
     assert "completed:/" in tab_until(kernel, "%%modal_step --on local --volume |", "completed:/")
     assert tab_until(kernel, "%%modal_step --on local --modal-environment l|", "local") == ["local"]
