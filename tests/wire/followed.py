@@ -23,9 +23,10 @@ from zenml_modal_nb.packaging.recognition import Recognized
 from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.pricing.rates import snapshot
+from zenml_modal_nb.sandboxes.conversation import Outcome
 from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.ending import RunEndedError
-from zenml_modal_nb.sandboxes.follow import Follower, Outcome
+from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.launch import Launch, Part
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -14,8 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zenml_modal_nb.errors import ResultError, SandboxError
-from zenml_modal_nb.events import Reason, Waiting
+from zenml_modal_nb.events import Waiting
 from zenml_modal_nb.pipelines import cell_error
 from zenml_modal_nb.sandboxes.attachment import Attachment
 from zenml_modal_nb.sandboxes.ending import RunEndedError, why_not_created
@@ -32,8 +31,9 @@ if TYPE_CHECKING:
 
 CELL = "zenml_modal_nb_cell"  # the step's parameter that brings the cell
 # Rooms of this package that nothing in a sandbox asks for.
-_NOT_THERE = ("__pycache__", "emulator", "magics", "notebooks", "rendering", "cells", "run", "*.md")
-_STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
+_NOT_THERE = (
+    "__pycache__", "emulator", "magics", "picker", "doctor", "notebooks", "rendering", "cells", "run", "*.md",
+)  # fmt: skip
 
 
 def save_cell(job: CellJob) -> ArtifactVersionResponse:
@@ -142,21 +142,14 @@ def wait_connected(operator: Any, step_run: StepRunResponse, execution: Executio
         Exception: what the cell raised, or why it could not end.
     """
     from zenml.client import Client
-    from zenml.exceptions import RunStoppedException
 
     from zenml_modal_nb.pipelines import facts, stops
 
     if execution.ended is None:
-        try:
-            stops.heed_until_ended(execution)
-            execution.unpack(execution.follower.outcome())
-        except (SandboxError, ResultError) as error:
-            execution.ended = error
+        stops.take_outcome(execution)
         execution.follower.closed(None)
     facts.publish_bill(operator, step_run, execution)
-    if isinstance(execution.ended, RunEndedError) and execution.ended.reason in _STOPPED_BY_HAND:
-        facts.publish_stopped(step_run)
-        raise RunStoppedException(str(execution.ended))
+    stops.raise_if_by_hand(step_run, execution)
     if execution.ended is not None:
         raise execution.ended
     if execution.cell_error is not None:

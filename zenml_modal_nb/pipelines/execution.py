@@ -24,8 +24,9 @@ from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.runner import devices
 from zenml_modal_nb.runner.results import LAST
 from zenml_modal_nb.sandboxes.connection import Connection
+from zenml_modal_nb.sandboxes.conversation import Outcome
 from zenml_modal_nb.sandboxes.ending import RunEndedError
-from zenml_modal_nb.sandboxes.follow import Follower, Outcome
+from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
 from zenml_modal_nb.sandboxes.usage import Usage

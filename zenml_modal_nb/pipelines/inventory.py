@@ -135,8 +135,8 @@ def stack_names() -> tuple[str, ...]:
     return tuple(sorted(each.name for each in depaginate(Client().list_stacks)))
 
 
-def component_names(kind: str, flavor: str) -> tuple[str, ...]:
-    """Return the names of registered components of a kind and flavor."""
+def component_names(kind: str, flavor: str | None = None) -> tuple[str, ...]:
+    """Return the names of registered components of a kind, and of a flavor if one is named."""
     from zenml.client import Client
     from zenml.enums import StackComponentType
     from zenml.utils.pagination_utils import depaginate

@@ -13,7 +13,7 @@ from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunStoppedException, StackComponentInterfaceError
 from zenml.integrations.modal.step_operators import ModalStepOperator
 
-from zenml_modal_nb.errors import ResultError, SandboxError
+from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason
 from zenml_modal_nb.pipelines import defined_step, entrypoints, facts, launching, ordinary, stops
 from zenml_modal_nb.pipelines import execution as executions
@@ -23,7 +23,6 @@ from zenml_modal_nb.pipelines.flavor import ModalNotebookConfig, ModalNotebookSe
 from zenml_modal_nb.pipelines.launching import Entrypoint
 from zenml_modal_nb.pipelines.operators import Operator, of_component
 from zenml_modal_nb.pipelines.recording import fire_start_hook, record_step
-from zenml_modal_nb.sandboxes.ending import RunEndedError
 
 if TYPE_CHECKING:
     from zenml.config.base_settings import BaseSettings
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _NO_IMAGE = "built-by-modal"  # what ZenML has down as the image of a step without one in a registry
-_STOPPED_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
 
 class ModalNotebookStepOperator(ModalStepOperator):
@@ -197,17 +195,11 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def _record(self, step_run: StepRunResponse, execution: Execution) -> ExecutionStatus:
         if execution.ended is None:
-            try:
-                stops.heed_until_ended(execution)
-                execution.unpack(execution.follower.outcome())
-            except (SandboxError, ResultError) as error:
-                execution.ended = error
+            stops.take_outcome(execution)
         facts.publish_bill(self.id, step_run, execution)
         assert execution.log is not None
         execution.log.close()
-        if isinstance(execution.ended, RunEndedError) and execution.ended.reason in _STOPPED_BY_HAND:
-            facts.publish_stopped(step_run)
-            raise RunStoppedException(str(execution.ended))
+        stops.raise_if_by_hand(step_run, execution)
         return record_step(execution)
 
     def cancel(self, step_run: StepRunResponse) -> None:

@@ -8,10 +8,16 @@ from uuid import UUID
 
 from zenml.client import Client
 from zenml.enums import ExecutionStatus
+from zenml.exceptions import RunStoppedException
 
+from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Reason
+from zenml_modal_nb.pipelines import facts
+from zenml_modal_nb.sandboxes.ending import RunEndedError
 
 if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
     from zenml_modal_nb.pipelines.execution import Execution
 
 logger = logging.getLogger(__name__)
@@ -19,6 +25,7 @@ logger = logging.getLogger(__name__)
 LOOK = 5.0  # seconds between two looks; a heartbeat of ZenML's own comes about as often
 
 _STOPPING = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING})
+_BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
 
 def is_asked_for(step_run_id: UUID, run_id: UUID) -> bool:
@@ -40,3 +47,19 @@ def heed_until_ended(execution: Execution) -> None:
     while not execution.follower.ended(LOOK):
         if is_asked_for(execution.info.step_run_id, execution.info.run_id):
             execution.stop(Reason.STOPPED)
+
+
+def take_outcome(execution: Execution) -> None:
+    """Wait for what the sandbox delivers and take it; why there is nothing, if so, is in `execution.ended`."""
+    try:
+        heed_until_ended(execution)
+        execution.unpack(execution.follower.outcome())
+    except (SandboxError, ResultError) as error:
+        execution.ended = error
+
+
+def raise_if_by_hand(step_run: StepRunResponse, execution: Execution) -> None:
+    """Record a run that somebody has stopped, or its cost cap; raises RunStoppedException, as ZenML expects then."""
+    if isinstance(execution.ended, RunEndedError) and execution.ended.reason in _BY_HAND:
+        facts.publish_stopped(step_run)
+        raise RunStoppedException(str(execution.ended))
