@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from frontend import Kernel
@@ -70,3 +71,11 @@ def test_told_to_be_detached_the_sandbox_knows_nothing_of_the_server_and_the_rec
     assert user.ask("[second, step.outputs['second'][0].load(), step.status.value]", given=STEP) == [
         [], [], "completed",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_what_an_image_prints_like_a_frame_when_python_starts_is_text(user: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('\\x1b]777;zmnb;{', flush=True)\n")
+    reply = user.run(f"%%modal_step --operator own --env PYTHONPATH={tmp_path}\nodd = 6 * 7\nodd")
+    assert reply.results == ["42"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import builtins
-import json
 import logging
 import os
 import pickle
@@ -16,28 +15,29 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from zenml_modal_nb.pipelines import artifacts
-from zenml_modal_nb.runner import recording
+from zenml_modal_nb.runner import frames, recording
 from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
 
-_FRAME = b"\x1b]777;zmnb;"
 _SILENCE = 120.0  # seconds without a sign of life after which nobody is waited for who reads the results
 
 
 def run_cell(cell: bytes, outputs: tuple[str, ...]) -> list[Any]:
     """Run a cell, packed by `connected`, and return what it has bound; raises what it has raised."""
-    nonce, _, content = cell.partition(b"\n")
+    first, _, content = cell.partition(b"\n")
+    nonce = first.decode()
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", BOOTSTRAP, nonce.decode()],
+        [sys.executable, "-u", "-c", BOOTSTRAP, nonce],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         cwd=os.path.expanduser("~"),  # ZenML's entrypoint has gone to a directory of its own
     )  # fmt: skip
-    frames: dict[str, Any] = {}
+    found: dict[str, frames.Frame] = {}  # the latest of each kind
     delivered = threading.Event()  # or there will be nothing
     for stream, number, level in ((process.stdout, 1, logging.INFO), (process.stderr, 2, logging.ERROR)):
-        arguments = (stream, number, _log(level), frames, delivered)
+        arguments = (stream, number, _log(level), nonce, found, delivered)
         threading.Thread(target=_hand_on, args=arguments, daemon=True).start()
     assert process.stdin is not None
     try:
@@ -46,15 +46,17 @@ def run_cell(cell: bytes, outputs: tuple[str, ...]) -> list[Any]:
     except BrokenPipeError:
         pass  # it has ended, and says why
     delivered.wait()
-    if "result" not in frames:
+    if "result" not in found:
         code = process.wait()
         raise RuntimeError(f"The cell's process ended with exit code {code} before it delivered a result.")
-    directory = frames["hello"]["directory"]
+    directory = found["hello"].fields["directory"]
     atexit.register(_linger, process, directory)
-    return _recorded(directory, frames, outputs)
+    return _recorded(directory, found, outputs)
 
 
-def _hand_on(stream: Any, number: int, log: Any, frames: dict[str, Any], delivered: threading.Event) -> None:
+def _hand_on(
+    stream: Any, number: int, log: Any, nonce: str, found: dict[str, frames.Frame], delivered: threading.Event
+) -> None:
     rest = b""
     while piece := os.read(stream.fileno(), 1 << 16):
         view = memoryview(piece)
@@ -62,14 +64,14 @@ def _hand_on(stream: Any, number: int, log: Any, frames: dict[str, Any], deliver
             view = view[os.write(number, view) :]
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
-            if not line.startswith(_FRAME):
+            frame = frames.decode(line, nonce)
+            if frame is None:
                 log(line.decode("utf-8", "replace"))
                 continue
-            fields = json.loads(line[len(_FRAME) :].rstrip(b"\7"))
-            if fields["k"] == "partial":
-                log(fields["text"])
-            frames[fields["k"]] = fields
-        if number == 1 and "result" in frames:
+            if frame.kind == "partial":
+                log(frame.fields["text"])
+            found[frame.kind] = frame
+        if number == 1 and "result" in found:
             delivered.set()
     if number == 1:
         delivered.set()
@@ -85,20 +87,20 @@ def _log(level: int) -> Any:
     return lambda line: context.emit(logging.LogRecord("cell", level, "", 0, line or " ", (), None))
 
 
-def _recorded(directory: str, frames: dict[str, Any], outputs: tuple[str, ...]) -> list[Any]:
+def _recorded(directory: str, found: dict[str, frames.Frame], outputs: tuple[str, ...]) -> list[Any]:
     with open(os.path.join(directory, recording.FILE), "rb") as file:
         record = pickle.load(file)
     for name, pickled in record["others"].items():
         if isinstance(pickled, bytes):
             artifacts.save(pickle.loads(pickled), name)
-    if "error" in frames:
-        raise _exception(frames["error"])
+    if "error" in found:
+        raise _exception(found["error"].fields)
     values = [record["outputs"][name] for name in outputs]
     # A step returns all that it has declared: of what cannot be recorded the reason.
     return [artifacts.carried(pickle.loads(each)) if isinstance(each, bytes) else each for each in values]
 
 
-def _exception(fields: dict[str, Any]) -> Exception:
+def _exception(fields: Mapping[str, Any]) -> Exception:
     known = getattr(builtins, fields["ename"], None)
     error: Exception | None = None
     if isinstance(known, type) and issubclass(known, Exception):
