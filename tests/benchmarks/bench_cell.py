@@ -36,6 +36,7 @@ def fresh_home() -> Iterator[Path]:
         os.environ.update(HOME=home, ZENML_ANALYTICS_OPT_IN="false")
         for name in [name for name in os.environ if name.startswith("MODAL_")]:
             del os.environ[name]
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a first kernel compiles, as any installation is
         try:
             yield Path(home)
         finally:

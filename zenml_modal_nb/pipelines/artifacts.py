@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from zenml_modal_nb.pipelines import integrations
 from zenml_modal_nb.pipelines.restorable import is_restorable
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def attempt(value: object, write: Callable[[object], T], clean: Callable[[], obj
     """
     from zenml_modal_nb.pipelines.pickled import PickledValue  # imports zenml
 
+    integrations.activate_imported()
     if is_restorable(value):
         try:
             return write(value)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.events import Log, Reason, Recorded
-from zenml_modal_nb.pipelines import caching, execution, scope, stack, warmup
+from zenml_modal_nb.pipelines import caching, execution, integrations, scope, stack, warmup
 from zenml_modal_nb.pipelines.connected import CELL, code_directory, dispatch, docker_settings, save_cell
 from zenml_modal_nb.pipelines.execution import CellJob, Execution
 from zenml_modal_nb.pipelines.inputs import save_inputs
@@ -31,7 +31,7 @@ def record(running: Execution) -> None:
     warmup.hush()
     execution.enter(running)
     try:
-        with scope.using(_stack(running)):
+        with scope.using(_stack(running)), integrations.sparing():
             _run_pipeline(running)
     except BaseException:
         running.stop(Reason.LOST_CONTACT)  # nobody waits for it any more, e.g. since ZenML's database failed

@@ -7,28 +7,25 @@ user's own pipelines in other threads would run on it, and one that overlaps wou
 It looks the source root up in the repository or beside the main module's file; a kernel has no such file, so without
 `zenml init` no stack can be loaded in it, ours included. Where `source_utils.get_source_root` would fail, the working
 directory serves. It reads the metadata of every installed package anew for each artifact, 0.1 s each: what it found is
-remembered. For each run it asks which of its integrations are installed, another 0.1 s, and twice, in a process of
-uv or pip, for a list of all packages, 40 ms to 1 s each: again only when what is installed has changed.
+remembered. For each run it asks twice, in a process of uv or pip, for a list of all packages, 40 ms to 1 s each: again
+only when what is installed has changed.
 tests/unit/pipelines/test_scope.py fails when these places move.
 """
 
 from __future__ import annotations
 
 import contextvars
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from zenml_modal_nb.pipelines import installed
+
 if TYPE_CHECKING:
     from zenml.client import Client
-    from zenml.integrations.registry import IntegrationRegistry
     from zenml.models import StackResponse
-
-_METADATA = (".dist-info", ".egg-info", ".egg-link")
 
 _stack: contextvars.ContextVar[StackResponse | None] = contextvars.ContextVar(
     "zenml_modal_nb_stack", default=None
@@ -118,58 +115,18 @@ def remember_packages() -> None:
 
 
 @cache
-def remember_integrations() -> None:
-    """Let ZenML activate its integrations once, and again when what is installed has changed."""
-    from zenml.integrations.registry import IntegrationRegistry
-
-    activate = IntegrationRegistry.activate_integrations
-    activated: list[tuple[frozenset[str], ...]] = []
-
-    def activate_integrations(self: IntegrationRegistry) -> None:
-        installed = _installed()
-        if activated != [installed]:
-            activate(self)
-            activated[:] = [installed]
-
-    IntegrationRegistry.activate_integrations = activate_integrations  # type: ignore[method-assign]
-
-
-@cache
 def remember_package_list() -> None:
     """Let ZenML list the installed packages once, and again when what is installed has changed."""
     from zenml.environment import Environment
 
     list_packages = Environment.get_python_packages
-    listed: tuple[tuple[frozenset[str], ...], list[str]] | None = None
+    listed: tuple[installed.State, list[str]] | None = None
 
     def get_python_packages() -> list[str]:
         nonlocal listed
-        installed, known = _installed(), listed
-        if known is None or known[0] != installed:
-            listed = known = (installed, list_packages())
+        state, known = installed.state(), listed
+        if known is None or known[0] != state:
+            listed = known = (state, list_packages())
         return list(known[1])
 
     Environment.get_python_packages = staticmethod(get_python_packages)  # type: ignore[method-assign]
-
-
-def _installed() -> tuple[frozenset[str], ...]:
-    """Return the names, with versions, of the installed distributions, by directory of `sys.path`."""
-    return tuple(_distributions(path, _changed(path)) for path in sys.path)
-
-
-@lru_cache(
-    maxsize=256
-)  # a directory is read again only when it has changed, as the notebook's own often does
-def _distributions(path: str, changed: int | None) -> frozenset[str]:
-    try:
-        names = os.listdir(path or ".")
-    except OSError:  # e.g. a zip of the standard library that does not exist
-        return frozenset()
-    return frozenset(name for name in names if name.endswith(_METADATA))
-
-
-def _changed(path: str) -> int | None:
-    try:
-        return os.stat(path or ".").st_mtime_ns
-    except OSError:
-        return None

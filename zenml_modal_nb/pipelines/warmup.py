@@ -158,11 +158,11 @@ def _open_store() -> None:
     from zenml.client import Client
     from zenml.environment import Environment
 
-    from zenml_modal_nb.pipelines import scope, stack
+    from zenml_modal_nb.pipelines import integrations, scope, stack
 
     scope.root_here()
     scope.remember_packages()
-    scope.remember_integrations()
+    integrations.remember()
     scope.remember_package_list()
     if stack.store_is_local():  # to load the extension must write nothing where others see it
         Client().active_stack_model  # noqa: B018 - the first look-up creates the default stack

@@ -51,6 +51,13 @@ class LogFile:
 
 
 def _prune(folder: Path) -> None:
-    logs = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+    logs = sorted(folder.glob("*.log"), key=_written, reverse=True)
     for path in logs[KEPT - 1 :]:
         path.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another kernel prunes at the same time
+        return 0.0

@@ -54,11 +54,11 @@ def test_a_pipeline_activates_integrations_by_a_method_of_their_registry() -> No
     from zenml.pipelines.pipeline_definition import Pipeline
 
     assert parameters(IntegrationRegistry.activate_integrations) == ["self"], MOVED.format(
-        "IntegrationRegistry.activate_integrations (scope.remember_integrations)"
+        "IntegrationRegistry.activate_integrations (integrations.remember)"
     )
     source = inspect.getsource(Pipeline._compile)
     assert "integration_registry.activate_integrations()" in source, MOVED.format(
-        "its call by Pipeline._compile (scope.remember_integrations)"
+        "its call by Pipeline._compile (integrations.remember)"
     )
 
 
