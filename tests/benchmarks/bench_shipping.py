@@ -1,8 +1,10 @@
 """How fast a large array gets to a sandbox and back; prints figures, asserts nothing.
 
-In one run, on one local Modal API: a plain copy of a file, the raw SDK's own put and get of a volume, a cell's way in
-and out (the time of a cell with the array less that of one without), the same array a second time, and ipyparallel's
-push and pull. Give the array's size in MB, 1000 by default, and the repetitions, 3 by default.
+In one run, on one local Modal API: a plain copy of a file, the raw SDK's own put and get of a volume, the raw SDK doing
+what a cell does (put, and a sandbox that loads the array from the volume; a sandbox that saves it there, and get), a
+cell's way in and out, the same array a second time, and ipyparallel's push and pull. Of sandboxes and cells it is the
+time with the array less that without. No block is there before. Give the array's size in MB, 1000 by default, and the
+repetitions, 3 by default.
 
 Beside the seconds on the clock stand those of processors, of this process, the server and its sandboxes: on a machine
 that does other things as well they say more.
@@ -67,28 +69,73 @@ def cell(place: Modal, source: str, value: Any, outputs: tuple[str, ...] = ()) -
     return act
 
 
-def raw(place: Modal, array: Any, directory: Path) -> tuple[Seconds, Seconds, Seconds]:
-    """A file copied; put into a volume, and got from it, with the raw SDK. The saving of the array does not count."""
-    volume = modal.Volume.from_name(
-        f"raw-{os.urandom(4).hex()}",
-        create_if_missing=True,
-        version=2,
-        environment_name="local",
-        client=place.client,
-    )
-    path = directory / "array.npy"
-    np.save(path, array)
+class Raw:
+    """The raw SDK and one array in a file; its way into the file, or out of it, does not count."""
 
-    def put() -> None:
-        with volume.batch_upload() as batch:
-            batch.put_file(path, "/array.npy")
+    def __init__(self, place: Modal, directory: Path) -> None:
+        self._place = place
+        self._volume = self._new_volume()
+        self._directory = directory
+        self._path = directory / "array.npy"
 
-    def get() -> None:
-        with (directory / "back.npy").open("wb") as file:
-            for chunk in volume.read_file("/array.npy"):
+    def hold(self, array: Any) -> None:
+        """Have another array in the file."""
+        np.save(self._path, array)
+
+    def copy(self) -> None:
+        """Copy the file."""
+        shutil.copyfile(self._path, self._directory / "copy")
+
+    def put(self) -> None:
+        """Put it into the volume."""
+        with self._volume.batch_upload() as batch:
+            batch.put_file(self._path, "/array.npy")
+
+    def get(self) -> None:
+        """Get it from the volume."""
+        with (self._directory / "back.npy").open("wb") as file:
+            for chunk in self._volume.read_file("/array.npy"):
                 file.write(chunk)
 
-    return timed(lambda: shutil.copyfile(path, directory / "copy")), timed(put), timed(get)
+    def load(self) -> None:
+        """Put it into a volume, and load it in a sandbox."""
+        self._volume = self._new_volume()
+        self.put()
+        self._sandbox("np.load('/data/array.npy')", self._volume.with_mount_options(read_only=True))
+
+    def save(self, make: str) -> None:
+        """Make the array in a sandbox that saves it in a volume, and get it."""
+        self._volume = self._new_volume()
+        self._sandbox(f"np.save('/data/array.npy', {make})", self._volume)
+        self.get()
+
+    def nothing(self) -> None:
+        """Run a sandbox that does nothing with the volume."""
+        self._sandbox("pass", self._new_volume())
+
+    def _new_volume(self) -> modal.Volume:
+        return modal.Volume.from_name(
+            f"raw-{os.urandom(4).hex()}",
+            create_if_missing=True,
+            version=2,
+            environment_name="local",
+            client=self._place.client,
+        )
+
+    def _sandbox(self, source: str, volume: Any) -> None:
+        sandbox = modal.Sandbox.create(
+            "python",
+            "-c",
+            f"import numpy as np\n{source}",
+            app=self._place.app,
+            image=self._place.image,
+            client=self._place.client,
+            volumes={"/data": volume},
+            cpu=2.0,
+        )
+        sandbox.wait()
+        if sandbox.returncode != 0:
+            raise SystemExit(sandbox.stderr.read())
 
 
 def ipyparallel(array: Any, repetitions: int) -> tuple[list[Seconds], list[Seconds]]:
@@ -108,6 +155,13 @@ def main() -> None:
     megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     repetitions = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     gigabytes = megabytes / 1000
+
+    def numbers(seed: int) -> Any:
+        return np.random.default_rng(seed).random(megabytes * 125_000)
+
+    def made_by(seed: int) -> str:
+        return f"np.random.default_rng({seed}).random({megabytes * 125_000})"
+
     found: dict[str, list[Seconds]] = {}
 
     def note(name: str, seconds: Seconds) -> None:
@@ -119,18 +173,24 @@ def main() -> None:
     ):
         cell(place, "pass", TINY)()
         for number in range(repetitions):
-            array = np.random.default_rng(number).random(megabytes * 125_000)
-            copy, put, get = raw(place, array, Path(made))
-            note("plain copy of a file", copy)
-            note("raw SDK, volume put", put)
-            note("raw SDK, volume get", get)
+            seeds = iter(range(5 * number, 5 * number + 5))
+            raw = Raw(place, Path(made))
+            raw.hold(numbers(next(seeds)))
+            note("plain copy of a file", timed(raw.copy))
+            note("raw SDK, volume put", timed(raw.put))
+            note("raw SDK, volume get", timed(raw.get))
+            nothing = timed(raw.nothing)
+            raw.hold(numbers(next(seeds)))
+            note("raw SDK, array in", timed(raw.load).less(nothing))
+            making = timed(lambda: numbers(0))
+            note("raw SDK, array out", timed(lambda: raw.save(made_by(next(seeds)))).less(nothing, making))  # noqa: B023
             alone = timed(cell(place, "pass", TINY))
             note("a cell without it", alone)
+            array = numbers(next(seeds))
             note("a cell, array in", timed(cell(place, "pass", array)).less(alone))
             note("a cell, the same array again", timed(cell(place, "pass", array)).less(alone))
-            make = f"import numpy as np\ny = np.random.default_rng({number}).random({megabytes * 125_000})"
-            making = timed(lambda: np.random.default_rng(number).random(megabytes * 125_000))  # noqa: B023
-            note("a cell, array out", timed(cell(place, make, TINY, ("y",))).less(alone, making))
+            back = cell(place, f"import numpy as np\ny = {made_by(next(seeds))}", TINY, ("y",))
+            note("a cell, array out", timed(back).less(alone, making))
         found["ipyparallel, push"], found["ipyparallel, pull"] = ipyparallel(array, repetitions)
 
     print(f"{megabytes} MB, medians of {repetitions}")
@@ -141,10 +201,10 @@ def main() -> None:
     for name, (clock, processors) in medians.items():
         rate = "" if name == "a cell without it" else f"{gigabytes / clock:6.2f} GB/s"
         print(f"  {name:<30} {clock:7.3f} s {processors:7.2f} s of processors {rate}")
-    for way, other in (("in", "put"), ("out", "get")):
-        theirs, ours = medians[f"raw SDK, volume {other}"], medians[f"a cell, array {way}"]
+    for way, other in (("in", "volume put"), ("in", "array in"), ("out", "volume get"), ("out", "array out")):
+        theirs, ours = medians[f"raw SDK, {other}"], medians[f"a cell, array {way}"]
         shares = f"{theirs.clock / ours.clock:5.2f}, of processors {theirs.processors / ours.processors:5.2f}"
-        print(f"  {way}, as a share of the raw SDK's {other}: {shares}")
+        print(f"  {way}, as a share of the raw SDK's {other + ':':<11} {shares}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
+from zenml_modal_nb.emulator.short_paths import ShortPaths
 from zenml_modal_nb.emulator.state.refusals import InvalidArgumentError
 
 HOME = PurePosixPath("/", "root")  # of the container: Modal's default working directory
@@ -20,12 +21,15 @@ MOST_LINKS = 40  # on one way, as Linux counts
 class Place:
     """`root` stands for the container's `/` where a path has to be made; removed when the sandbox ends.
 
+    Programs are told of the temporary directory by a short path, where there are `short` ones.
+
     Sandboxes are subprocesses of the user, not containers: an absolute path that a program opens, or that the
     filesystem API names, is a path of the host. Only the working directory, `HOME`, `TMPDIR` and files added to
     the image are placed below `root`.
     """
 
     root: Path
+    short: ShortPaths | None = None
 
     def create(self) -> None:
         """Make the home and temporary directories, readable by the user only."""
@@ -112,10 +116,15 @@ class Place:
 
     def environment(self) -> dict[str, str]:
         """The variables that point a program at this place."""
-        return {"HOME": str(self.inside(HOME)), "TMPDIR": str(self.inside(TMP))}
+        temporary = self.inside(TMP)
+        if self.short is not None:
+            temporary = self.short.link(temporary)
+        return {"HOME": str(self.inside(HOME)), "TMPDIR": str(temporary)}
 
     def remove(self) -> None:
         """Delete everything, also what the sandbox made unwritable."""
+        if self.short is not None:
+            self.short.unlink(self.inside(TMP))
         try:
             shutil.rmtree(self.root, onerror=_make_writable_and_retry)
         except RecursionError:  # a sandbox may nest directories as deep as it likes

@@ -15,6 +15,7 @@ from zenml_modal_nb.emulator import identifiers, processes
 from zenml_modal_nb.emulator.families import Census, Family
 from zenml_modal_nb.emulator.faults.plan import Faults
 from zenml_modal_nb.emulator.places import Place
+from zenml_modal_nb.emulator.short_paths import ShortPaths
 from zenml_modal_nb.emulator.state.apps import Apps
 from zenml_modal_nb.emulator.state.archive import Archive
 from zenml_modal_nb.emulator.state.commands import Commands
@@ -48,6 +49,7 @@ class Sandboxes:
     ) -> None:
         self._apps = apps
         self._places = directory / "sandboxes"
+        self._short = ShortPaths(directory)
         self._spool = directory / "spool"
         self._preparation = preparation
         self._retention = retention
@@ -76,6 +78,7 @@ class Sandboxes:
         shutil.rmtree(self._spool, ignore_errors=True)
         self._spool.mkdir(mode=0o700, parents=True)
         self._places.mkdir(mode=0o700, exist_ok=True)
+        self._short.sweep()
 
     @property
     def active(self) -> int:
@@ -104,7 +107,7 @@ class Sandboxes:
         gpu = definition.gpu.type if definition.gpu else ""
         self._faults.admit(gpu)
         sandbox_id = identifiers.sandbox_id(definition.version)
-        place = Place(self._places / sandbox_id)
+        place = Place(self._places / sandbox_id, self._short)
         place.create()
         try:
             prepared = await self._preparation.prepare(definition, sandbox_id, place)
@@ -255,6 +258,7 @@ class Sandboxes:
         await self._save()
         for sandbox in self._sandboxes.values():
             sandbox.forget()
+        self._short.close()
 
     def _keep(self, sandbox: Sandbox) -> None:
         self._sandboxes[sandbox.id] = sandbox
