@@ -35,7 +35,8 @@ from zenml_modal_nb.emulator.private_server import PrivateServer
 ROUTER = "modal.task_command_router.TaskCommandRouter"
 MEBIBYTE = 1024 * 1024
 INTERNAL = "Internal Server Error"  # what grpclib says when a handler raised something it should not have
-PATIENCE = 0.3  # seconds for a call that holds, e.g. a wait for a sandbox that runs
+PATIENCE = 30.0  # seconds for an answer
+HOLDING = 0.3  # seconds for what may be a call that holds, e.g. a wait for a sandbox that runs
 TRAVERSALS = (
     "../../escaped",
     "/../../escaped",
@@ -148,11 +149,15 @@ def methods() -> list[Method]:
 
 
 async def send(
-    channel: grpclib.client.Channel, method: Method, body: bytes, metadata: dict[str, str]
+    channel: grpclib.client.Channel,
+    method: Method,
+    body: bytes,
+    metadata: dict[str, str],
+    patience: float = PATIENCE,
 ) -> tuple[Status | None, str]:
-    """The status of a call with this message, None if it holds longer than `PATIENCE`."""
+    """The status of a call with this message, None if it holds for longer."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             request = channel.request(method.path, Cardinality.UNARY_STREAM, bytes, bytes, metadata=metadata)
             async with request as stream:
                 await stream.send_message(body, end=True)
@@ -173,7 +178,7 @@ async def all_answers(
         answers = []
         for method in methods():
             for body in bodies(method):
-                status, message = await send(channel, method, body, target.metadata)
+                status, message = await send(channel, method, body, target.metadata, HOLDING)
                 answers.append((method.path, body, status, message))
         return answers
 
