@@ -61,6 +61,22 @@ def test_a_model_of_the_notebook_is_trained_in_place_as_here(torch_kernel: Kerne
     assert torch_kernel.ask("optimizer.param_groups[0]['params'][0] is line.layer.weight")
 
 
+def test_gradients_come_and_go(torch_kernel: Kernel) -> None:
+    torch_kernel.run(
+        "sloped = Line()\nsloped(torch.ones(3, 1)).sum().backward()\nleaf = torch.ones(2, requires_grad=True)"
+    )
+    torch_kernel.run(
+        "%%modal_step\narrived = sloped.layer.weight.grad.clone()\nsloped(torch.ones(3, 1)).sum().backward()\n"
+        "(leaf * 3).sum().backward()"
+    )
+    told = (
+        "[arrived.item(), sloped.layer.weight.grad.item(), sloped.layer.bias.grad.item(), leaf.grad.tolist()]"
+    )
+    assert torch_kernel.ask(told) == [3.0, 6.0, 6.0, [3.0, 3.0]]
+    torch_kernel.run("%%modal_step\nsloped.zero_grad()\nleaf.grad.mul_(2)")
+    assert torch_kernel.ask("[sloped.layer.weight.grad, leaf.grad.tolist()]") == [None, [6.0, 6.0]]
+
+
 def test_random_numbers_go_on_where_the_cell_has_left_off(torch_kernel: Kernel) -> None:
     torch_kernel.run("_ = torch.manual_seed(7)\ndrawn_here = [torch.rand(1).item() for _ in range(3)]")
     torch_kernel.run("_ = torch.manual_seed(7)\ndrawn = [torch.rand(1).item()]")

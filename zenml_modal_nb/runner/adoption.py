@@ -29,7 +29,10 @@ def adopt(obj: Any, reduced: tuple[Any, ...]) -> None:
     padded: list[Any] = [*reduced, *[None] * (6 - len(reduced))]
     make, arguments, state, items, pairs, setter = padded
     if _is_tensor(obj):
-        _adopt_tensor(obj, make(*arguments))
+        twin = make(*arguments)
+        if setter is not None:
+            setter(twin, state)
+        _adopt_tensor(obj, twin)
         return
     if _is_index(obj):
         obj.names = make(*arguments).names  # all of an index that can change
@@ -83,8 +86,9 @@ def _adopt_tensor(obj: Any, twin: Any) -> None:
             obj.copy_(twin)  # views of its memory see it too
         else:
             obj.data = twin.data
-    if obj.is_leaf and obj.requires_grad != twin.requires_grad:
+    if obj.is_leaf:
         obj.requires_grad_(twin.requires_grad)
+        obj.grad = twin.grad
     put_attributes(obj, attributes(twin))
 
 

@@ -1,4 +1,4 @@
-"""Arrays that live on a device: they travel as memory, and go back to a device of that name where there is one."""
+"""Arrays as their libraries do not pickle them: on a device, as memory for one of that name; with their gradients."""
 
 from __future__ import annotations
 
@@ -95,6 +95,21 @@ def _restore_typed_storage(untyped: Any, dtype: Any) -> Any:
     return torch.storage.TypedStorage(wrap_storage=untyped, dtype=dtype, _internal=True)
 
 
+def _reduce_tensor(tensor: Any) -> Any:
+    # torch pickles a tensor without its gradient. It warns when one that was computed from others is asked for it.
+    if not tensor.is_leaf or tensor.grad is None:
+        return NotImplemented
+    make, arguments, *rest = tensor.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    state = rest[0] if rest else None
+    return make, arguments, (state, tensor.grad), None, None, _set_gradient
+
+
+def _set_gradient(tensor: Any, states: tuple[Any, Any]) -> None:
+    state, tensor.grad = states
+    if state is not None:
+        sys.modules["torch"]._utils._set_obj_state(tensor, state)
+
+
 def _reduce_cupy(array: Any) -> Any:
     return _restore_array, (array.get(), device_of(array), "cupy")
 
@@ -134,6 +149,8 @@ def _miss(device: str) -> None:
 _RULES: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("torch.storage", "UntypedStorage"): _reduce_storage,
     ("torch.storage", "TypedStorage"): _reduce_typed_storage,
+    ("torch", "Tensor"): _reduce_tensor,
+    ("torch.nn.parameter", "Parameter"): _reduce_tensor,
     ("cupy", "ndarray"): _reduce_cupy,
     ("jaxlib._jax", "ArrayImpl"): _reduce_jax,
     ("jaxlib.xla_extension", "ArrayImpl"): _reduce_jax,
