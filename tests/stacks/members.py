@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 
 from launches import Launched, launched
 from team import TeamHome
+
+from zenml_modal_nb.emulator.faults import Fault, FaultControl
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,9 @@ class Member(TeamHome):
     def environment(self) -> dict[str, str]:
         """With the variables that point Modal's SDK at the local Modal API: ZenML's own operator knows no other way."""
         inherited = super().environment
-        state = self.state / "server.json"
-        if not state.exists():
+        if not self._record.exists():
             return inherited
-        record = json.loads(state.read_text(encoding="utf-8"))
+        record = self.server_record
         return inherited | {
             "MODAL_SERVER_URL": record["url"],
             "MODAL_TOKEN_ID": record["token_id"],
@@ -37,6 +39,26 @@ class Member(TeamHome):
     def state(self) -> Path:
         """The local Modal API's directory."""
         return self.path / "emulator"
+
+    @property
+    def server_record(self) -> Mapping[str, str]:
+        """Address and token of the local Modal API."""
+        return dict(json.loads(self._record.read_text(encoding="utf-8")))
+
+    @property
+    def _record(self) -> Path:
+        return self.state / "server.json"
+
+    @contextmanager
+    def fault(self, fault: Fault) -> Iterator[None]:
+        """Let something go wrong at Modal meanwhile."""
+        record = self.server_record
+        control = FaultControl(record["url"], record["token_id"], record["token_secret"])
+        planned = control.add(fault)
+        try:
+            yield
+        finally:
+            control.clear(planned)
 
     def script(self, name: str, text: str, *, without: Sequence[str] = ()) -> CompletedProcess[str]:
         """Run a script of the user's, from a directory of its own: ZenML ships all that lies beside it.

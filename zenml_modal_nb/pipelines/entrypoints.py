@@ -28,6 +28,7 @@ from zenml_modal_nb.sandboxes import image as images
 from zenml_modal_nb.sandboxes import layers, loop
 from zenml_modal_nb.sandboxes.creation import create
 from zenml_modal_nb.sandboxes.ending import why_not_created, why_step_ended
+from zenml_modal_nb.sandboxes.terms import OF_STEP
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -93,7 +94,7 @@ def submit(
         place = {"workdir": images.OWN_SOURCE, "tags": tags_of(info)}
         sandbox = create(*entrypoint.command, **place, **arguments)
     except Exception as error:  # Modal's
-        raise why_not_created(error, connection.server) from error
+        raise why_not_created(error, connection.server, terms=OF_STEP) from error
     plan.keep()
     run = EntrypointRun(sandbox, threading.Event(), connection.server)
     threading.Thread(target=_watch, args=(run,), name="zenml-modal-nb-step", daemon=True).start()
@@ -139,7 +140,8 @@ def status(step_run: StepRunResponse) -> ExecutionStatus:
     if not run.ended.is_set():
         return ExecutionStatus.RUNNING
     try:
-        return _status(step_run, run)
+        with facts.reason_kept():
+            return _status(step_run, run)
     except SandboxError as error:
         logger.error("The step `%s` has failed: %s", step_run.name, error)  # ZenML itself tells no reason
         return ExecutionStatus.FAILED

@@ -91,8 +91,11 @@ class ModalNotebookStepOperator(ModalStepOperator):
             StackComponentInterfaceError: settings that contradict each other, or cannot be honoured.
             ModalStepError: a value or the code cannot travel, or Modal refuses.
         """
+        with facts.reason_kept():
+            self._submit_step(info, Entrypoint(tuple(entrypoint_command), environment))
+
+    def _submit_step(self, info: StepRunInfo, entrypoint: Entrypoint) -> None:
         execution = executions.current()
-        entrypoint = Entrypoint(tuple(entrypoint_command), environment)
         if execution is not None:
             self._submit(info, execution, entrypoint if execution.job.operator.connected else None)
             return
@@ -146,6 +149,10 @@ class ModalNotebookStepOperator(ModalStepOperator):
             RunStoppedException: the run was stopped; ZenML then records it as stopped.
             Exception: what the cell raised, or why it could not end.
         """
+        with facts.reason_kept():
+            return self._wait(step_run)
+
+    def _wait(self, step_run: StepRunResponse) -> ExecutionStatus:
         if entrypoints.is_running(step_run.id):
             return entrypoints.wait(step_run)
         run = defined_step.running(step_run.id)
@@ -169,6 +176,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Tell how a step is that nobody waits for, e.g. one that a dynamic pipeline has submitted; records its end."""
+        facts.forget_reason()
         if entrypoints.is_running(step_run.id):
             return entrypoints.status(step_run)
         run = defined_step.running(step_run.id)

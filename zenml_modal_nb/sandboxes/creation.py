@@ -54,7 +54,7 @@ class Creation:
             raise
         except Exception as error:
             log = await self._build_log(error) if isinstance(error, build_error()) else ""
-            raise why_not_created(error, self._launch.server, log) from error
+            raise why_not_created(error, self._launch.server, log, self._launch.terms) from error
         finally:
             watching.cancel()
 
