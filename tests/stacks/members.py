@@ -60,7 +60,9 @@ class Member(TeamHome):
         finally:
             control.clear(planned)
 
-    def script(self, name: str, text: str, *, without: Sequence[str] = ()) -> CompletedProcess[str]:
+    def script(
+        self, name: str, text: str, *, without: Sequence[str] = (), seconds: float = 170
+    ) -> CompletedProcess[str]:
         """Run a script of the user's, from a directory of its own: ZenML ships all that lies beside it.
 
         `without` are variables that it does not get.
@@ -71,7 +73,7 @@ class Member(TeamHome):
         kept = {key: value for key, value in self.environment.items() if key not in without}
         return subprocess.run(
             [sys.executable, str(place / f"{name}.py")],
-            env=kept, cwd=place, capture_output=True, text=True, timeout=170, check=False,
+            env=kept, cwd=place, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
 
     def launched(self) -> list[Launched]:

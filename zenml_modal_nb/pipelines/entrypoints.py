@@ -28,6 +28,7 @@ from zenml_modal_nb.sandboxes import image as images
 from zenml_modal_nb.sandboxes import layers, loop
 from zenml_modal_nb.sandboxes.creation import create
 from zenml_modal_nb.sandboxes.ending import why_not_created, why_step_ended
+from zenml_modal_nb.sandboxes.termination import advice, terminate
 from zenml_modal_nb.sandboxes.terms import OF_STEP
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def submit(
     try:
         facts.publish_sandbox(operator_id, info, sandbox.object_id)
     except BaseException:
-        sandbox.terminate()
+        _end(sandbox)
         raise
 
 
@@ -122,23 +123,25 @@ def wait(step_run: StepRunResponse) -> ExecutionStatus:
     try:
         while not run.ended.wait(stops.LOOK):
             if stops.is_asked_for(step_run.id, step_run.pipeline_run_id):
-                run.sandbox.terminate()
-                facts.publish_stopped(step_run)
+                _stop(step_run, run)
                 raise RunStoppedException(f"The step {step_run.name} was stopped.")
         return _status(step_run, run)
     except KeyboardInterrupt:
-        run.sandbox.terminate()
-        facts.publish_stopped(step_run)
+        _stop(step_run, run)
         raise
     finally:
         _running.pop(step_run.id, None)
 
 
 def status(step_run: StepRunResponse) -> ExecutionStatus:
-    """Tell how a step is that nobody waits for, e.g. one of a dynamic pipeline."""
+    """Tell how a step is that nobody waits for, e.g. one of a dynamic pipeline; a stop asked for elsewhere ends it."""
     run = _running[step_run.id]
     if not run.ended.is_set():
-        return ExecutionStatus.RUNNING
+        if not stops.is_asked_for_now(step_run):
+            return ExecutionStatus.RUNNING
+        _stop(step_run, run)
+        _forget(step_run)
+        return ExecutionStatus.STOPPED
     try:
         with facts.reason_kept():
             return _status(step_run, run)
@@ -146,12 +149,29 @@ def status(step_run: StepRunResponse) -> ExecutionStatus:
         logger.error("The step `%s` has failed: %s", step_run.name, error)  # ZenML itself tells no reason
         return ExecutionStatus.FAILED
     finally:
-        _running.pop(step_run.id, None)
+        _forget(step_run)
 
 
 def cancel(step_run: StepRunResponse) -> None:
     """End the sandbox of a step that was submitted here."""
-    _running[step_run.id].sandbox.terminate()
+    _end(_running[step_run.id].sandbox)
+
+
+def _forget(step_run: StepRunResponse) -> None:
+    _running.pop(step_run.id, None)
+    stops.look_no_more(step_run.id)
+
+
+def _stop(step_run: StepRunResponse, run: EntrypointRun) -> None:
+    _end(run.sandbox)
+    facts.publish_stopped(step_run)
+
+
+def _end(sandbox: Any) -> None:
+    if not loop.start(terminate(sandbox)).result():
+        logger.warning(
+            "It is not confirmed that sandbox %s has ended; %s", sandbox.object_id, advice(sandbox.object_id)
+        )
 
 
 def _status(step_run: StepRunResponse, run: EntrypointRun) -> ExecutionStatus:

@@ -183,7 +183,10 @@ class ModalNotebookStepOperator(ModalStepOperator):
         if run is None:
             return super().get_status(step_run)
         if not run.is_over():
+            if stops.is_asked_for_now(step_run):
+                run.execution.stop(Reason.STOPPED)
             return ExecutionStatus.RUNNING
+        stops.look_no_more(step_run.id)
         try:
             return self.wait(step_run)
         except RunStoppedException:

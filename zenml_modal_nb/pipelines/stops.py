@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 LOOK = 5.0  # seconds between two looks; a heartbeat of ZenML's own comes about as often
 
+_looks: dict[UUID, float] = {}  # the last look at each step that nobody waits for, monotonic
 _STOPPING = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING})
 _BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
@@ -39,6 +41,20 @@ def is_asked_for(step_run_id: UUID, run_id: UUID) -> bool:
     except Exception as error:  # noqa: BLE001 - a server that is away for a while must not end a training
         logger.debug("Whether %s is to stop is not known: %r", step_run_id, error)
         return False
+
+
+def is_asked_for_now(step_run: StepRunResponse) -> bool:
+    """Tell it for a step that is asked about again and again; it is looked up no more often than others' steps are."""
+    now = time.monotonic()
+    if now - _looks.get(step_run.id, 0.0) < LOOK:
+        return False
+    _looks[step_run.id] = now
+    return is_asked_for(step_run.id, step_run.pipeline_run_id)
+
+
+def look_no_more(step_run_id: UUID) -> None:
+    """Let go of a step that has ended."""
+    _looks.pop(step_run_id, None)
 
 
 def heed_until_ended(execution: Execution) -> None:
