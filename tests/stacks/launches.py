@@ -23,6 +23,8 @@ class Launched:
     tags: dict[str, str]
     end: str | None  # e.g. "EXITED"
     code: int | None
+    began: float  # seconds since 1970
+    ended: float | None
     command: tuple[str, ...]
     record: str  # all that the server has written down of it
 
@@ -49,6 +51,8 @@ def _launched(sandbox: dict[str, Any], app: dict[str, Any]) -> Launched:
         tags=sandbox["tags"],
         end=outcome.get("end"),
         code=outcome.get("code"),
+        began=sandbox["created_at"],
+        ended=sandbox["ended_at"],
         command=tuple(asked["command"]),
         record=json.dumps(sandbox),
     )
