@@ -226,6 +226,7 @@ def test_steps_that_run_here_connected_and_detached_pass_artifacts_and_tell_how_
     train, double, breaks, *_ = member.launched()[before:]
     assert (train.gpu, train.cores, train.memory_mib, train.timeout) == ("A100:2", 4.0, 32768, 600)
     assert (train.regions, train.cloud, train.environment) == (("us-east",), "gcp", "local")
+    assert {"six", "zenml"} <= set(train.packages)
     assert "zenml.entrypoints.entrypoint" in train.command
     assert (double.gpu, double.environment, double.command[1:3]) == (None, "main", ("-u", "-c"))
     assert (double.memory_mib, breaks.memory_mib) == (32000, 32000)  # decimal, as ZenML sends it

@@ -43,6 +43,7 @@ def ends(called):
         return str(error), step.status.value, info and info.message
 
 if __name__ == "__main__":
+    Client().activate_stack("team")
     told = {{"stock": ends(stock)}}
     Client().activate_stack("light")
     try:
