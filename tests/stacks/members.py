@@ -61,19 +61,32 @@ class Member(TeamHome):
             control.clear(planned)
 
     def script(
-        self, name: str, text: str, *, without: Sequence[str] = (), seconds: float = 170
+        self, name: str, text: str, *, without: Sequence[str] = (), seconds: float = 170, **beside: str
     ) -> CompletedProcess[str]:
         """Run a script of the user's, from a directory of its own: ZenML ships all that lies beside it.
 
-        `without` are variables that it does not get.
+        `without` are variables that it does not get, `beside` the texts of modules.
         """
+        with self.started(name, text, without=without, **beside) as process:
+            try:
+                printed, told = process.communicate(timeout=seconds)
+            except BaseException:
+                process.kill()
+                raise
+        return CompletedProcess(process.args, process.returncode, printed, told)
+
+    def started(
+        self, name: str, text: str, *, without: Sequence[str] = (), **beside: str
+    ) -> subprocess.Popen[str]:
+        """Start such a script."""
         place = self.path / "scripts" / name
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{name}.py").write_text(text, encoding="utf-8")
+        for module, content in {name: text, **beside}.items():
+            (place / f"{module}.py").write_text(content, encoding="utf-8")
         kept = {key: value for key, value in self.environment.items() if key not in without}
-        return subprocess.run(
+        return subprocess.Popen(
             [sys.executable, str(place / f"{name}.py")],
-            env=kept, cwd=place, capture_output=True, text=True, timeout=seconds, check=False,
+            env=kept, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def launched(self) -> list[Launched]:

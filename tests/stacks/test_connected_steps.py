@@ -92,24 +92,28 @@ if __name__ == "__main__":
 """
 
 
-DYNAMIC = """
-from zenml import pipeline, step
-from zenml.client import Client
+SUMS = """
+import socket
+from zenml import step
 
-def meet():
-    import socket  # returns when all three are there, each in its own sandbox
+def meet():  # returns when all three are there, each in its own sandbox
     with socket.create_connection(("127.0.0.1", PORT)) as connection:
         connection.recv(1)
-
-@step(step_operator="apart")
-def double(n: int) -> int:
-    meet()
-    return n * 2
 
 @step(step_operator="own")
 def total(numbers: list) -> int:
     meet()
     return sum(numbers)
+"""
+DYNAMIC = """
+from zenml import pipeline, step
+from zenml.client import Client
+from sums import meet, total
+
+@step(step_operator="apart")
+def double(n: int) -> int:
+    meet()
+    return n * 2
 
 @pipeline(enable_cache=False, dynamic=True)
 def parallel():
@@ -167,6 +171,10 @@ def answer() -> int:
 def unnamed():
     answer()
 
+@pipeline(settings={{"docker": DockerSettings(parent_image="{IMAGE}", skip_build=True)}})
+def kept():
+    answer()
+
 if __name__ == "__main__":
     client, found = Client(), []
     parts = {{Kind.ORCHESTRATOR: "default", Kind.ARTIFACT_STORE: "s3", Kind.CONTAINER_REGISTRY: "registry",
@@ -176,7 +184,8 @@ if __name__ == "__main__":
             client.create_stack("only_" + operator, {{**parts, Kind.STEP_OPERATOR: operator}})
             client.activate_stack("only_" + operator)
             step = unnamed().steps["answer"]
-            found.append((step.status.value, step.output.load()))
+            again = kept().steps["answer"]
+            found.append((step.status.value, step.output.load(), again.status.value))
     finally:
         client.activate_stack("team")
     print("FACTS", repr(found))
@@ -188,7 +197,7 @@ def test_a_step_names_no_operator_where_the_stack_has_one(member: Member) -> Non
     before = len(member.launched())
     done = member.script("unnamed", UNNAMED)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert facts_of(done.stdout) == [("completed", 42)] * 3
+    assert facts_of(done.stdout) == [("completed", 42, "cached")] * 3
     launched = member.launched()[before:]
     assert [(each.gpu, each.timeout, each.environment) for each in launched] == [
         ("L4:1", 300, "local"), ("L4:1", 300, "local"), ("L4:1", 300, "main"),
@@ -200,7 +209,7 @@ def test_a_step_names_no_operator_where_the_stack_has_one(member: Member) -> Non
 def test_steps_of_a_dynamic_pipeline_run_at_the_same_time(member: Member) -> None:
     before = len(member.launched())
     with meeting(3) as port:
-        done = member.script("dynamic", DYNAMIC.replace("PORT", str(port)))
+        done = member.script("dynamic", DYNAMIC, sums=SUMS.replace("PORT", str(port)))
     assert done.returncode == 0, done.stdout + done.stderr
     assert facts_of(done.stdout) == [4, 6, 9]
     launched = member.launched()[before:]
@@ -227,6 +236,7 @@ def test_steps_that_run_here_connected_and_detached_pass_artifacts_and_tell_how_
     assert (train.gpu, train.cores, train.memory_mib, train.timeout) == ("A100:2", 4.0, 32768, 600)
     assert (train.regions, train.cloud, train.environment) == (("us-east",), "gcp", "local")
     assert {"six", "zenml"} <= set(train.packages)
+    assert "zenml-modal-nb" not in train.packages  # its source comes along
     assert "zenml.entrypoints.entrypoint" in train.command
     assert (double.gpu, double.environment, double.command[1:3]) == (None, "main", ("-u", "-c"))
     assert (double.memory_mib, breaks.memory_mib) == (32000, 32000)  # decimal, as ZenML sends it

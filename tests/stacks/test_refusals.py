@@ -30,6 +30,9 @@ def connected() -> None: ...
 @step(step_operator="apart", settings={{"step_operator:apart": PLACED}})
 def detached() -> None: ...
 
+@step(step_operator="own", settings={{"step_operator:own": {{"workspace": "other"}}}})
+def elsewhere() -> None: ...
+
 def ends(called):
     @pipeline(enable_cache=False, name="refused_" + called.name, execution_mode="fail_fast",
               settings={{"docker": DockerSettings(parent_image="{IMAGE}", skip_build=True)}})
@@ -47,7 +50,7 @@ if __name__ == "__main__":
     told = {{"stock": ends(stock)}}
     Client().activate_stack("light")
     try:
-        told |= {{each.name: ends(each) for each in (connected, detached)}}
+        told |= {{each.name: ends(each) for each in (connected, detached, elsewhere)}}
     finally:
         Client().activate_stack("team")
     print("FACTS", repr(told))
@@ -101,4 +104,5 @@ def test_a_step_says_what_the_server_said_and_which_setting_to_leave_out(member:
             in said
         )
         assert (status, recorded) == ("failed", said)
+    assert "The token belongs to workspace 'local', not 'other'" in told["elsewhere"][0]
     assert len(member.launched()) == before
