@@ -153,18 +153,19 @@ def status(step_run: StepRunResponse) -> ExecutionStatus:
 
 
 def cancel(step_run: StepRunResponse) -> None:
-    """End the sandbox of a step that was submitted here."""
+    """End the sandbox of a step that was submitted here; `status` tells that it was stopped."""
+    stops.cancel(step_run)
     _end(_running[step_run.id].sandbox)
 
 
 def _forget(step_run: StepRunResponse) -> None:
     _running.pop(step_run.id, None)
-    stops.look_no_more(step_run.id)
+    stops.forget(step_run.id)
 
 
 def _stop(step_run: StepRunResponse, run: EntrypointRun) -> None:
     _end(run.sandbox)
-    facts.publish_stopped(step_run)
+    stops.publish(step_run)
 
 
 def _end(sandbox: Any) -> None:
@@ -178,6 +179,9 @@ def _status(step_run: StepRunResponse, run: EntrypointRun) -> ExecutionStatus:
     found = Client().get_run_step(step_run.id, hydrate=False).status
     if found.is_finished or found == ExecutionStatus.RETRYING:
         return found
+    if stops.is_cancelled(step_run):
+        stops.publish(step_run)
+        return ExecutionStatus.STOPPED
     raise loop.start(why_step_ended(run.sandbox)).result()
 
 

@@ -71,6 +71,11 @@ def publish_stopped(step_run: StepRunResponse) -> None:
     """Record a stop; the run first: a step stopped in a running run ends the run as completed."""
     run_id = step_run.pipeline_run_id
     Client().zen_store.update_run(run_id, PipelineRunUpdate(status=ExecutionStatus.STOPPING))
+    publish_stopped_step(step_run)
+
+
+def publish_stopped_step(step_run: StepRunResponse) -> None:
+    """Record the stop of one step of a run that ends otherwise."""
     publish_stopped_step_run(step_run.id)
 
 

@@ -186,7 +186,6 @@ class ModalNotebookStepOperator(ModalStepOperator):
             if stops.is_asked_for_now(step_run):
                 run.execution.stop(Reason.STOPPED)
             return ExecutionStatus.RUNNING
-        stops.look_no_more(step_run.id)
         try:
             return self.wait(step_run)
         except RunStoppedException:
@@ -194,6 +193,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
         except Exception as error:  # noqa: BLE001 - it is recorded as the step's, and ZenML raises it from there
             logger.debug("%s has failed: %r", step_run.name, error)
             return ExecutionStatus.FAILED
+        finally:
+            stops.forget(step_run.id)
 
     def _follow(self, step_run: StepRunResponse, run: DefinedRun) -> None:
         """Tell what happens until the sandbox has ended; an interrupt ends it and stops step and run."""
@@ -220,6 +221,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
             return
         run = defined_step.running(step_run.id)
         execution = executions.current() if run is None else run.execution
+        if run is not None:
+            stops.cancel(step_run)
         if execution is not None:
             execution.stop(Reason.STOPPED)
             return
