@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 import signal
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
 from members import Member
+
+from zenml_modal_nb.emulator.faults import NoCapacity
 
 STARTED = """
 import socket
@@ -81,6 +85,47 @@ def test_the_log_is_in_zenml_while_the_step_runs_and_an_interrupt_ends_the_sandb
         seen = member.script(f"reads_{operator}", READ.replace("OPERATOR", operator))
         assert seen.returncode == 0, seen.stdout + seen.stderr
         assert facts(seen.stdout) == ["running", ["said before it waits"]]
+        process.send_signal(signal.SIGINT)
+        printed, told = process.communicate(timeout=120)
+    assert facts(printed) == ["stopped", "stopped"], printed + told
+    assert [each.end for each in member.launched()[before:]] == ["TERMINATED"]
+
+
+PENDING = """
+from zenml import pipeline, step
+from zenml.client import Client
+
+@step(step_operator="OPERATOR", settings={"step_operator:OPERATOR": {"gpu": "T4"}})
+def waits() -> None: ...
+
+@pipeline(enable_cache=False)
+def pending_OPERATOR():
+    waits()
+
+if __name__ == "__main__":
+    Client().activate_stack("light")
+    try:
+        pending_OPERATOR()
+    except KeyboardInterrupt:
+        run = Client().get_pipeline("pending_OPERATOR").last_run
+        print("FACTS", repr([run.status.value, run.steps["waits"].status.value]))
+    finally:
+        Client().activate_stack("team")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("operator", ["own", "apart"])
+def test_an_interrupt_while_a_gpu_is_waited_for_leaves_no_sandbox(member: Member, operator: str) -> None:
+    before, until = len(member.launched()), time.monotonic() + 120
+    with (
+        member.fault(NoCapacity("T4")),
+        member.started(f"pending_{operator}", PENDING.replace("OPERATOR", operator)) as process,
+    ):
+        while len(member.launched()) == before and time.monotonic() < until:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.2)
         process.send_signal(signal.SIGINT)
         printed, told = process.communicate(timeout=120)
     assert facts(printed) == ["stopped", "stopped"], printed + told

@@ -6,6 +6,7 @@ Here the sandbox is created, with an image of Modal's own builder, and its end i
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,9 @@ from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB
 from zenml_modal_nb.sandboxes import image as images
 from zenml_modal_nb.sandboxes import layers, loop
 from zenml_modal_nb.sandboxes.creation import create
+from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.ending import why_not_created, why_step_ended
+from zenml_modal_nb.sandboxes.launch import Launch
 from zenml_modal_nb.sandboxes.termination import advice, terminate
 from zenml_modal_nb.sandboxes.terms import OF_STEP
 
@@ -90,12 +93,28 @@ def submit(
             environment=environment,
             modal_client=connection.client,
         )
-        arguments["cpu"] = arguments["cpu"] or DEFAULT_CPU
-        arguments["memory"] = memory_mib(resources) or DEFAULT_MEMORY_MIB
-        place = {"workdir": images.OWN_SOURCE, "tags": tags_of(info)}
-        sandbox = create(*entrypoint.command, **place, **arguments)
     except Exception as error:  # Modal's
         raise why_not_created(error, connection.server, terms=OF_STEP) from error
+    arguments["cpu"] = arguments["cpu"] or DEFAULT_CPU
+    arguments["memory"] = memory_mib(resources) or DEFAULT_MEMORY_MIB
+    arguments |= {"workdir": images.OWN_SOURCE, "tags": tags_of(info)}
+    launch = Launch(
+        nonce=secrets.token_hex(16),
+        parts=(),
+        run={},
+        python=spec.python,
+        grace=0.0,
+        arguments=arguments,
+        depot=Depot(connection.client, connection.environment, name),
+        server=connection.server,
+        terms=OF_STEP,
+        command=entrypoint.command,
+    )
+    try:
+        sandbox = create(launch)
+    except KeyboardInterrupt:
+        facts.publish_stopped(info.step_run)
+        raise
     plan.keep()
     run = EntrypointRun(sandbox, threading.Event(), connection.server)
     threading.Thread(target=_watch, args=(run,), name="zenml-modal-nb-step", daemon=True).start()

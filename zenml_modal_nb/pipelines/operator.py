@@ -119,9 +119,11 @@ class ModalNotebookStepOperator(ModalStepOperator):
         defined_step.enlist(info.step_run_id, run)
         try:
             self._submit(info, run.execution)
-        except BaseException:  # an interrupt too: no sandbox goes on
+        except BaseException as error:  # no sandbox goes on
             run.abandon()
             defined_step.forget(info.step_run_id)
+            if isinstance(error, KeyboardInterrupt):
+                facts.publish_stopped(info.step_run)
             raise
 
     def _submit(self, info: StepRunInfo, execution: Execution, entrypoint: Entrypoint | None = None) -> None:
