@@ -13,6 +13,8 @@ import pytest
 from frontend import Home
 from terminal import Terminal
 
+from zenml_modal_nb.emulator.faults import FaultControl, Refusal
+
 PROGRAM = ("-m", "zenml_modal_nb.cli")
 CTRL_C, CTRL_D = "\x03", "\x04"
 TOKEN = "as-secret-that-nobody-sees"
@@ -140,6 +142,60 @@ def test_whatever_is_broken_is_one_problem_and_no_traceback(fresh: Home, broken:
     assert done.stderr == ""
     others = [each for each in examined(done).values() if each["verdict"] == "skipped"]
     assert len(others) >= 3  # what rests on it is not tried
+
+
+# As on a machine with a Python that Modal has no image of, an old SDK, a full disk and half a token.
+MEAGRE = """
+import importlib.metadata as metadata, os, shutil, sys
+from modal import _image
+_image.SUPPORTED_PYTHON_SERIES = {_image.LATEST_IMAGE_BUILDER_VERSION: ["3.8", "3.9"]}
+found = metadata.version
+metadata.version = lambda name: "1.0.0" if name == "modal" else found(name)
+shutil.disk_usage = lambda place: shutil._ntuple_diskusage(10**11, 10**11 - 10**7, 10**7)
+os.environ["MODAL_TOKEN_ID"] = "ak-half"
+"""
+
+
+@pytest.mark.slow  # fast: each by itself in tests/unit/doctor, the exit code above
+def test_each_lack_of_the_machine_is_a_problem_by_itself_and_the_exit_code_says_so(home: Home) -> None:
+    done = home.python("-c", MEAGRE + DOCTOR.replace("'--json'", "'--json', '--on', 'modal'"))
+    told = examined(done)
+    assert done.returncode == 1
+    for name, found, advice in (
+        ("python", "Modal's images have 3.8, 3.9", "Make an environment"),
+        ("modal", "1.0.0, needs", "pip install"),
+        ("token", "has no token secret", "modal token set"),
+        ("disk", "0.0 GiB free", "Make room"),
+    ):
+        assert told[name]["verdict"] == "problem", name
+        assert found in told[name]["found"]
+        assert advice in told[name]["advice"][0]
+    assert told["reachability"]["verdict"] == "skipped"
+    assert "ak-half" not in done.stdout
+
+
+@pytest.mark.slow  # fast: what a stock stack lacks, and whichever check raises, in a kernel and in tests/unit/doctor
+def test_an_image_that_cannot_be_built_and_a_stack_that_is_not_there_are_problems(fresh: Home) -> None:
+    with fresh.local_modal():
+        server = local_server(fresh)
+        refusal = Refusal("ImageGetOrCreate", "No builds today.", times=100)
+        FaultControl(server["url"], server["token_id"], server["token_secret"]).add(refusal)
+        done = run(fresh, "doctor", "--json", "--stack", "nowhere")
+    told = examined(done)
+    assert done.returncode == 1
+    assert told["image"]["verdict"] == "problem"
+    assert "No builds today" in told["image"]["found"]
+    assert told["stack"]["verdict"] == "problem"
+    assert "nowhere" in told["stack"]["found"]
+
+
+@pytest.mark.slow  # fast: test_each_component_that_a_stock_stack_lacks in a kernel
+def test_what_a_stock_stack_lacks_makes_the_exit_code_one(fresh: Home) -> None:
+    done = run(fresh, "doctor", "--json", "--stack", "default")
+    told = examined(done)
+    assert done.returncode == 1
+    lacking = ("server", "step operator", "artifact store", "container registry", "image builder")
+    assert [told[name]["verdict"] for name in lacking] == ["problem"] * len(lacking)
 
 
 @pytest.mark.slow  # fast: the token that is refused, above

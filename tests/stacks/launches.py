@@ -23,7 +23,12 @@ class Launched:
     tags: dict[str, str]
     end: str | None  # e.g. "EXITED"
     code: int | None
+    began: float  # seconds since 1970
+    ended: float | None
     command: tuple[str, ...]
+    packages: tuple[
+        str, ...
+    ]  # distributions that the image was told to have, below one that it is built on too
     record: str  # all that the server has written down of it
 
 
@@ -32,10 +37,16 @@ def launched(state: Path) -> list[Launched]:
     records = state / "records-1"
     apps = {app["id"]: app for app in _all(records / "apps")}
     sandboxes = sorted(_all(records / "sandboxes-2"), key=lambda each: float(each["created_at"]))
-    return [_launched(each, apps[each["definition"]["app_id"]]) for each in sandboxes]
+    images = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in records.glob("images-*/*.json")
+    }
+    return [
+        _launched(each, apps[each["definition"]["app_id"]], images[each["definition"]["image_id"]]["recipe"])
+        for each in sandboxes
+    ]
 
 
-def _launched(sandbox: dict[str, Any], app: dict[str, Any]) -> Launched:
+def _launched(sandbox: dict[str, Any], app: dict[str, Any], recipe: dict[str, Any]) -> Launched:
     asked, gpu, outcome = sandbox["definition"], sandbox["gpu"], sandbox["outcome"] or {}
     return Launched(
         app=app["name"],
@@ -49,7 +60,10 @@ def _launched(sandbox: dict[str, Any], app: dict[str, Any]) -> Launched:
         tags=sandbox["tags"],
         end=outcome.get("end"),
         code=outcome.get("code"),
+        began=sandbox["created_at"],
+        ended=sandbox["ended_at"],
         command=tuple(asked["command"]),
+        packages=tuple(recipe["packages"]),
         record=json.dumps(sandbox),
     )
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 
 from launches import Launched, launched
 from team import TeamHome
+
+from zenml_modal_nb.emulator.faults import Fault, FaultControl
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,9 @@ class Member(TeamHome):
     def environment(self) -> dict[str, str]:
         """With the variables that point Modal's SDK at the local Modal API: ZenML's own operator knows no other way."""
         inherited = super().environment
-        state = self.state / "server.json"
-        if not state.exists():
+        if not self._record.exists():
             return inherited
-        record = json.loads(state.read_text(encoding="utf-8"))
+        record = self.server_record
         return inherited | {
             "MODAL_SERVER_URL": record["url"],
             "MODAL_TOKEN_ID": record["token_id"],
@@ -38,18 +40,53 @@ class Member(TeamHome):
         """The local Modal API's directory."""
         return self.path / "emulator"
 
-    def script(self, name: str, text: str, *, without: Sequence[str] = ()) -> CompletedProcess[str]:
+    @property
+    def server_record(self) -> Mapping[str, str]:
+        """Address and token of the local Modal API."""
+        return dict(json.loads(self._record.read_text(encoding="utf-8")))
+
+    @property
+    def _record(self) -> Path:
+        return self.state / "server.json"
+
+    @contextmanager
+    def fault(self, fault: Fault) -> Iterator[None]:
+        """Let something go wrong at Modal meanwhile."""
+        record = self.server_record
+        control = FaultControl(record["url"], record["token_id"], record["token_secret"])
+        planned = control.add(fault)
+        try:
+            yield
+        finally:
+            control.clear(planned)
+
+    def script(
+        self, name: str, text: str, *, without: Sequence[str] = (), seconds: float = 170, **beside: str
+    ) -> CompletedProcess[str]:
         """Run a script of the user's, from a directory of its own: ZenML ships all that lies beside it.
 
-        `without` are variables that it does not get.
+        `without` are variables that it does not get, `beside` the texts of modules.
         """
+        with self.started(name, text, without=without, **beside) as process:
+            try:
+                printed, told = process.communicate(timeout=seconds)
+            except BaseException:
+                process.kill()
+                raise
+        return CompletedProcess(process.args, process.returncode, printed, told)
+
+    def started(
+        self, name: str, text: str, *, without: Sequence[str] = (), **beside: str
+    ) -> subprocess.Popen[str]:
+        """Start such a script."""
         place = self.path / "scripts" / name
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{name}.py").write_text(text, encoding="utf-8")
+        for module, content in {name: text, **beside}.items():
+            (place / f"{module}.py").write_text(content, encoding="utf-8")
         kept = {key: value for key, value in self.environment.items() if key not in without}
-        return subprocess.run(
+        return subprocess.Popen(
             [sys.executable, str(place / f"{name}.py")],
-            env=kept, cwd=place, capture_output=True, text=True, timeout=170, check=False,
+            env=kept, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def launched(self) -> list[Launched]:

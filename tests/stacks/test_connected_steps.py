@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 from members import Member
+from team import IMAGE
 
 CONNECTED = """
 import os
@@ -32,7 +37,7 @@ def train(numbers: list) -> Annotated[int, "total"]:
     print(f"in the sandbox {numbers} {os.environ['COLOR']} {os.environ['SHAPE']}")
     return sum(numbers)
 
-@step(step_operator="apart")
+@step(step_operator="apart", settings={"resources": ResourceSettings(memory="32GB")})
 def double(total: int) -> Annotated[int, "doubled"]:
     return total * 2
 
@@ -44,7 +49,9 @@ def show(doubled: int) -> None:
 def mixed():
     show(double(train(load())))
 
-@step(step_operator="own")
+@step(step_operator="own", settings={
+    "step_operator:own": ModalNotebookSettings(cloud="aws"), "resources": ResourceSettings(memory="32GB"),
+})
 def breaks() -> None:
     raise KeyError("missing")
 
@@ -85,17 +92,32 @@ if __name__ == "__main__":
 """
 
 
-DYNAMIC = """
-from zenml import pipeline, step
-from zenml.client import Client
+MEETING = """
+import socket
 
-@step(step_operator="apart")
-def double(n: int) -> int:
-    return n * 2
+def meet():  # returns when all three are there, each in its own sandbox
+    with socket.create_connection(("127.0.0.1", PORT)) as connection:
+        connection.recv(1)
+"""
+SUMS = """
+from meeting import meet
+from zenml import step
 
 @step(step_operator="own")
 def total(numbers: list) -> int:
+    meet()
     return sum(numbers)
+"""
+DYNAMIC = """
+from zenml import pipeline, step
+from zenml.client import Client
+from meeting import meet
+from sums import total
+
+@step(step_operator="apart")
+def double(n: int) -> int:
+    meet()
+    return n * 2
 
 @pipeline(enable_cache=False, dynamic=True)
 def parallel():
@@ -113,19 +135,91 @@ if __name__ == "__main__":
 """
 
 
+@contextmanager
+def meeting(count: int) -> Iterator[int]:
+    """A port at which so many processes wait for each other."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        ThreadPoolExecutor(1) as pool,
+        ExitStack() as open_,
+    ):
+
+        def wait_for_all() -> None:
+            there = [server.accept()[0] for _ in range(count)]
+            for each in there:
+                open_.enter_context(each).sendall(b"!")
+
+        pool.submit(wait_for_all)
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # if not all have come
+
+
 def facts_of(printed: str) -> Any:
     (line,) = [line for line in printed.splitlines() if line.startswith("FACTS ")]
     return ast.literal_eval(line.removeprefix("FACTS "))
 
 
+UNNAMED = f"""
+from zenml import pipeline, step
+from zenml.client import Client
+from zenml.config import DockerSettings
+from zenml.enums import StackComponentType as Kind
+
+@step(step_operator=True, settings={{"step_operator": {{"gpu": "L4", "timeout": 300}}}})
+def answer(of: str) -> str:
+    return "answer of " + of
+
+@pipeline(settings={{"docker": DockerSettings(parent_image="{IMAGE}", skip_build=True)}})
+def unnamed(of: str):
+    answer(of)
+
+if __name__ == "__main__":
+    client, found = Client(), []
+    parts = {{Kind.ORCHESTRATOR: "default", Kind.ARTIFACT_STORE: "s3", Kind.CONTAINER_REGISTRY: "registry",
+             Kind.IMAGE_BUILDER: "builder"}}
+    try:
+        for operator in ("modal", "own", "apart"):
+            client.create_stack("only_" + operator, {{**parts, Kind.STEP_OPERATOR: operator}})
+            client.activate_stack("only_" + operator)
+            for step in [unnamed(of=operator).steps["answer"] for _ in range(2)]:
+                found.append((step.status.value, step.output.load()))
+    finally:
+        client.activate_stack("team")
+    print("FACTS", repr(found))
+"""
+
+
+@pytest.mark.slow
+def test_a_step_names_no_operator_where_the_stack_has_one_and_is_cached_the_second_time(
+    member: Member,
+) -> None:
+    before = len(member.launched())
+    done = member.script("unnamed", UNNAMED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert facts_of(done.stdout) == [
+        (status, f"answer of {operator}")
+        for operator in ("modal", "own", "apart")
+        for status in ("completed", "cached")
+    ]
+    launched = member.launched()[before:]
+    assert [(each.gpu, each.timeout, each.environment) for each in launched] == [
+        ("L4:1", 300, "local"), ("L4:1", 300, "local"), ("L4:1", 300, "main"),
+    ]  # fmt: skip
+    assert [each.command[1] for each in launched] == ["-m", "-m", "-u"]
+
+
 @pytest.mark.slow
 def test_steps_of_a_dynamic_pipeline_run_at_the_same_time(member: Member) -> None:
     before = len(member.launched())
-    done = member.script("dynamic", DYNAMIC)
+    with meeting(3) as port:
+        done = member.script("dynamic", DYNAMIC, sums=SUMS, meeting=MEETING.replace("PORT", str(port)))
     assert done.returncode == 0, done.stdout + done.stderr
     assert facts_of(done.stdout) == [4, 6, 9]
-    first, second, third = member.launched()[before:]
-    assert {first.command[1], second.command[1], third.command[1]} == {"-u", "-m"}
+    launched = member.launched()[before:]
+    assert sorted(each.command[1] for each in launched) == ["-m", "-u", "-u"]
+    assert max(each.began for each in launched) < min(each.ended for each in launched)
 
 
 @pytest.mark.slow
@@ -143,9 +237,13 @@ def test_steps_that_run_here_connected_and_detached_pass_artifacts_and_tell_how_
     assert facts["ends"]["breaks"].startswith("KeyError: ")
     assert "The step did not end within its timeout" in facts["ends"]["lasts"]
     assert "Unknown region 'us-nowhere'" in facts["ends"]["nowhere"]
-    train, double, *_ = member.launched()[before:]
+    train, double, breaks, *_ = member.launched()[before:]
     assert (train.gpu, train.cores, train.memory_mib, train.timeout) == ("A100:2", 4.0, 32768, 600)
     assert (train.regions, train.cloud, train.environment) == (("us-east",), "gcp", "local")
+    assert {"six", "zenml"} <= set(train.packages)
+    assert "zenml-modal-nb" not in train.packages  # its source comes along
     assert "zenml.entrypoints.entrypoint" in train.command
     assert (double.gpu, double.environment, double.command[1:3]) == (None, "main", ("-u", "-c"))
+    assert (double.memory_mib, breaks.memory_mib) == (32000, 32000)  # decimal, as ZenML sends it
+    assert breaks.cloud == "aws"  # the step's own setting, not the component's
     assert all("ZENML_STORE" not in each.record for each in (train, double))

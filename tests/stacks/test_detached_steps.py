@@ -204,3 +204,71 @@ def test_retries_hooks_and_what_is_refused_before_anything_is_created(home: Home
     sandboxes = launched(state(home))[before:]
     assert [each.gpu for each in sandboxes] == [None, None, None]  # two attempts, and the one on a CPU
     assert not any("hidden" in each.record for each in sandboxes)
+
+
+IMAGES = """
+import os
+import sys
+from typing import Annotated
+
+from zenml import pipeline, step
+from zenml.client import Client
+from zenml.config import DockerSettings
+from zenml_modal_nb.pipelines.stack import own_stack
+
+SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
+MORE = {"requirements": ["six"], "apt_packages": ["ffmpeg"], "environment": {"SHAPE": "round"}}
+
+def shape() -> str:
+    return os.environ["SHAPE"]
+
+@step(step_operator=True, settings={"docker": DockerSettings(parent_image=f"python:{SERIES}-slim", **MORE)})
+def slim() -> str:
+    return shape()
+
+@step(step_operator=True, settings={"docker": DockerSettings(parent_image="ubuntu:24.04", **MORE)})
+def ubuntu() -> str:
+    return shape()
+
+@step(step_operator=True, settings={
+    "docker": DockerSettings(parent_image="nvidia/cuda:12.8.0-runtime-ubuntu24.04", **MORE)})
+def cuda() -> str:
+    return shape()
+
+@step(step_operator=True, settings={"docker": DockerSettings(parent_image="python:3.9-slim")})
+def other() -> str:
+    return shape()
+
+@pipeline(enable_cache=False)
+def images():
+    slim()
+    ubuntu()
+    cuda()
+
+@pipeline(enable_cache=False, execution_mode="fail_fast")
+def refused():
+    other()
+
+if __name__ == "__main__":
+    own_stack()
+    Client().activate_stack("modal_notebook")
+    found = [each.output.load() for each in images().steps.values()]
+    try:
+        refused()
+    except Exception as error:
+        print("FACTS", repr([found, str(error)]))
+"""
+
+
+@pytest.mark.slow
+def test_docker_settings_are_honoured_without_docker_also_by_images_without_python(home: Home) -> None:
+    before = len(launched(state(home)))
+    code, printed = run(home, "images", main=IMAGES)
+    assert code == 0, printed
+    found, refusal = facts(printed)
+    assert found == ["round"] * 3
+    assert "DockerSettings.parent_image python:3.9-slim has Python 3.9" in refusal
+    assert "Nothing was created" in refusal
+    sandboxes = launched(state(home))[before:]
+    assert len(sandboxes) == 3
+    assert all("six" in each.packages for each in sandboxes)

@@ -9,6 +9,8 @@ from frontend import Kernel
 from members import Member
 from team import IMAGE
 
+from zenml_modal_nb.emulator.faults import NoCapacity
+
 IMPORT = "from zenml.client import Client"
 STEP = """
 from zenml.client import Client
@@ -73,6 +75,19 @@ def test_an_interrupt_ends_the_sandbox_and_stops_the_run(user: Kernel, member: M
     assert user.finish(cell).ename == "KeyboardInterrupt"
     assert member.launched()[-1].end == "TERMINATED"
     assert user.ask("[step.status.value, run.status.value]", given=STEP) == ["stopped", "stopped"]
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_a_gpu_is_waited_for_ends_the_creation_too(user: Kernel, member: Member) -> None:
+    before = len(member.launched())
+    with member.fault(NoCapacity("T4")):  # for as long as the test likes
+        cell = user.send("%%modal_step --gpu T4 --name waiting\none = 1")
+        user.wait_for_state(cell, "waiting for a sandbox")
+        user.interrupt()
+        assert user.finish(cell).ename == "KeyboardInterrupt"
+        assert user.ask("[step.status.value, run.status.value]", given=STEP) == ["stopped", "stopped"]
+    user.run("%%modal_step --gpu T4\none = 1")  # by now there is room, and what waited would have gone first
+    assert [each.end for each in member.launched()[before:]] in (["EXITED"], ["TERMINATED", "EXITED"])
 
 
 @pytest.mark.slow

@@ -58,7 +58,6 @@ from typing import Annotated
 
 from zenml import pipeline, step
 from zenml.config import DockerSettings
-from zenml.integrations.modal.flavors import ModalStepOperatorSettings
 
 @step(step_operator="modal_dev")
 def usual() -> Annotated[int, "number"]:
@@ -66,7 +65,10 @@ def usual() -> Annotated[int, "number"]:
 
 @step(step_operator="modal_dev", settings={{
     # The plain key would be the first operator's.
-    "step_operator:modal_dev": ModalStepOperatorSettings(gpu="L4", timeout=300),
+    # A workspace, which ZenML documents, is no setting of its own flavor's: it is not looked at.
+    "step_operator:modal_dev": {{
+        "gpu": "L4", "timeout": 300, "modal_environment": "local", "workspace": "elsewhere",
+    }},
 }})
 def overriding(number: int) -> Annotated[int, "next"]:
     return number + 1
@@ -97,5 +99,5 @@ def test_several_operators_are_one_for_each_environment_and_a_steps_settings_go_
     assert "RAISED KeyError" in done.stdout, done.stdout + done.stderr
     usual, overriding, breaks = member.launched()[before:]
     assert (usual.gpu, usual.environment, usual.timeout) == ("T4:1", "main", 86400)
-    assert (overriding.gpu, overriding.environment, overriding.timeout) == ("L4:1", "main", 300)
+    assert (overriding.gpu, overriding.environment, overriding.timeout) == ("L4:1", "local", 300)
     assert (breaks.gpu, breaks.environment, breaks.code) == (None, "local", 1)

@@ -100,6 +100,16 @@ def test_scheduling_can_be_slow(local: Local, control: FaultControl, backend: di
     assert time.monotonic() - begin >= 0.7
 
 
+def test_a_call_is_refused_in_the_words_of_the_fault(local: Local, control: FaultControl) -> None:
+    with (
+        planned(control, faults.Refusal("AppGetOrCreate", "Not on this plan.")),
+        pytest.raises(modal.exception.PermissionDeniedError, match="Not on this plan"),
+    ):
+        modal.App.lookup("tests", client=local.client, environment_name="local")
+    with pytest.raises(ValueError, match="one of the statuses"):
+        control.add(faults.Refusal(status="TEAPOT"))
+
+
 def test_a_call_that_is_unavailable_is_repeated_by_the_sdk(local: Local, control: FaultControl) -> None:
     with planned(control, faults.Unavailable("AppGetOrCreate", times=2)):
         assert modal.App.lookup("tests", client=local.client, environment_name="local").app_id

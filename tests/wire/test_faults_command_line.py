@@ -28,6 +28,10 @@ SAID = {
         ["--call", "AppList", "--retry-after", "0.5", "--times", "3"],
         faults.RateLimit("AppList", 0.5, 3),
     ),
+    "refusal": (
+        ["--call", "AppList", "--message", "no", "--status", "INTERNAL", "--times", "2"],
+        faults.Refusal("AppList", "no", "INTERNAL", 2),
+    ),
     "preemption": (
         ["--after", "1", "--grace", "2", "--code", "143", "--times", "2"],
         faults.Preemption(1, 2, 143, 2),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -167,6 +168,12 @@ def _gpus(given: words.Given, defaults: ModalStep) -> tuple[str | None, int]:
                 "%config ModalStep.gpu and %config ModalStep.gpu_count both give a count. Keep one."
             )
         count = next(iter(usual), own)
+    if gpu is not None and count == 0:
+        warnings.warn(
+            f"The GPU type {gpu} comes with a count of 0: the cell runs without a GPU. Give a count, or leave the "
+            "type out.",
+            stacklevel=2,
+        )
     if gpu is None or count == 0:
         return None, 1
     return gpu, gpus.check_count(gpu, 1 if count is None else count)

@@ -1,7 +1,8 @@
 """Cells on a connected stack: the sandbox runs ZenML's own step entrypoint, the notebook follows the sandbox.
 
 The cell travels as an artifact, its step's module as ZenML's code download. ZenML's own operator is left as it is and
-asked to submit as for any step; only whoever waits is another: `dispatch` fails a test when its two methods move.
+asked to submit as for any step; only who creates the sandbox, with the arguments that it gives, and who waits are
+others: `dispatch` replaces three functions, and a test fails when they move.
 """
 
 from __future__ import annotations
@@ -14,11 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zenml_modal_nb.events import Waiting
+from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.pipelines import cell_error
-from zenml_modal_nb.sandboxes.attachment import Attachment
-from zenml_modal_nb.sandboxes.ending import RunEndedError, why_not_created
-from zenml_modal_nb.sandboxes.follow import Follower
+from zenml_modal_nb.sandboxes.ending import why_not_created
 from zenml_modal_nb.sandboxes.launch import packed
 
 if TYPE_CHECKING:
@@ -96,13 +95,18 @@ def _module_text(job: CellJob) -> str:
 
 @cache
 def dispatch() -> None:
-    """Let ZenML's operator submit a cell's step as any other, and let the cell's own run wait for it."""
+    """Let ZenML's operator submit a cell's step as any other; the cell's own run creates its sandbox and waits for it.
+
+    A creation by ZenML's own call could not be ended before Modal answers, with a GPU after minutes.
+    """
+    from zenml.integrations.modal import sandbox_utils
     from zenml.integrations.modal.step_operators import ModalStepOperator
 
     from zenml_modal_nb.pipelines import execution as executions
     from zenml_modal_nb.pipelines import facts, launching
 
     submit, wait = ModalStepOperator.submit, ModalStepOperator.wait
+    create = sandbox_utils.create_modal_sandbox
 
     def submit_cell(self: Any, info: Any, entrypoint_command: list[str], environment: dict[str, str]) -> None:
         execution = executions.current()
@@ -110,21 +114,22 @@ def dispatch() -> None:
             return submit(self, info, entrypoint_command, environment)
         facts.publish_identity(self.id, info, execution)
         facts.open_record(info, execution)
-        execution.emit(Waiting())
         try:
             submit(self, info, entrypoint_command, environment)
-        except Exception as error:  # noqa: BLE001 - Modal's, handed to `wait`: here it would be taken for ZenML's own
+        except SandboxError as error:
+            execution.ended = error  # `wait` records it: here it would be taken for ZenML's own
+        except Exception as error:  # noqa: BLE001 - as above; Modal's, e.g. an unknown environment
             execution.ended = why_not_created(error, execution.job.connection.server)
-            return None
-        execution.sandbox_id = str(info.step_run.run_metadata["sandbox_id"])
-        facts.publish_plan(self.id, info, execution.job)
-        launch = launching.attachable(execution.job)
-        origin = Attachment(execution.sandbox_id, execution.job.connection.client)
-        try:
-            execution.follow(Follower(launch, execution.observe, execution.meter, origin))
-        except RunEndedError:  # stopped meanwhile; `wait` records it
-            self.cancel(info.step_run)
+        else:
+            facts.publish_plan(self.id, info, execution.job)
         return None
+
+    def create_of_cell(entrypoint_command: list[str], **asked: Any) -> Any:
+        execution = executions.current()
+        if execution is None:
+            return create(entrypoint_command, **asked)
+        arguments = sandbox_utils.build_sandbox_create_kwargs(**asked)
+        return launching.begin_of_zenml(execution, tuple(entrypoint_command), arguments)
 
     def wait_for_cell(self: Any, step_run: StepRunResponse) -> ExecutionStatus:
         execution = executions.current()
@@ -132,6 +137,7 @@ def dispatch() -> None:
 
     ModalStepOperator.submit = submit_cell  # type: ignore[method-assign]
     ModalStepOperator.wait = wait_for_cell  # type: ignore[method-assign]
+    sandbox_utils.create_modal_sandbox = create_of_cell
 
 
 def wait_connected(operator: Any, step_run: StepRunResponse, execution: Execution) -> ExecutionStatus:
@@ -151,7 +157,8 @@ def wait_connected(operator: Any, step_run: StepRunResponse, execution: Executio
     facts.publish_bill(operator, step_run, execution)
     stops.raise_if_by_hand(step_run, execution)
     if execution.ended is not None:
-        raise execution.ended
+        with facts.reason_kept():
+            raise execution.ended
     if execution.cell_error is not None:
         execution.raised = cell_error.restore(execution.cell_error, execution.read_error)
         raise cell_error.recordable(execution.raised)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from zenml.exceptions import StackComponentInterfaceError
 
+from zenml_modal_nb.sandboxes.image import ImageSpec, other_python
+
 if TYPE_CHECKING:
     from zenml.config import DockerSettings
 
@@ -42,7 +44,7 @@ def recipe_of(settings: DockerSettings) -> Recipe:
     """Return what the image is made of.
 
     Raises:
-        StackComponentInterfaceError: a setting that only a Docker build can honour.
+        StackComponentInterfaceError: a setting that only a Docker build can honour, or an image with another Python.
     """
     for name, instead in _REFUSED.items():
         if getattr(settings, name):
@@ -50,6 +52,12 @@ def recipe_of(settings: DockerSettings) -> Recipe:
                 f"DockerSettings.{name} needs a build by Docker, and the image of this step is built by Modal: "
                 f"{instead}, or run the step with an operator of ZenML's flavor 'modal'. Nothing was created."
             )
+    image, own = settings.parent_image, ImageSpec().python
+    if image is not None and (other := other_python(image)) is not None:
+        raise StackComponentInterfaceError(
+            f"DockerSettings.parent_image {image} has Python {other}, this process has {own}: values cannot travel "
+            f"between them. Write python:{own}-slim, or another image with Python {own}. Nothing was created."
+        )
     pip = (*_required(settings), *_integrations(settings.required_integrations))
     environment = {name: str(value) for name, value in settings.environment.items()}
     if settings.skip_build:  # the image has everything

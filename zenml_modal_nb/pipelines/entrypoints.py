@@ -6,6 +6,7 @@ Here the sandbox is created, with an image of Modal's own builder, and its end i
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,11 @@ from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB
 from zenml_modal_nb.sandboxes import image as images
 from zenml_modal_nb.sandboxes import layers, loop
 from zenml_modal_nb.sandboxes.creation import create
+from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.ending import why_not_created, why_step_ended
+from zenml_modal_nb.sandboxes.launch import Launch
+from zenml_modal_nb.sandboxes.termination import advice, terminate
+from zenml_modal_nb.sandboxes.terms import OF_STEP
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -88,12 +93,28 @@ def submit(
             environment=environment,
             modal_client=connection.client,
         )
-        arguments["cpu"] = arguments["cpu"] or DEFAULT_CPU
-        arguments["memory"] = memory_mib(resources) or DEFAULT_MEMORY_MIB
-        place = {"workdir": images.OWN_SOURCE, "tags": tags_of(info)}
-        sandbox = create(*entrypoint.command, **place, **arguments)
     except Exception as error:  # Modal's
-        raise why_not_created(error, connection.server) from error
+        raise why_not_created(error, connection.server, terms=OF_STEP) from error
+    arguments["cpu"] = arguments["cpu"] or DEFAULT_CPU
+    arguments["memory"] = memory_mib(resources) or DEFAULT_MEMORY_MIB
+    arguments |= {"workdir": images.OWN_SOURCE, "tags": tags_of(info)}
+    launch = Launch(
+        nonce=secrets.token_hex(16),
+        parts=(),
+        run={},
+        python=spec.python,
+        grace=0.0,
+        arguments=arguments,
+        depot=Depot(connection.client, connection.environment, name),
+        server=connection.server,
+        terms=OF_STEP,
+        command=entrypoint.command,
+    )
+    try:
+        sandbox = create(launch)
+    except KeyboardInterrupt:
+        facts.publish_stopped(info.step_run)
+        raise
     plan.keep()
     run = EntrypointRun(sandbox, threading.Event(), connection.server)
     threading.Thread(target=_watch, args=(run,), name="zenml-modal-nb-step", daemon=True).start()
@@ -101,7 +122,7 @@ def submit(
     try:
         facts.publish_sandbox(operator_id, info, sandbox.object_id)
     except BaseException:
-        sandbox.terminate()
+        _end(sandbox)
         raise
 
 
@@ -121,41 +142,65 @@ def wait(step_run: StepRunResponse) -> ExecutionStatus:
     try:
         while not run.ended.wait(stops.LOOK):
             if stops.is_asked_for(step_run.id, step_run.pipeline_run_id):
-                run.sandbox.terminate()
-                facts.publish_stopped(step_run)
+                _stop(step_run, run)
                 raise RunStoppedException(f"The step {step_run.name} was stopped.")
         return _status(step_run, run)
     except KeyboardInterrupt:
-        run.sandbox.terminate()
-        facts.publish_stopped(step_run)
+        _stop(step_run, run)
         raise
     finally:
         _running.pop(step_run.id, None)
 
 
 def status(step_run: StepRunResponse) -> ExecutionStatus:
-    """Tell how a step is that nobody waits for, e.g. one of a dynamic pipeline."""
+    """Tell how a step is that nobody waits for, e.g. one of a dynamic pipeline; a stop asked for elsewhere ends it."""
     run = _running[step_run.id]
     if not run.ended.is_set():
-        return ExecutionStatus.RUNNING
+        if not stops.is_asked_for_now(step_run):
+            return ExecutionStatus.RUNNING
+        _stop(step_run, run)
+        _forget(step_run)
+        return ExecutionStatus.STOPPED
     try:
-        return _status(step_run, run)
+        with facts.reason_kept():
+            return _status(step_run, run)
     except SandboxError as error:
         logger.error("The step `%s` has failed: %s", step_run.name, error)  # ZenML itself tells no reason
         return ExecutionStatus.FAILED
     finally:
-        _running.pop(step_run.id, None)
+        _forget(step_run)
 
 
 def cancel(step_run: StepRunResponse) -> None:
-    """End the sandbox of a step that was submitted here."""
-    _running[step_run.id].sandbox.terminate()
+    """End the sandbox of a step that was submitted here; `status` tells that it was stopped."""
+    stops.cancel(step_run)
+    _end(_running[step_run.id].sandbox)
+
+
+def _forget(step_run: StepRunResponse) -> None:
+    _running.pop(step_run.id, None)
+    stops.forget(step_run.id)
+
+
+def _stop(step_run: StepRunResponse, run: EntrypointRun) -> None:
+    _end(run.sandbox)
+    stops.publish(step_run)
+
+
+def _end(sandbox: Any) -> None:
+    if not loop.start(terminate(sandbox)).result():
+        logger.warning(
+            "It is not confirmed that sandbox %s has ended; %s", sandbox.object_id, advice(sandbox.object_id)
+        )
 
 
 def _status(step_run: StepRunResponse, run: EntrypointRun) -> ExecutionStatus:
     found = Client().get_run_step(step_run.id, hydrate=False).status
     if found.is_finished or found == ExecutionStatus.RETRYING:
         return found
+    if stops.is_cancelled(step_run):
+        stops.publish(step_run)
+        return ExecutionStatus.STOPPED
     raise loop.start(why_step_ended(run.sandbox)).result()
 
 

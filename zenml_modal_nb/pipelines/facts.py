@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from zenml.client import Client
 from zenml.enums import ExecutionStatus
-from zenml.models import PipelineRunUpdate
-from zenml.orchestrators.publish_utils import publish_step_run_metadata, publish_stopped_step_run
+from zenml.exceptions import RunStoppedException
+from zenml.models import ExceptionInfo, PipelineRunUpdate, StepRunUpdate
+from zenml.orchestrators.publish_utils import (
+    publish_step_run_metadata,
+    publish_stopped_step_run,
+    step_exception_info,
+)
 from zenml.utils.dashboard_utils import get_run_url
 
+from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import File, Recorded
 
 if TYPE_CHECKING:
@@ -64,7 +71,56 @@ def publish_stopped(step_run: StepRunResponse) -> None:
     """Record a stop; the run first: a step stopped in a running run ends the run as completed."""
     run_id = step_run.pipeline_run_id
     Client().zen_store.update_run(run_id, PipelineRunUpdate(status=ExecutionStatus.STOPPING))
+    publish_stopped_step(step_run)
+
+
+def publish_stopped_step(step_run: StepRunResponse) -> None:
+    """Record the stop of one step of a run that ends otherwise."""
     publish_stopped_step_run(step_run.id)
+
+
+@contextmanager
+def reason_kept() -> Iterator[None]:
+    """Let ZenML record why a step fails; it does so itself only where its StepRunner has seen the error."""
+    try:
+        yield
+    except RunStoppedException:
+        raise
+    except Exception as error:
+        if step_exception_info.get() is None:
+            step_exception_info.set(_reason(error))
+        raise
+
+
+def forget_reason() -> None:
+    """Let an earlier step's reason be no later one's, on a thread that looks after several."""
+    step_exception_info.set(None)
+
+
+def publish_reason(step_run_id: UUID, error: Exception, cell_error: Mapping[str, Any] | None) -> None:
+    """Record why a step has failed in the user's own terms, where StepRunner has recorded frames of this process."""
+    update = StepRunUpdate(exception_info=_reason(error, cell_error))
+    Client().zen_store.update_run_step(step_run_id, update)
+
+
+def _reason(error: Exception, cell_error: Mapping[str, Any] | None = None) -> ExceptionInfo:
+    # Of ours the class that is made of a message alone, as ZenML makes it again, e.g. for a step's future.
+    kind = SandboxError if isinstance(error, SandboxError) else type(error)
+    last, frames = f"{kind.__name__}: {error}", []
+    if cell_error is not None:
+        last = f"{cell_error['ename']}: {cell_error['evalue']}"
+        # Not our own call of a step's function.
+        frames = [each for each in cell_error["frames"] if not str(each["file"]).startswith("<step ")]
+    lines = [
+        f'  File "{each["file"]}", line {each["line"]}, in {each["name"]}\n    {each["text"]}'
+        for each in frames
+    ]
+    head = ["Traceback (most recent call last, in the sandbox):"] if lines else []
+    return ExceptionInfo(
+        traceback="\n".join([*head, *lines, last]) + "\n",
+        source=f"{kind.__module__}.{kind.__qualname__}",
+        message=str(error) or None,
+    )
 
 
 def _identity(job: CellJob) -> dict[str, MetadataType]:

@@ -20,6 +20,7 @@ from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.ending import is_of_stopped_app, why_not_created
 from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.launch import Launch
+from zenml_modal_nb.sandboxes.terms import OF_CELL, OF_STEP, Terms
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -56,7 +57,7 @@ def begin(
         try:
             launch = _launch(info, job, settings, plan, entrypoint)
         except Exception as error:  # Modal's, e.g. an unknown environment
-            raise why_not_created(error, job.connection.server) from error
+            raise why_not_created(error, job.connection.server, terms=_terms(job)) from error
         try:
             execution.follow(Follower(launch, execution.observe, execution.meter))
             meanwhile()
@@ -71,21 +72,30 @@ def begin(
     raise AssertionError("the second attempt returns or raises")
 
 
-def attachable(job: CellJob) -> Launch:
-    """Return what is needed to follow a sandbox that ZenML's own operator has created for a job."""
+def begin_of_zenml(execution: Execution, command: tuple[str, ...], arguments: Mapping[str, Any]) -> Any:
+    """Create and follow the sandbox that ZenML's own operator asks for, with what it gives; return the sandbox.
+
+    Raises:
+        SandboxError: there is no sandbox, and why.
+    """
+    job, info = execution.job, execution.info
+    assert info is not None
     client = job.connection.client
-    return Launch(
+    launch = Launch(
         nonce=job.nonce,
         parts=(),
         run=job.run,
         python=job.image.python,
         grace=job.grace,
-        arguments={"client": client},
+        arguments={**arguments, "client": client, "tags": tags_of(info)},
         depot=Depot(client, job.connection.environment, job.notebook),
         into=job.directory,
         server=job.connection.server,
-        command=("ZenML's",),
+        command=command,
     )
+    execution.follow(Follower(launch, execution.observe, execution.meter))
+    execution.sandbox_id = execution.follower.created()
+    return execution.follower.sandbox
 
 
 def _launch(
@@ -132,8 +142,13 @@ def _launch(
         into=job.directory,
         server=job.connection.server,
         why_built=plan.why,
+        terms=_terms(job),
         command=() if entrypoint is None else entrypoint.command,
     )
+
+
+def _terms(job: CellJob) -> Terms:
+    return OF_STEP if job.ordinary else OF_CELL
 
 
 @cache

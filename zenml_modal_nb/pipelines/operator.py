@@ -91,8 +91,11 @@ class ModalNotebookStepOperator(ModalStepOperator):
             StackComponentInterfaceError: settings that contradict each other, or cannot be honoured.
             ModalStepError: a value or the code cannot travel, or Modal refuses.
         """
+        with facts.reason_kept():
+            self._submit_step(info, Entrypoint(tuple(entrypoint_command), environment))
+
+    def _submit_step(self, info: StepRunInfo, entrypoint: Entrypoint) -> None:
         execution = executions.current()
-        entrypoint = Entrypoint(tuple(entrypoint_command), environment)
         if execution is not None:
             self._submit(info, execution, entrypoint if execution.job.operator.connected else None)
             return
@@ -116,9 +119,11 @@ class ModalNotebookStepOperator(ModalStepOperator):
         defined_step.enlist(info.step_run_id, run)
         try:
             self._submit(info, run.execution)
-        except BaseException:  # an interrupt too: no sandbox goes on
+        except BaseException as error:  # no sandbox goes on
             run.abandon()
             defined_step.forget(info.step_run_id)
+            if isinstance(error, KeyboardInterrupt):
+                facts.publish_stopped(info.step_run)
             raise
 
     def _submit(self, info: StepRunInfo, execution: Execution, entrypoint: Entrypoint | None = None) -> None:
@@ -146,6 +151,10 @@ class ModalNotebookStepOperator(ModalStepOperator):
             RunStoppedException: the run was stopped; ZenML then records it as stopped.
             Exception: what the cell raised, or why it could not end.
         """
+        with facts.reason_kept():
+            return self._wait(step_run)
+
+    def _wait(self, step_run: StepRunResponse) -> ExecutionStatus:
         if entrypoints.is_running(step_run.id):
             return entrypoints.wait(step_run)
         run = defined_step.running(step_run.id)
@@ -169,12 +178,15 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Tell how a step is that nobody waits for, e.g. one that a dynamic pipeline has submitted; records its end."""
+        facts.forget_reason()
         if entrypoints.is_running(step_run.id):
             return entrypoints.status(step_run)
         run = defined_step.running(step_run.id)
         if run is None:
             return super().get_status(step_run)
         if not run.is_over():
+            if stops.is_asked_for_now(step_run):
+                run.execution.stop(Reason.STOPPED)
             return ExecutionStatus.RUNNING
         try:
             return self.wait(step_run)
@@ -183,6 +195,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
         except Exception as error:  # noqa: BLE001 - it is recorded as the step's, and ZenML raises it from there
             logger.debug("%s has failed: %r", step_run.name, error)
             return ExecutionStatus.FAILED
+        finally:
+            stops.forget(step_run.id)
 
     def _follow(self, step_run: StepRunResponse, run: DefinedRun) -> None:
         """Tell what happens until the sandbox has ended; an interrupt ends it and stops step and run."""
@@ -209,6 +223,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
             return
         run = defined_step.running(step_run.id)
         execution = executions.current() if run is None else run.execution
+        if run is not None:
+            stops.cancel(step_run)
         if execution is not None:
             execution.stop(Reason.STOPPED)
             return

@@ -22,7 +22,7 @@ from zenml.utils import env_utils
 
 from zenml_modal_nb.errors import ResultError
 from zenml_modal_nb.events import Log
-from zenml_modal_nb.pipelines import artifacts, caching, cell_error
+from zenml_modal_nb.pipelines import artifacts, caching, cell_error, facts
 from zenml_modal_nb.pipelines.execution import told
 
 if TYPE_CHECKING:
@@ -149,15 +149,22 @@ def record_step(execution: Execution) -> ExecutionStatus:
     recorder = _Recorder(step=step, stack=stack)
     recorder.execution = execution
     recorder.body = lambda: _body(execution)
-    recorder.run(
-        pipeline_run=run,
-        step_run=step_run,
-        input_artifacts=step_run.regular_inputs,
-        output_artifact_uris=output_utils.prepare_output_artifact_uris(
-            step_run=step_run, stack=stack, step=step, skip_artifact_materialization=False
-        ),
-        step_run_info=info,
-    )
+    try:
+        recorder.run(
+            pipeline_run=run,
+            step_run=step_run,
+            input_artifacts=step_run.regular_inputs,
+            output_artifact_uris=output_utils.prepare_output_artifact_uris(
+                step_run=step_run, stack=stack, step=step, skip_artifact_materialization=False
+            ),
+            step_run_info=info,
+        )
+    except Exception as error:
+        if execution.ended is not None or execution.cell_error is not None:
+            facts.publish_reason(
+                info.step_run_id, error, execution.cell_error if execution.ended is None else None
+            )
+        raise
     return ExecutionStatus.COMPLETED
 
 

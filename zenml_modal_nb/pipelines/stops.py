@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 LOOK = 5.0  # seconds between two looks; a heartbeat of ZenML's own comes about as often
 
+_looks: dict[UUID, float] = {}  # the last look at each step that nobody waits for, monotonic
+_cancelled: set[UUID] = set()  # steps that ZenML itself ends, e.g. since another one of the run has failed
 _STOPPING = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING})
 _BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
 
@@ -39,6 +42,39 @@ def is_asked_for(step_run_id: UUID, run_id: UUID) -> bool:
     except Exception as error:  # noqa: BLE001 - a server that is away for a while must not end a training
         logger.debug("Whether %s is to stop is not known: %r", step_run_id, error)
         return False
+
+
+def is_asked_for_now(step_run: StepRunResponse) -> bool:
+    """Tell it for a step that is asked about again and again; it is looked up no more often than others' steps are."""
+    now = time.monotonic()
+    if now - _looks.get(step_run.id, 0.0) < LOOK:
+        return False
+    _looks[step_run.id] = now
+    return is_asked_for(step_run.id, step_run.pipeline_run_id)
+
+
+def cancel(step_run: StepRunResponse) -> None:
+    """Note that ZenML ends this step alone, whatever becomes of its run."""
+    _cancelled.add(step_run.id)
+
+
+def is_cancelled(step_run: StepRunResponse) -> bool:
+    """Tell whether ZenML has ended this step alone."""
+    return step_run.id in _cancelled
+
+
+def publish(step_run: StepRunResponse) -> None:
+    """Record a step as stopped, and its run too unless ZenML has ended this step alone."""
+    if is_cancelled(step_run):
+        facts.publish_stopped_step(step_run)
+    else:
+        facts.publish_stopped(step_run)
+
+
+def forget(step_run_id: UUID) -> None:
+    """Let go of a step that has ended."""
+    _looks.pop(step_run_id, None)
+    _cancelled.discard(step_run_id)
 
 
 def heed_until_ended(execution: Execution) -> None:
@@ -61,5 +97,5 @@ def take_outcome(execution: Execution) -> None:
 def raise_if_by_hand(step_run: StepRunResponse, execution: Execution) -> None:
     """Record a run that somebody has stopped, or its cost cap; raises RunStoppedException, as ZenML expects then."""
     if isinstance(execution.ended, RunEndedError) and execution.ended.reason in _BY_HAND:
-        facts.publish_stopped(step_run)
+        publish(step_run)
         raise RunStoppedException(str(execution.ended))

@@ -124,7 +124,7 @@ class Conversation:
         if not self._unread and not self._result.done():
             for each in self._before:
                 self._emit(each)
-            raise await why_ended(self._sandbox, greeted=bool(self.directory))
+            raise await why_ended(self._sandbox, bool(self.directory), self._launch.terms)
 
     async def _finish_stderr(self, end: int) -> None:
         """Wait for the other stream's last frame; what it has lost by then is read from the runner's copy."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason
+from zenml_modal_nb.sandboxes.terms import OF_CELL, OF_STEP, Terms
 
 MODAL = "Modal"
 
@@ -20,10 +21,9 @@ _NOT_EXECUTABLE = (
 )  # what a shell, and a container's runtime, answers where there is no such command
 _SECRET = re.compile(r"\bSecret '([^']+)'")
 
-_NO_PYTHON_ADVICE = (
-    "The image has no Python, which a cell needs: ubuntu and nvidia/cuda images, for example, come without. "
-    "Choose one that has the notebook's Python, e.g. --image python:3.11-slim, or leave out --image."
-)
+# e.g. "Region selection is not available on the Starter plan": a server's words, whichever its status is.
+_PLACE = re.compile(r"\b(?:regions?|clouds?)\b")
+_PLAN = re.compile(r"\b(?:plans?|upgrade|tier|enterprise)\b")
 
 
 class RunEndedError(SandboxError):
@@ -34,7 +34,7 @@ class RunEndedError(SandboxError):
         self.reason = reason
 
 
-async def why_ended(sandbox: Any, greeted: bool = True) -> RunEndedError:
+async def why_ended(sandbox: Any, greeted: bool = True, terms: Terms = OF_CELL) -> RunEndedError:
     """Ask a sandbox whose output has ended how it ended; return codes as in Modal's SDK.
 
     `greeted` says that the runner was there, which needs a Python that starts.
@@ -46,20 +46,18 @@ async def why_ended(sandbox: Any, greeted: bool = True) -> RunEndedError:
     except modal.exception.SandboxTimeoutError:
         return RunEndedError(
             Reason.TIMED_OUT,
-            "The cell did not end within its timeout and the sandbox was stopped. Give it more with --timeout.",
+            f"The {terms.what} did not end within its timeout and the sandbox was stopped. {terms.timeout}",
         )
     except modal.exception.SandboxTerminatedError:
         return RunEndedError(
             Reason.PREEMPTED,
-            "The sandbox was terminated by Modal or from outside this notebook. Run the cell again.",
+            f"The sandbox was terminated by Modal or from {terms.outside}. {terms.again}.",
         )
     if not greeted and sandbox.returncode in _NOT_EXECUTABLE:
-        return RunEndedError(Reason.NOT_STARTED, _NO_PYTHON_ADVICE)
+        return RunEndedError(Reason.NOT_STARTED, _no_python(terms))
     # 137 without a termination: the kernel killed the process, and memory is why it does.
     if sandbox.returncode == 137:
-        return RunEndedError(
-            Reason.OUT_OF_MEMORY, "The sandbox ran out of memory. Ask for more, e.g. --memory 32GiB."
-        )
+        return RunEndedError(Reason.OUT_OF_MEMORY, f"The sandbox ran out of memory. {terms.memory}")
     return RunEndedError(
         Reason.LOST_CONTACT,
         f"The sandbox's process ended with exit code {sandbox.returncode} before it delivered a result. "
@@ -69,18 +67,14 @@ async def why_ended(sandbox: Any, greeted: bool = True) -> RunEndedError:
 
 async def why_step_ended(sandbox: Any) -> RunEndedError:
     """Ask how a sandbox ended that ran ZenML's entrypoint, which has not said how its step ended."""
-    ended = await why_ended(sandbox)
-    told = {
-        Reason.TIMED_OUT: "The step did not end within its timeout and the sandbox was stopped. Raise the step "
-        "operator's setting `timeout`.",
-        Reason.PREEMPTED: "The sandbox was terminated by Modal or from outside. Run the pipeline again.",
-        Reason.OUT_OF_MEMORY: "The sandbox ran out of memory. Ask for more with ResourceSettings(memory=...).",
-    }.get(
+    ended = await why_ended(sandbox, terms=OF_STEP)
+    if ended.reason is not Reason.LOST_CONTACT:
+        return ended
+    return RunEndedError(
         ended.reason,
         f"The sandbox's process ended with exit code {sandbox.returncode} before ZenML had recorded the step. "
         "The sandbox's log at Modal says more.",
     )
-    return RunEndedError(ended.reason, told)
 
 
 def why_not_followed(error: Exception) -> SandboxError:
@@ -95,7 +89,9 @@ def why_not_followed(error: Exception) -> SandboxError:
     return ended
 
 
-def why_not_created(error: Exception, server: str = MODAL, log: str = "") -> RunEndedError:
+def why_not_created(
+    error: Exception, server: str = MODAL, log: str = "", terms: Terms = OF_CELL
+) -> RunEndedError:
     """Say what a failed creation means, where the SDK's own words do not.
 
     `server` is who refused it, in words; `log` is the end of the build log of an image that failed.
@@ -106,32 +102,32 @@ def why_not_created(error: Exception, server: str = MODAL, log: str = "") -> Run
     if isinstance(error, build_error()):
         told = f"{said}\n{log}".strip()
         if _NO_PYTHON.search(told.lower()):
-            return RunEndedError(Reason.BUILD_FAILED, f"{_NO_PYTHON_ADVICE} The build said: {told}")
+            return RunEndedError(Reason.BUILD_FAILED, f"{_no_python(terms)} The build said: {told}")
         return RunEndedError(
             Reason.BUILD_FAILED,
-            f"The image could not be built: {told}. Check the names and versions of --pip and --apt, and --image.",
+            f"The image could not be built: {told}. {terms.packages}",
         )
     if _NO_PYTHON.search(said.lower()):
-        return RunEndedError(Reason.NOT_STARTED, f"{_NO_PYTHON_ADVICE} {_at_start(server)} said: {said}")
+        return RunEndedError(Reason.NOT_STARTED, f"{_no_python(terms)} {_at_start(server)} said: {said}")
     if isinstance(error, modal.exception.ResourceExhaustedError):
         if "insufficient capacity" in said.lower():
             return RunEndedError(
                 Reason.NO_CAPACITY,
-                f"{_at_start(server)} has no capacity for this request: {said}. Try another --gpu, or no --region.",
+                f"{_at_start(server)} has no capacity for this request: {said}. {terms.gpu}",
             )
         return RunEndedError(
             Reason.NOT_STARTED,
-            f"A limit of rate or account is reached at {server}: {said}. Wait a little and run the cell again, "
-            "or end what else runs there.",
+            f"A limit of rate or account is reached at {server}: {said}. Wait a little, or end "
+            f"what else runs there. {terms.again}.",
         )
     if isinstance(error, modal.exception.Error):
         return RunEndedError(
             Reason.NOT_STARTED,
-            f"{_at_start(server)} refused the sandbox: {said}. {_advice(error, said, server)}",
+            f"{_at_start(server)} refused the sandbox: {said}. {_advice(error, said, server, terms)}",
         )
     return RunEndedError(
         Reason.NOT_STARTED,
-        f"The sandbox could not be created: {type(error).__name__}: {error}. Run the cell again.",
+        f"The sandbox could not be created: {type(error).__name__}: {error}. {terms.again}.",
     )
 
 
@@ -156,8 +152,18 @@ def build_error() -> type[Exception]:
     return found
 
 
-def _advice(error: Exception, said: str, server: str) -> str:
+def _no_python(terms: Terms) -> str:
+    return (
+        f"The image has no Python, which a {terms.what} needs: ubuntu and nvidia/cuda images, for example, come "
+        f"without. {terms.image}"
+    )
+
+
+def _advice(error: Exception, said: str, server: str, terms: Terms) -> str:
     import modal
+
+    if _PLACE.search(said.lower()) and _PLAN.search(said.lower()):
+        return terms.place
 
     secret = _SECRET.search(said)
     if secret is not None:
@@ -169,11 +175,11 @@ def _advice(error: Exception, said: str, server: str) -> str:
         case modal.exception.AuthError() | modal.exception.PermissionDeniedError():
             return "Check the token with `modal token info`, set another one with `modal token set`."
         case modal.exception.NotFoundError():
-            return "Check that --modal-environment and what the cell names there exist, then run it again."
+            return terms.environment
         case modal.exception.InvalidError():
-            return "Correct the options of the magic line; %modal_pick shows the types and sizes there are."
+            return terms.options
     trouble = "; https://status.modal.com says whether Modal has trouble" if server == MODAL else ""
-    return f"Run the cell again{trouble}."
+    return f"{terms.again}{trouble}."
 
 
 def _at_start(server: str) -> str:

@@ -11,11 +11,11 @@ from concurrent import futures
 from concurrent.futures import Future
 from functools import partial
 from threading import Event as Flag
-from typing import Any, Protocol
+from typing import Any
 
 from zenml_modal_nb.events import Event, Reason, Resources
 from zenml_modal_nb.pricing.meter import Meter
-from zenml_modal_nb.sandboxes.attachment import acknowledge
+from zenml_modal_nb.sandboxes.acknowledgement import acknowledge
 from zenml_modal_nb.sandboxes.conversation import Conversation, Outcome
 from zenml_modal_nb.sandboxes.creation import Creation
 from zenml_modal_nb.sandboxes.depot import why_not_shipped
@@ -28,21 +28,10 @@ from zenml_modal_nb.sandboxes.termination import terminate
 from zenml_modal_nb.sandboxes.usage import Usage
 
 
-class Origin(Protocol):
-    """Where a sandbox comes from: `creation.Creation` makes it, `attachment.Attachment` finds one of ZenML's."""
-
-    undone: bool  # whether nothing is left of a creation that was cancelled
-
-    async def sandbox(self) -> Any:
-        """Return the sandbox; raises what prevents it."""
-
-
 class Follower:
     """One sandbox's life: `begin` starts it, `created` and `outcome` wait for it, `stop` ends it."""
 
-    def __init__(
-        self, launch: Launch, emit: Callable[[Event], None], meter: Meter, origin: Origin | None = None
-    ) -> None:
+    def __init__(self, launch: Launch, emit: Callable[[Event], None], meter: Meter) -> None:
         self._launch = launch
         self._emit = emit
         self._meter = meter  # runs while the sandbox exists
@@ -50,11 +39,11 @@ class Follower:
         self.asked = False  # for a sandbox; before that large values may be on their way
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
-        self._origin = origin or Creation(launch, emit)
+        self._creation = Creation(launch, emit)
         self._gone = Flag()  # nothing more is tried
         self._confirmed = False
         self._work: asyncio.Task[None] | None = None
-        self._sandbox: Any = None
+        self.sandbox: Any = None  # there once it is created
         self._stop_reason: Reason | None = None
 
     def begin(self) -> None:
@@ -113,18 +102,18 @@ class Follower:
     async def _create_and_follow(self) -> None:
         await self._ship()
         self.asked = True
-        self._sandbox = await self._origin.sandbox()
+        self.sandbox = await self._creation.sandbox()
         self._meter.start()
-        self._created.set_result(self._sandbox.object_id)
-        losses = Losses(self._sandbox.object_id)
-        conversation = Conversation(self._launch, self._sandbox, self._emit, losses, self._use)
+        self._created.set_result(self.sandbox.object_id)
+        losses = Losses(self.sandbox.object_id)
+        conversation = Conversation(self._launch, self.sandbox, self._emit, losses, self._use)
         with losses.heard():
             try:
                 self._outcome.set_result(await conversation.outcome())
             finally:
                 await conversation.close()
         if self._launch.command:
-            await acknowledge(self._sandbox, conversation.directory)
+            await acknowledge(self.sandbox, conversation.directory)
 
     async def _ship(self) -> None:
         """Put what is large into our volume, before there is a sandbox that costs anything."""
@@ -148,7 +137,7 @@ class Follower:
 
     async def _close(self) -> None:
         try:
-            self._confirmed = self._origin.undone if self._sandbox is None else await terminate(self._sandbox)
+            self._confirmed = self._creation.undone if self.sandbox is None else await terminate(self.sandbox)
         finally:
             self._meter.stop()
             self._gone.set()

@@ -37,16 +37,21 @@ class ImageSpec:
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def refuse_other_python(reference: str) -> None:
-    """Refuse an image of the official Python repository, or of a mirror of it, with another Python than the notebook's.
+def other_python(reference: str) -> str | None:
+    """Return the Python of an official Python image, or of a mirror of it, if it is another than ours.
 
-    Errors: InvalidRequestError. What other images hold is known when they have started.
+    What other images hold is known when they have started.
     """
     version = _PYTHON_IMAGE.fullmatch(reference)
-    own = ImageSpec().python
-    if version is not None and version[1] != own:
+    return None if version is None or version[1] == ImageSpec().python else version[1]
+
+
+def refuse_other_python(reference: str) -> None:
+    """Raise InvalidRequestError for an image that is known to have another Python than the notebook's."""
+    other, own = other_python(reference), ImageSpec().python
+    if other is not None:
         raise InvalidRequestError(
-            f"--image {reference} has Python {version[1]}, the notebook has {own}: values cannot travel between them. "
+            f"--image {reference} has Python {other}, the notebook has {own}: values cannot travel between them. "
             f"Write --image python:{own}-slim, or another image with Python {own}; nothing was created."
         )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.runner import digests
 from zenml_modal_nb.runner.bootstrap import BOOTSTRAP
+from zenml_modal_nb.sandboxes.terms import OF_CELL, Terms
 
 if TYPE_CHECKING:
     from zenml_modal_nb.sandboxes.depot import Depot
@@ -110,6 +111,7 @@ class Launch:
     into: Path = field(default_factory=Path.cwd)  # where fetched files are put
     server: str = "Modal"  # who is asked for it, in the words of a sentence
     why_built: str = ""  # the reason for its image, if that has to be built
+    terms: Terms = OF_CELL
     command: tuple[str, ...] = ()  # ZenML's entrypoint of a connected step, which brings what the cell needs
 
     @property

@@ -27,8 +27,6 @@ def refusal(line: str) -> str:
         ("--gpu A100:2", StepRequest(gpu="A100", gpu_count=2)),
         ("--gpu H100!", StepRequest(gpu="H100!")),
         ("--gpu none", StepRequest()),
-        ("--gpu A100 --gpu-count 0", StepRequest()),
-        ("--gpu A100:0", StepRequest()),
         ("--no-gpu", StepRequest()),
         ("--cpu 4", StepRequest(cpu=4.0)),
         ("--cpu 0.125", StepRequest(cpu=0.125)),
@@ -85,6 +83,13 @@ def refusal(line: str) -> str:
 )
 def test_a_line_asks_for_what_it_says(line: str, request_: StepRequest) -> None:
     assert parse(line, ModalStep()) == request_
+
+
+def test_a_type_with_a_count_of_nothing_runs_without_a_gpu_and_says_so() -> None:
+    with pytest.warns(
+        UserWarning, match="GPU type A100 comes with a count of 0: the cell runs without a GPU"
+    ):
+        assert parse("--gpu A100 --gpu-count 0", ModalStep()) == StepRequest()
 
 
 def test_braces_and_dollars_stay_as_they_are() -> None:

@@ -142,7 +142,8 @@ def test_the_materializers_whose_ways_we_know_have_their_names() -> None:
         assert hasattr(materializers, name), MOVED.format(f"{name} (restorable)")
 
 
-def test_zenmls_modal_operator_submits_and_waits_by_methods_of_its_own() -> None:
+def test_zenmls_modal_operator_submits_creates_and_waits_by_functions_of_its_own() -> None:
+    from zenml.integrations.modal import sandbox_utils
     from zenml.integrations.modal.step_operators import ModalStepOperator, modal_step_operator
 
     assert parameters(ModalStepOperator.submit) == ["self", "info", "entrypoint_command", "environment"], (
@@ -151,8 +152,13 @@ def test_zenmls_modal_operator_submits_and_waits_by_methods_of_its_own() -> None
     assert parameters(ModalStepOperator.wait) == ["self", "step_run"], MOVED.format(
         "ModalStepOperator.wait (connected.dispatch)"
     )
-    assert modal_step_operator.STEP_SANDBOX_ID_METADATA_KEY == "sandbox_id", MOVED.format(
-        "the sandbox's ID in a step's metadata (connected.dispatch)"
+    assert "sandbox_utils.create_modal_sandbox(" in inspect.getsource(modal_step_operator), MOVED.format(
+        "its call of create_modal_sandbox (connected.dispatch)"
+    )
+    asked, *given = parameters(sandbox_utils.create_modal_sandbox)
+    assert asked == "entrypoint_command", MOVED.format("create_modal_sandbox (connected.dispatch)")
+    assert given == parameters(sandbox_utils.build_sandbox_create_kwargs), MOVED.format(
+        "build_sandbox_create_kwargs, which takes what create_modal_sandbox does (connected.dispatch)"
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason
 from zenml_modal_nb.sandboxes.ending import RunEndedError, why_not_created, why_not_followed
+from zenml_modal_nb.sandboxes.terms import OF_STEP
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,42 @@ def test_what_pip_said_last_is_told() -> None:
     error = modal.exception.ImageBuildError("Image build for im-1 failed", "im-1")
     log = "ERROR: No matching distribution found for nump\n"
     assert "No matching distribution found for nump. Check" in str(why_not_created(error, log=log))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        modal.exception.PermissionDeniedError("Region selection is not available on your plan."),
+        modal.exception.InvalidError("Upgrade to use cloud 'oci'"),
+        modal.exception.ConflictError("Regions need an Enterprise workspace"),
+    ],
+)
+def test_a_place_that_the_plan_does_not_include_is_told_with_the_option_or_the_setting(
+    error: Exception,
+) -> None:
+    said = str(error).rstrip(".")
+    assert f"{said}. Leave out --region and --cloud" in str(why_not_created(error))
+    assert f"{said}. Leave `region` and `cloud` out of" in str(why_not_created(error, terms=OF_STEP))
+    assert "token" not in str(why_not_created(error))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        modal.exception.ResourceExhaustedError("Insufficient capacity"),
+        modal.exception.ResourceExhaustedError("Too many sandboxes"),
+        modal.exception.ImageBuildError("/bin/sh: 1: python: not found", "im-1"),
+        modal.exception.ImageBuildError("no such package", "im-1"),
+        modal.exception.InvalidError("no GPU A1000"),
+        modal.exception.NotFoundError("Environment 'prod' not found"),
+        modal.exception.ServiceError("busy"),
+        OSError("unreachable"),
+    ],
+)
+def test_a_steps_refusal_names_no_option_of_a_cell(error: Exception) -> None:
+    told = str(why_not_created(error, terms=OF_STEP))
+    assert "--" not in told
+    assert "cell" not in told
 
 
 def test_the_local_modal_api_is_not_called_modal() -> None:

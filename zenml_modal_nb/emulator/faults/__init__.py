@@ -25,6 +25,7 @@ from zenml_modal_nb.emulator.faults.kinds import (
     OutOfMemory,
     Preemption,
     RateLimit,
+    Refusal,
     SlowScheduling,
     Unavailable,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "OutOfMemory",
     "Preemption",
     "RateLimit",
+    "Refusal",
     "SlowScheduling",
     "Unavailable",
 ]

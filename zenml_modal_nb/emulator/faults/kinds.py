@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 from zenml_modal_nb.emulator.faults.latencies import PROFILES
 
 KILLED = 137  # 128 + SIGKILL
+STATUSES = ("PERMISSION_DENIED", "INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNAUTHENTICATED", "INTERNAL")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,19 @@ class RateLimit:
 
     call: str = "*"
     retry_after: float = 1.0
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A call is refused with this status and message, e.g. of what a workspace's plan does not include.
+
+    Which status Modal gives for that is not documented.
+    """
+
+    call: str = "SandboxCreate*"
+    message: str = "Region selection is not available on the workspace's plan."
+    status: str = "PERMISSION_DENIED"
     times: int = 1
 
 
@@ -151,6 +165,7 @@ Fault = (
     | Unavailable
     | DroppedConnection
     | RateLimit
+    | Refusal
     | Preemption
     | OutOfMemory
     | LostWorker
@@ -195,6 +210,8 @@ def from_fields(fields: Mapping[str, Any]) -> Fault:
         raise ValueError(
             f"The fault latency needs milliseconds, or one of the profiles {', '.join(PROFILES)}."
         )
+    if isinstance(fault, Refusal) and fault.status not in STATUSES:
+        raise ValueError(f"The fault refusal has one of the statuses {', '.join(STATUSES)}.")
     return fault
 
 

@@ -44,6 +44,9 @@ class Interception:
             limit.happened += 1
             policy = api_pb2.RPCRetryPolicy(retry_after_secs=limit.fault.retry_after)
             raise GRPCError(Status.RESOURCE_EXHAUSTED, f"{name} was called too often.", [policy])
+        if refusal := self._faults.matching(kinds.Refusal, name):
+            refusal.happened += 1
+            raise GRPCError(Status[refusal.fault.status], refusal.fault.message)
         breaking: Breaking | None = self._faults.matching(kinds.Unavailable, name)
         if breaking is None:
             breaking = self._faults.matching(kinds.DroppedConnection, name)

@@ -13,22 +13,6 @@ logger = logging.getLogger(__name__)
 _PAUSE = 1.0  # seconds between two attempts to say that the results have arrived, or to hear of the end
 
 
-class Attachment:
-    """A sandbox that ZenML's own operator has created; made by `pipelines.connected`, asked by its follower."""
-
-    undone = False
-
-    def __init__(self, sandbox_id: str, client: Any) -> None:
-        self._sandbox_id = sandbox_id
-        self._client = client
-
-    async def sandbox(self) -> Any:
-        """Find it."""
-        import modal
-
-        return await modal.Sandbox.from_id.aio(self._sandbox_id, client=self._client)
-
-
 async def acknowledge(sandbox: Any, directory: str) -> None:
     """Say that the results have arrived, and wait until ZenML's step has recorded what it returns."""
     acknowledged = False
