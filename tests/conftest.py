@@ -36,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def kernel(home: Home) -> Iterator[Kernel]:
-    """A kernel with the extension loaded and zenml warm, for tests that use names of their own."""
+    """A warm kernel with the extension loaded, for tests that use names of their own and leave `_` to IPython."""
     yield from _started(home, "shared")
 
 

@@ -211,7 +211,7 @@ def test_a_sent_file_counts_by_what_is_in_it(kernel: Kernel) -> None:
     kernel.run("import pathlib, os\nsource = pathlib.Path('source.txt')")
     found = []
     for written, text in ((1, "one"), (2, "one"), (3, "two")):
-        kernel.run(f"_ = source.write_text('{text}')\nos.utime(source, ({written}, {written}))")
+        kernel.run(f"cached_size = source.write_text('{text}')\nos.utime(source, ({written}, {written}))")
         kernel.run("%%modal_step --cache --file source.txt\nread_there = open('source.txt').read()")
         found.append([status(kernel), kernel.ask("read_there")])
     assert found == [["completed", "one"], ["cached", "one"], ["completed", "two"]]

@@ -80,7 +80,7 @@ def tab_until(kernel: Kernel, cell: str, wanted: str) -> list[str]:
 
 def test_files_are_offered_with_the_quotes_they_need(kernel: Kernel) -> None:
     kernel.run("import pathlib; pathlib.Path('completed files').mkdir(exist_ok=True)")
-    kernel.run("_ = pathlib.Path('completed files/a.csv').write_text('')")
+    kernel.run("completed_size = pathlib.Path('completed files/a.csv').write_text('')")
     assert kernel.complete("%%modal_step --file completed|") == ["'completed files/'"]
     assert kernel.complete("%%modal_step --file 'completed f|") == ["completed files/"]
     assert kernel.complete("%%modal_step --file completed\\ files/|") == ["'completed files/a.csv'"]

@@ -79,13 +79,13 @@ def test_what_a_stock_stack_has_is_no_problem_unless_a_sandbox_cannot_reach_it(k
     kernel.run(
         "from zenml.client import Client\n"
         "from zenml.enums import StackComponentType as DoctorKind\n"
-        "doctor_component = Client().create_stack_component\n"
+        "doctor_add = Client().create_stack_component\n"
         "doctor_path = {'path': 's3://bucket', 'client_kwargs': {'endpoint_url': 'http://127.0.0.1:9000'}}\n"
-        "_ = doctor_component('doctor_bucket', 's3', DoctorKind.ARTIFACT_STORE, doctor_path)\n"
-        "_ = doctor_component('doctor_images', 'default', DoctorKind.CONTAINER_REGISTRY, {'uri': 'docker.io/acme'})\n"
-        "_ = doctor_component('doctor_near', 'default', DoctorKind.CONTAINER_REGISTRY, {'uri': 'localhost:5000'})\n"
-        "_ = doctor_component('doctor_gpus', 'modal', DoctorKind.STEP_OPERATOR, {})\n"
-        "_ = doctor_component('doctor_docker', 'local', DoctorKind.IMAGE_BUILDER, {})"
+        "doctor_at = doctor_add('doctor_bucket', 's3', DoctorKind.ARTIFACT_STORE, doctor_path)\n"
+        "doctor_at = doctor_add('doctor_images', 'default', DoctorKind.CONTAINER_REGISTRY, {'uri': 'docker.io/acme'})\n"
+        "doctor_at = doctor_add('doctor_near', 'default', DoctorKind.CONTAINER_REGISTRY, {'uri': 'localhost:5000'})\n"
+        "doctor_at = doctor_add('doctor_gpus', 'modal', DoctorKind.STEP_OPERATOR, {})\n"
+        "doctor_at = doctor_add('doctor_docker', 'local', DoctorKind.IMAGE_BUILDER, {})"
     )
     rest = "artifact_store='doctor_bucket', step_operator='doctor_gpus', image_builder='doctor_docker'"
     new_stack(kernel, "whole", f"container_registry='doctor_images', {rest}")
@@ -180,7 +180,7 @@ doctor_of = {"type": DoctorKind.CONTAINER_REGISTRY}
 doctor_flavor = FlavorRequest(
     name="foreign", source="not_installed.Flavor", integration="custom", config_schema={}, **doctor_of
 )
-_ = Client().zen_store.create_flavor(doctor_flavor)
+doctor_made = Client().zen_store.create_flavor(doctor_flavor)
 doctor_registry = ComponentRequest(
     name="foreign", flavor="foreign", configuration={"uri": "images.acme.com/team"}, **doctor_of
 )
@@ -188,7 +188,7 @@ doctor_registry = Client().zen_store.create_stack_component(doctor_registry)
 # Beside the client, which loads every flavor: it was registered where that is installed.
 doctor_parts = {kind: [each.id for each in models] for kind, models in Client().get_stack("default").components.items()}
 doctor_parts[DoctorKind.CONTAINER_REGISTRY] = [doctor_registry.id]
-_ = Client().zen_store.create_stack(StackRequest(name="foreign", components=doctor_parts))
+doctor_made = Client().zen_store.create_stack(StackRequest(name="foreign", components=doctor_parts))
 """
 
 

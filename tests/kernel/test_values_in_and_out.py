@@ -311,5 +311,5 @@ def test_plots_and_rich_displays_arrive_in_the_cell(kernel: Kernel) -> None:
 def test_what_a_cell_has_read_is_not_kept_alive(kernel: Kernel, option: str) -> None:
     kernel.run("import gc, weakref\nclass Held(list): pass\nheld = Held([1, 2])\nwatched = weakref.ref(held)")
     kernel.run(f"%%modal_step {option}\nlength = len(held)")
-    kernel.run("del held\n_ = gc.collect()")
+    kernel.run("del held\ncollected = gc.collect()")
     assert kernel.ask("watched() is None")

@@ -17,12 +17,16 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from frontend import Home
 
 # ZenML's own image, from the team's mirror; the local Modal API knows what it holds.
-IMAGE = f"registry.example.com/zenmldocker/zenml:0.98.0-py{sys.version_info.major}.{sys.version_info.minor}"
+IMAGE = (
+    f"registry.example.com/zenmldocker/zenml:{version('zenml')}"
+    f"-py{sys.version_info.major}.{sys.version_info.minor}"
+)
 
 _PATIENCE = 90.0  # seconds that a server may take to be there; creating ZenML's database takes about ten
 _REGISTER = """

@@ -5,20 +5,26 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import pytest
 from conftest import Local
 from grpclib import GRPCError, Status
+from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 from raw_calls import METADATA, Stubs, converse
 
 from zenml_modal_nb.emulator import coverage
+from zenml_modal_nb.emulator.services.calls import assemble
 
 
+@pytest.mark.newest
 def test_the_published_coverage_is_that_of_the_code() -> None:
     command = [sys.executable, "-m", "zenml_modal_nb.emulator", "coverage", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stderr} Run `python -m zenml_modal_nb.emulator coverage`."
 
 
+@pytest.mark.newest
 def test_every_call_of_both_services_is_listed_once() -> None:
     from modal_proto.api_pb2 import DESCRIPTOR as CONTROL
     from modal_proto.task_command_router_pb2 import DESCRIPTOR as ROUTER
@@ -30,6 +36,21 @@ def test_every_call_of_both_services_is_listed_once() -> None:
     assert [name for name in names if text.count(f"`{name}`") != names.count(name)] == []
     for service in services:
         assert f"## {service.full_name}\n\n{len(service.methods)} calls" in text
+
+
+@pytest.mark.newest
+def test_every_call_that_is_answered_is_one_of_the_protocol(local: Local) -> None:
+    assert [list(service.unknown) for service in local.server.services if service.unknown] == []
+
+
+def test_an_answer_to_a_call_that_came_with_a_later_sdk_takes_none_of_the_others_away() -> None:
+    present, later = (lambda request: None), (lambda request: None)
+    names = {"TaskExecStart": present, "TaskExecWithALaterSdk": later}
+    served = assemble(TaskCommandRouterBase, [SimpleNamespace(methods=lambda: names)])
+    assert [path for path, method in served.methods.items() if method] == [
+        "/modal.task_command_router.TaskCommandRouter/TaskExecStart"
+    ]
+    assert list(served.unknown) == ["TaskExecWithALaterSdk"]
 
 
 def test_a_difference_is_told_in_one_line() -> None:
@@ -54,6 +75,7 @@ async def _half(_: object) -> None:
     """
 
 
+@pytest.mark.newest
 def test_what_is_not_there_says_so_by_its_name(local: Local) -> None:
     parts = coverage.PATH.read_text(encoding="utf-8").split("\n## ")[1:]
     absent = [set(re.findall(r"^- `(\w+)`$", part, re.MULTILINE)) for part in parts]

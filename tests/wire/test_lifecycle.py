@@ -315,6 +315,43 @@ def test_an_idle_server_of_another_release_is_replaced(home: Home) -> None:
     assert old.returncode == 0
 
 
+@pytest.mark.slow  # the test above replaces a server that ends at once
+def test_an_idle_server_that_has_something_to_finish_is_waited_for(home: Home, tmp_path: Path) -> None:
+    gate, python = tmp_path / "gate", tmp_path / "python"
+    os.mkfifo(gate)
+    wait = f"[ ! -p '{gate}' ] || read opened < '{gate}'"
+    python.write_text(f"#!/bin/sh\n{wait}\nexec '{sys.executable}' \"$@\"\n")
+    python.chmod(0o700)
+    old = home.start("--python", str(python))  # and is asked for its version, for the first sandbox
+    starting = home.open("start", "--json", "--python", sys.executable)
+    with pytest.raises(subprocess.TimeoutExpired):
+        starting.communicate(timeout=8)
+    assert lives(old["pid"])
+    with gate.open("w") as opened:
+        gate.unlink()  # nothing later waits there
+        opened.write("go\n")
+    said = json.loads(starting.communicate(timeout=60)[0])
+    assert home.state()["pid"] != old["pid"]
+    assert home.state()["url"] == said["url"]
+    assert "replaced" in said["notice"]
+    assert not lives(old["pid"])
+
+
+@pytest.mark.slow
+def test_a_server_that_neither_ends_nor_refuses_to_is_not_taken_for_one_that_answers(home: Home) -> None:
+    state = home.start()
+    server = psutil.Process(state["pid"])
+    server.suspend()
+    try:
+        done = home.run("start", "--python", psutil.Process().exe())
+        assert done.returncode == 1
+        assert "emulator stop" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+    finally:
+        server.resume()
+    server.wait(30)  # it hears then what it was asked
+
+
 def test_an_idle_server_for_another_interpreter_is_replaced_unless_the_user_chose_it(
     home: Home, tmp_path: Path
 ) -> None:

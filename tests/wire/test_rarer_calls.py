@@ -8,6 +8,7 @@ from typing import Any
 
 import grpclib.client
 import modal
+import pytest
 from conftest import Local
 from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
@@ -52,6 +53,7 @@ def test_the_older_list_has_sandboxes_of_the_first_backend_only(local: Local) ->
         sandbox.terminate()
 
 
+@pytest.mark.newest
 def test_statistics_are_the_same_under_both_names(local: Local) -> None:
     sandbox = local.create("true")
     sandbox.wait()

@@ -161,6 +161,7 @@ def test_a_finished_run_can_still_be_read(tmp_path: Path, backend: dict[str, str
         assert (again.stdout.read(), again.stderr.read()) == ("result\n", "trouble\n")
 
 
+@pytest.mark.newest
 def test_a_running_sandbox_is_told_as_lost_and_billed(tmp_path: Path, backend: dict[str, str]) -> None:
     state_dir = tmp_path / "state"
     begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -182,6 +183,7 @@ def test_a_running_sandbox_is_told_as_lost_and_billed(tmp_path: Path, backend: d
         assert [item.cost for item in report] == [stats.cost]
 
 
+@pytest.mark.newest
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit set for another process")
 def test_a_server_whose_disk_is_full_goes_on_and_writes_down_later_what_it_could_not(tmp_path: Path) -> None:
     state_dir = tmp_path / "state"
@@ -215,6 +217,7 @@ def test_a_server_whose_disk_is_full_goes_on_and_writes_down_later_what_it_could
         assert again._experimental_stats().cost > 0
 
 
+@pytest.mark.newest
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit set for another process")
 def test_what_a_full_disk_had_no_room_for_is_written_down_though_nothing_runs_any_more(
     tmp_path: Path,

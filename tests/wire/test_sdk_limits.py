@@ -106,6 +106,7 @@ def test_a_sandbox_is_named_later_but_once(local: Local) -> None:
     sandbox.terminate()
 
 
+@pytest.mark.newest
 def test_what_was_used_is_measured_and_priced(local: Local, backend: dict[str, str]) -> None:
     begin = datetime.now(UTC) - timedelta(seconds=1)
     app = modal.App.lookup(
@@ -143,6 +144,7 @@ def test_what_was_used_is_measured_and_priced(local: Local, backend: dict[str, s
     assert item.cost == stats.cost
 
 
+@pytest.mark.newest
 def test_a_bill_needs_no_sandbox_and_survives_a_restart(start_local: StartLocal) -> None:
     """The sum of what each was told to cost is what the report says, also when they are forgotten."""
     begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -241,6 +243,7 @@ def test_environments_survive_a_restart(start_local: StartLocal) -> None:
     assert "kept" in [found.name for found in modal.Environment.objects.list(client=second.client)]
 
 
+@pytest.mark.newest
 def test_finished_sandboxes_survive_a_restart(start_local: StartLocal, backend: dict[str, str]) -> None:
     first = start_local()
     program = "echo printed; echo wrong >&2; exit 3"

@@ -8,6 +8,7 @@ would work here and fail at Modal.
 from __future__ import annotations
 
 import asyncio
+import csv
 import hashlib
 import importlib.metadata
 import json
@@ -175,12 +176,13 @@ def _link_programs(sites: Iterable[Path], masked: frozenset[str], destination: P
     for distribution in importlib.metadata.distributions(path=[str(site) for site in sites]):
         if normalised(distribution.name) in masked:
             continue
-        for file in distribution.files or ():
+        for file in _files(distribution):
             # e.g. ../../../bin/torchrun
-            program = destination / file.name
-            if file.parts[-2:-1] != ("bin",) or ".." not in file.parts or os.path.lexists(program):
+            parts = file.split("/")
+            program = destination / parts[-1]
+            if parts[-2:-1] != ["bin"] or ".." not in parts or os.path.lexists(program):
                 continue
-            source = Path(os.path.abspath(str(file.locate())))
+            source = Path(os.path.abspath(str(distribution.locate_file(file))))
             if source.is_file():
                 _link_program(source, program)
 
@@ -213,14 +215,25 @@ def _hidden_entries(sites: Iterable[Path], masked: frozenset[str]) -> frozenset[
     masked_entries: set[str] = set()
     other_entries: set[str] = set()
     for distribution in importlib.metadata.distributions(path=[str(site) for site in sites]):
-        files = distribution.files or ()
-        entries = {file.parts[0] for file in files if file.parts[0] not in ("..", "__pycache__", "/")}
+        tops = {file.partition("/")[0] for file in _files(distribution)}
+        entries = tops - {"..", "__pycache__", ""}  # the last one is of absolute paths
         if normalised(distribution.name) in masked:
             # An editable install lists no modules: its import names are its own name's spellings.
             masked_entries |= entries | {normalised(distribution.name).replace("-", "_")}
         else:
             other_entries |= entries
     return frozenset(masked_entries - other_entries)
+
+
+def _files(distribution: importlib.metadata.Distribution) -> list[str]:
+    """What an installer has written down, relative to the packages' directory; e.g. `torch/__init__.py`.
+
+    `distribution.files` looks for each of them on the disk, tens of thousands in an environment with Jupyter.
+    """
+    record = distribution.read_text("RECORD")
+    if record is None:  # e.g. an egg
+        return [str(file) for file in distribution.files or ()]
+    return [row[0] for row in csv.reader(record.splitlines()) if row]
 
 
 def _required(packages: frozenset[str], sites: tuple[Path, ...]) -> frozenset[str]:

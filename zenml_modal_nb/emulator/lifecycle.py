@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 READY = b"ready\n"
 START_SECONDS = 60.0  # a server's imports on a cold disk, plus a predecessor that is just ending
 END_SECONDS = 25.0  # a little more than `daemon.CLOSE_SECONDS`
-RETIRE_SECONDS = 5.0  # an idle server has nothing to end
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ def start(options: ServeOptions) -> Running:
     """The user's server: the one that runs, or a new one, detached from this process.
 
     Two calls at once lead to one server. A server of another version of this package, or whose sandboxes run
-    with another interpreter, is replaced if no sandbox of its own runs. Raises LifecycleError.
+    with another interpreter, is replaced if no sandbox of its own runs. Raises LifecycleError, also when that one
+    does not end.
     """
     found = options.directory.find()
     if found and _fits(found, options):
@@ -166,7 +166,11 @@ def _difference(found: ServerRecord, options: ServeOptions) -> str:
 
 
 def _retire(found: ServerRecord, directory: StateDirectory) -> bool:
-    """Ask `found` to end; False if it has sandboxes to look after."""
+    """Ask `found` to end and wait for it; False if it has sandboxes to look after.
+
+    An idle server may have something to finish, e.g. the environment of its first sandbox. Raises LifecycleError when
+    it neither ends nor refuses to.
+    """
     import psutil
 
     if found.active:
@@ -177,13 +181,16 @@ def _retire(found: ServerRecord, directory: StateDirectory) -> bool:
         process.send_signal(signal.SIGUSR1)
     except psutil.NoSuchProcess:
         return True
-    deadline = time.monotonic() + RETIRE_SECONDS
+    deadline = time.monotonic() + END_SECONDS
     while time.monotonic() < deadline:
         if _wait(process, 0.1):
             return True
         if (present := directory.find()) and present.active:  # how it says no
             return False
-    return False
+    raise LifecycleError(
+        f"The local Modal API at {found.url}, process {found.pid}, does not end to make room for another. End it: "
+        "zenml-modal-nb emulator stop"
+    )
 
 
 def _wait(process: psutil.Process, seconds: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
@@ -54,19 +54,29 @@ class Service(Protocol):
 class Servable:
     """What grpclib serves: a handler for every call of one gRPC service.
 
-    `methods` are those of the services by the path of their call, None where no service has the call.
+    `methods` are those of the services by the path of their call, None where no service has the call. `unknown` are
+    the calls that we could answer and the installed protocol has not, e.g. those that came with a later SDK.
     """
 
-    def __init__(self, mapping: Mapping[str, Handler], methods: Mapping[str, Method | None]) -> None:
+    def __init__(
+        self,
+        mapping: Mapping[str, Handler],
+        methods: Mapping[str, Method | None],
+        unknown: Collection[str] = (),
+    ) -> None:
         self._mapping = mapping
         self.methods = methods
+        self.unknown = unknown
 
     def __mapping__(self) -> Mapping[str, Handler]:
         return self._mapping
 
 
 def assemble(base: type, services: Sequence[Service]) -> Servable:
-    """Answer the calls of grpclib's generated `base` with `services`, and refuse all others by name."""
+    """Answer the calls of grpclib's generated `base` with `services`, and refuse all others by name.
+
+    A method whose call the base has not is left out: the protocol comes with the SDK, and an older one has fewer calls.
+    """
     methods = {name: method for service in services for name, method in service.methods().items()}
     # A subclass with every abstract method filled gives the calls' types, which only instances can tell.
     blank: Any = type("Blank", (base,), dict.fromkeys(getattr(base, "__abstractmethods__"), None))  # noqa: B009  mypy
@@ -77,9 +87,7 @@ def assemble(base: type, services: Sequence[Service]) -> Servable:
         served[path] = methods.pop(name, None)
         method = served[path] or _unimplemented(name)
         mapping[path] = handler._replace(func=adapter(method, handler.cardinality, handler.request_type))
-    if methods:
-        raise LookupError(f"{base.__name__} has no calls {sorted(methods)}")
-    return Servable(mapping, served)
+    return Servable(mapping, served, unknown=sorted(methods))
 
 
 def refusal(error: RefusedError) -> GRPCError:
