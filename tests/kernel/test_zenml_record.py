@@ -67,7 +67,18 @@ def test_the_steps_log_is_the_cells_log(kernel: Kernel) -> None:
     logged = [
         line.rstrip() for line in kernel.ask("_modal_run.logs()").split("\n")
     ]  # ZenML keeps no spaces at ends
-    assert [*entries, ""] == logged
+    assert [*"\n".join(entries).split("\n"), ""] == logged
+
+
+def test_a_flood_is_whole_in_the_steps_log_and_few_entries(kernel: Kernel) -> None:
+    kernel.run(
+        "%%modal_step\nfor n in range(20_000):\n    print('line', n)\n    if n % 1000 == 7:\n"
+        "        print('\\n\x1b[31m\x1b[0m')\nprint('\\n' * 40)"
+    )
+    entries = kernel.ask("entries", given=LOG)
+    logged = [line.rstrip() for line in kernel.ask("_modal_run.logs()").replace("\x1b[31m\x1b[0m", "").split("\n")]
+    assert [*"\n".join(entries).split("\n"), ""] == logged
+    assert len(entries) < 2000
 
 
 def test_both_streams_are_in_the_steps_log(kernel: Kernel) -> None:
