@@ -53,6 +53,7 @@ class CellRun:
         self._tracebacks = tracebacks
         # Its `put` may interrupt itself. None: the run has ended.
         self._events: queue.SimpleQueue[Event | KeyboardInterrupt | None] = queue.SimpleQueue()
+        self._interrupts = 0  # counted, since a flood may stand before one in the queue
         self._log: list[str] = []
         self._log_file = LogFile(prepared.job.nonce)
         self._raised: BaseException | None = None  # what `record` raised
@@ -124,7 +125,7 @@ class CellRun:
 
         Raises what the cell raised, ModalStepError when it could not run, KeyboardInterrupt when it was stopped.
         """
-        with interrupts_to(lambda: self._events.put(KeyboardInterrupt())):
+        with interrupts_to(self._interrupted):
             self._renderer.show(Queued(self._prepared.job.target, str(self._log_file.path or "")))
             self._worker.start()
             if not self._drain():
@@ -187,16 +188,20 @@ class CellRun:
 
     def _drain(self) -> bool:
         """Show what happens until the run has ended; False when the user interrupts a second time."""
-        interrupted = False
+        stopping = False
         while (event := self._next()) is not None:
+            if self._interrupts and not stopping:
+                stopping = True
+                self._execution.stop(Reason.STOPPED)
+            elif self._interrupts > 1:  # nor does the user want to wait for the confirmation
+                return False
             if not isinstance(event, KeyboardInterrupt):
                 self._renderer.show(event)
-            elif interrupted:  # nor does the user want to wait for the confirmation
-                return False
-            else:
-                interrupted = True
-                self._execution.stop(Reason.STOPPED)
         return True
+
+    def _interrupted(self) -> None:
+        self._interrupts += 1
+        self._events.put(KeyboardInterrupt())
 
     def _next(self) -> Event | KeyboardInterrupt | None:
         """Wait for what happens next; the cost ticks however much the cell prints."""
