@@ -230,6 +230,8 @@ def _share(panel: Panel) -> float | None:
     """Return how much of a long phase is done, from 0 to 1; -1 where nobody knows, None where there is no bar."""
     if panel.phase in (Phase.SENDING, Phase.COLLECTING) and panel.transfer is not None:
         return min(1.0, panel.transfer.done / max(1, panel.transfer.total))
+    if panel.phase is Phase.BUILDING and panel.done:
+        return panel.done / panel.layers
     return -1.0 if panel.phase in _STARTING or panel.phase is Phase.WAITING else None
 
 
