@@ -76,7 +76,9 @@ def test_a_flood_is_whole_in_the_steps_log_and_few_entries(kernel: Kernel) -> No
         "        print('\\n\x1b[31m\x1b[0m')\nprint('\\n' * 40)"
     )
     entries = kernel.ask("entries", given=LOG)
-    logged = [line.rstrip() for line in kernel.ask("_modal_run.logs()").replace("\x1b[31m\x1b[0m", "").split("\n")]
+    logged = [
+        line.rstrip() for line in kernel.ask("_modal_run.logs()").replace("\x1b[31m\x1b[0m", "").split("\n")
+    ]
     assert [*"\n".join(entries).split("\n"), ""] == logged
     assert len(entries) < 2000
 

@@ -21,7 +21,9 @@ _LEVELS = {"stdout": logging.INFO, "stderr": logging.ERROR}  # as ZenML's own ca
 _BLANK = "\x1b[0m"
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 
-_MANY = 20  # lines that come at once from which on they share entries: ZenML takes some thousand entries a second
+_MANY = (
+    20  # lines that come at once from which on they share entries: ZenML takes some thousand entries a second
+)
 _ENTRY = 4096  # bytes of such an entry; ZenML cuts what has more than 5 KiB
 _MOST_BLANK = 100  # blank lines at the end of a log that are entries; more are counted
 

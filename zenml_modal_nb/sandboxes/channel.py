@@ -35,7 +35,9 @@ class Gap:
 
 # A line that begins as a frame does. Line feeds alone end a line; str.splitlines knows eight more characters that a
 # log may hold. The prefix comes first, so that a flood without one is searched at the speed of memory.
-_MAYBE_FRAME = re.compile(rf"{re.escape(frames.PREFIX)}(?<=^{re.escape(frames.PREFIX)})[^\n]*\n?", re.MULTILINE)
+_MAYBE_FRAME = re.compile(
+    rf"{re.escape(frames.PREFIX)}(?<=^{re.escape(frames.PREFIX)})[^\n]*\n?", re.MULTILINE
+)
 
 INCOMPLETE = "\n[the lines above are incomplete; the output is repeated in full]\n"
 

@@ -29,7 +29,7 @@ def _unlined() -> Any:
 
     # To the SDK, which gives it the object behind the stream that users see.
     async def unlined(stream: Any) -> bool:
-        reader = getattr(stream, "_impl", None)
+        reader: Any = getattr(stream, "_impl", None)
         if not isinstance(getattr(reader, "_by_line", None), bool):
             return False
         reader._by_line = False
@@ -40,7 +40,7 @@ def _unlined() -> Any:
 
 
 async def are_whole(stream: Any) -> bool:
-    """Let a stream that nobody has read yet give what it receives; says whether it will. It still gives lines if not."""
+    """Let a stream that nobody has read yet give what it receives; says whether it will, or still give lines."""
     unlined = _unlined()
     return unlined is not None and bool(await unlined.aio(stream))
 
