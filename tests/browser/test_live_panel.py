@@ -85,6 +85,31 @@ def test_the_log_grows_the_cost_ticks_and_all_of_it_is_there_after_a_reload(
     page.close()
 
 
+@pytest.mark.slow  # tests/kernel/test_live_widgets.py asks for the same pages
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_a_page_that_is_loaded_again_while_the_cell_runs_shows_its_end_and_no_error(
+    site: Site, browser: Browser, gate: Gate, app: str
+) -> None:
+    cell = f"%%modal_step --name reloaded\nprint('before')\n{gate.wait}\nprint('<i>after</i>')\nreloaded = 7"
+    path = site.write(f"reloaded-{app}", LOAD, cell, "reloaded")
+    page = browser.new_page()
+    notebook = Notebook(page, site.url(path.stem, app))
+    notebook.run(0)
+    notebook.finish(0)
+    expect(notebook.run(1).locator("div.zmnb-log")).to_contain_text("before")
+    notebook.save()
+    page.reload()
+    output = notebook.cell(1).locator(".jp-Cell-outputArea")
+    expect(output).to_contain_text("Loading widget")  # the kernel answers a page when it is free
+    gate.open()
+    expect(output.locator(".zmnb-state")).to_contain_text("done in")
+    expect(output.locator("pre.zmnb-log")).to_have_text("before\n<i>after</i>")
+    expect(output).not_to_contain_text("Error")
+    notebook.run(2)
+    expect(notebook.cell(2).locator(".jp-OutputArea-output")).to_have_text("7")
+    page.close()
+
+
 @pytest.mark.slow  # tests/kernel/test_live_widgets.py stops a run by the same message
 def test_the_stop_button_ends_a_run_while_its_cell_runs_and_the_cell_can_run_again(
     site: Site, browser: Browser, gate: Gate
