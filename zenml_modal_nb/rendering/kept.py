@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import anywidget
-import comm
 import traitlets
+from ipykernel.comm import Comm
 from ipykernel.kernelbase import Kernel
 
 MOST_RUNS = 8  # whose pages are kept
@@ -29,13 +29,12 @@ class Kept(anywidget.AnyWidget):
     def open(self) -> None:
         """Be there for who asks, and tell nobody: the page that has seen the run's end has better."""
         if self.comm is None:
-            channel: Any = comm.create_comm(
-                comm_id=self._model_id, target_name="jupyter.widget", primary=False
+            kernel: Any = Kernel.instance()
+            channel: Any = Comm(  # type: ignore[no-untyped-call]  # ipykernel's
+                target_name="jupyter.widget", comm_id=self._model_id, primary=False
             )
-            channel.kernel = (
-                Kernel.instance()
-            )  # without one, which ipykernel notes when it opens, it never answers
-            comm.get_comm_manager().register_comm(channel)
+            channel.kernel = kernel  # noted when one opens; without it ipywidgets sends no answer
+            kernel.comm_manager.register_comm(channel)
             self.comm: Any = channel
 
 
