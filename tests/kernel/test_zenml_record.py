@@ -108,6 +108,14 @@ def test_the_handle_tells_what_the_run_is(kernel: Kernel) -> None:
     assert kernel.ask("run.id.hex == __import__('uuid').UUID(_modal_run.id).hex", given=RECORD)
 
 
+def test_a_log_whose_file_was_removed_says_where_it_is(kernel: Kernel) -> None:
+    kernel.run("%%modal_step\nprint('told')")
+    kernel.run("_modal_run.log_file.unlink()")
+    reply = kernel.attempt("_modal_run.logs()")
+    assert reply.ename == "ModalStepError"
+    assert "ZenML has it" in reply.evalue
+
+
 @pytest.mark.parametrize("cell", ["%%modal_step\nstep = 1", "%%modal_step --name len\nsize = len('abc')"])
 def test_names_that_zenml_or_python_use_are_no_trouble(kernel: Kernel, cell: str) -> None:
     kernel.run(cell)
