@@ -65,6 +65,8 @@ class Building:
 
     line: str = ""
     why: str = ""  # e.g. "pandas added"; empty: as before
+    done: int = 0  # layers that are there
+    layers: int = 0  # all that the image has, 0 where nobody has said
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,31 @@ def test_the_log_grows_the_cost_ticks_and_all_of_it_is_there_after_a_reload(
     page.close()
 
 
+@pytest.mark.slow  # tests/kernel/test_live_widgets.py asks for the same pages
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_a_page_that_is_loaded_again_while_the_cell_runs_shows_its_end_and_no_error(
+    site: Site, browser: Browser, gate: Gate, app: str
+) -> None:
+    cell = f"%%modal_step --name reloaded\nprint('before')\n{gate.wait}\nprint('<i>after</i>')\nreloaded = 7"
+    path = site.write(f"reloaded-{app}", LOAD, cell, "reloaded")
+    page = browser.new_page()
+    notebook = Notebook(page, site.url(path.stem, app))
+    notebook.run(0)
+    notebook.finish(0)
+    expect(notebook.run(1).locator("div.zmnb-log")).to_contain_text("before")
+    notebook.save()
+    page.reload()
+    output = notebook.cell(1).locator(".jp-Cell-outputArea")
+    expect(output).to_contain_text("Loading widget")  # the kernel answers a page when it is free
+    gate.open()
+    expect(output.locator(".zmnb-state")).to_contain_text("done in")
+    expect(output.locator("pre.zmnb-log")).to_have_text("before\n<i>after</i>")
+    expect(output).not_to_contain_text("Error")
+    notebook.run(2)
+    expect(notebook.cell(2).locator(".jp-OutputArea-output")).to_have_text("7")
+    page.close()
+
+
 @pytest.mark.slow  # tests/kernel/test_live_widgets.py stops a run by the same message
 def test_the_stop_button_ends_a_run_while_its_cell_runs_and_the_cell_can_run_again(
     site: Site, browser: Browser, gate: Gate
@@ -186,3 +211,43 @@ def test_the_log_can_be_searched_timed_and_downloaded_by_keyboard_while_it_grows
     gate.open()
     expect(output.locator(".zmnb-state")).to_contain_text("done in")
     page.close()
+
+
+@pytest.mark.slow
+def test_the_log_follows_until_somebody_scrolls_and_can_be_copied(
+    site: Site, browser: Browser, gate: Gate
+) -> None:
+    cell = f"%%modal_step --name followed\nfor n in range(500):\n    print('line', n)\n{gate.wait}\nprint('the last')"
+    path = site.write("followed", LOAD, cell)
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    notebook = Notebook(page, site.url(path.stem))
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.address)
+    notebook.run(0)
+    notebook.finish(0)
+    output = notebook.run(1)
+    panel = output.get_by_role("group", name="Modal step followed")
+    log = output.get_by_role("log", name="Log")
+    expect(panel.get_by_role("status").filter(has_text="followed: running")).to_have_count(1)
+    expect(log).to_contain_text("line 499")
+    dot = "each => getComputedStyle(each, '::before').animationName"
+    assert output.locator(".zmnb-state").evaluate(dot) == "none"
+    page.emulate_media(reduced_motion="no-preference")
+    assert output.locator(".zmnb-state").evaluate(dot) == "zmnb-breathe"
+    follow = output.get_by_role("button", name="Follow")
+    expect(follow).to_have_attribute("aria-pressed", "true")
+    log.focus()
+    page.keyboard.press("Home")
+    expect(follow).to_have_attribute("aria-pressed", "false")
+    top = "each => each.scrollTop < 50"
+    page.wait_for_function(f"({top})(document.querySelector('div.zmnb-log'))")
+    output.get_by_role("button", name="Copy").click()
+    expect(output.locator(".zmnb-said")).to_have_text("copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "\n".join(f"line {n}" for n in range(500))
+    log.focus()
+    page.keyboard.press("End")
+    expect(follow).to_have_attribute("aria-pressed", "true")
+    gate.open()
+    expect(output.locator(".zmnb-state")).to_contain_text("done in")
+    context.close()

@@ -75,3 +75,33 @@ def test_a_waiting_cell_gets_the_line_that_keys_have_chosen(
     notebook.finish(1)
     expect(output).to_contain_text("42")
     page.close()
+
+
+def test_a_cell_that_waits_to_be_executed_again_goes_on_saying_so_while_the_choice_changes(
+    site: Site, browser: Browser
+) -> None:
+    path = site.write("armed", LOAD, "%%modal_pick\npicked = 6 * 7\npicked")
+    page = browser.new_page()
+    notebook = Notebook(page, site.url(path.stem))
+    notebook.run(0)
+    notebook.finish(0)
+    form = notebook.run(1).locator(".zmnb-picker")
+    form.get_by_label("T4 · 16 GiB").check()
+    notebook.cell(1).locator(".cm-content").click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("# ")  # the picker finds its own line no more, and cannot write the other in its place
+    form.get_by_role("button", name="Run this cell with it").click()
+    told = form.locator(".zmnb-done-text")
+    expect(told).to_contain_text("Execute this cell once more")
+    form.get_by_label("L4 · 24 GiB").check()
+    expect(form.locator(".zmnb-line")).to_have_text("%%modal_step --gpu L4")
+    expect(told).to_contain_text("Execute this cell once more")
+    notebook.cell(1).locator(".cm-content").click()
+    page.keyboard.press("Control+Home")
+    for _ in "# ":
+        page.keyboard.press("Delete")
+    output = notebook.run(1)
+    notebook.finish(1)
+    expect(output).to_contain_text("L4")
+    expect(output).to_contain_text("42")
+    page.close()

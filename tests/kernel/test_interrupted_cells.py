@@ -82,6 +82,15 @@ def test_a_cell_that_ignores_signals_is_stopped(own_kernel: Kernel, modal_api: L
     assert_stopped(own_kernel, reply, modal_api)
 
 
+def test_a_flood_is_stopped_and_what_came_of_it_does_not_have_to_be_shown_first(
+    own_kernel: Kernel, modal_api: LocalModal
+) -> None:
+    cell = own_kernel.send("%%modal_step\nwhile True:\n    print('flood' * 20)")
+    own_kernel.wait_for_text(cell, "flood")
+    own_kernel.interrupt()
+    assert_stopped(own_kernel, own_kernel.finish(cell), modal_api)
+
+
 @pytest.mark.parametrize("gpu", ["", "--gpu T4"])
 def test_a_sandbox_that_is_still_being_created_is_stopped_too(
     own_kernel: Kernel, modal_api: LocalModal, gpu: str

@@ -115,6 +115,45 @@ def test_the_whole_log_is_on_the_disk_however_much_of_it_the_page_shows(kernel: 
     assert "line 29999" in shown
 
 
+def test_a_page_that_comes_later_gets_the_ends_of_runs_under_their_widgets_names(kernel: Kernel) -> None:
+    reply = kernel.finish(kernel.send_from_notebook("%%modal_step --name later\nprint('<i>seen</i>')"))
+    panel, log = dict.fromkeys(widget(each) for each in reply.messages if widget(each))
+    closed = [each["content"].get("comm_id") for each in reply.messages if each["msg_type"] == "comm_close"]
+    assert {panel, log} <= set(closed)
+    after = [each for each in reply.messages if each["content"].get("comm_id") in (panel, log)]
+    assert [each["msg_type"] for each in after[-2:]] == [
+        "comm_close",
+        "comm_close",
+    ]  # who has seen it hears no more
+    states = kernel.ask(
+        "{name: each.get_state() for name, each in __import__('ipywidgets').Widget.widgets.items()"
+        f" if name in {(panel, log)!r}}}"
+    )
+    assert "done in" in states[panel]["html"]
+    assert "&lt;i&gt;seen&lt;/i&gt;" in states[log]["html"]
+    assert kernel.ask(f"[each in get_ipython().kernel.comm_manager.comms for each in {(panel, log)!r}]") == [
+        True,
+        True,
+    ]
+
+
+def test_a_kept_page_answers_who_asks_for_it_alone(kernel: Kernel) -> None:
+    reply = kernel.finish(kernel.send_from_notebook("%%modal_step --name asked\n1"))
+    panel = next(widget(each) for each in reply.messages if widget(each))
+    answer = kernel.tell(panel, {"method": "request_state"})
+    (state,) = [
+        each["content"]["data"]["state"] for each in answer.messages if each["msg_type"] == "comm_msg"
+    ]
+    assert "Modal step asked" in state["html"]
+
+
+def test_of_long_ago_runs_no_pages_are_kept(kernel: Kernel) -> None:
+    kernel.run("from zenml_modal_nb.rendering.kept import MOST_RUNS, _runs")
+    for _ in range(3):
+        kernel.finish(kernel.send_from_notebook("%%modal_step\n1"))
+    assert kernel.ask("len(_runs) <= MOST_RUNS") is True
+
+
 @pytest.mark.skipif(ipykernel.version_info < (7,), reason="subshells came with ipykernel 7")
 def test_a_page_stops_the_run_and_gets_the_whole_log_while_the_cell_runs(kernel: Kernel, gate: Gate) -> None:
     cell = kernel.send_from_notebook(f"%%modal_step\nprint('waits')\n{gate.wait}")

@@ -67,7 +67,20 @@ def test_the_steps_log_is_the_cells_log(kernel: Kernel) -> None:
     logged = [
         line.rstrip() for line in kernel.ask("_modal_run.logs()").split("\n")
     ]  # ZenML keeps no spaces at ends
-    assert [*entries, ""] == logged
+    assert [*"\n".join(entries).split("\n"), ""] == logged
+
+
+def test_a_flood_is_whole_in_the_steps_log_and_few_entries(kernel: Kernel) -> None:
+    kernel.run(
+        "%%modal_step\nfor n in range(20_000):\n    print('line', n)\n    if n % 1000 == 7:\n"
+        "        print('\\n\x1b[31m\x1b[0m')\nprint('\\n' * 40)"
+    )
+    entries = kernel.ask("entries", given=LOG)
+    logged = [
+        line.rstrip() for line in kernel.ask("_modal_run.logs()").replace("\x1b[31m\x1b[0m", "").split("\n")
+    ]
+    assert [*"\n".join(entries).split("\n"), ""] == logged
+    assert len(entries) < 2000
 
 
 def test_both_streams_are_in_the_steps_log(kernel: Kernel) -> None:
@@ -93,6 +106,14 @@ def test_the_handle_tells_what_the_run_is(kernel: Kernel) -> None:
     ]
     assert kernel.ask("[_modal_run.cost > 0, _modal_run.result(), _modal_run.url]") == [True, None, None]
     assert kernel.ask("run.id.hex == __import__('uuid').UUID(_modal_run.id).hex", given=RECORD)
+
+
+def test_a_log_whose_file_was_removed_says_where_it_is(kernel: Kernel) -> None:
+    kernel.run("%%modal_step\nprint('told')")
+    kernel.run("_modal_run.log_file.unlink()")
+    reply = kernel.attempt("_modal_run.logs()")
+    assert reply.ename == "ModalStepError"
+    assert "ZenML has it" in reply.evalue
 
 
 @pytest.mark.parametrize("cell", ["%%modal_step\nstep = 1", "%%modal_step --name len\nsize = len('abc')"])

@@ -94,6 +94,7 @@ class Followed:
         python: str = PYTHON,
         large_results: bool = False,
         meter: Meter | None = None,
+        stages: tuple[modal.Image, ...] = (),
         **arguments: Any,
     ) -> None:
         self.place = place
@@ -127,6 +128,7 @@ class Followed:
             },
             depot=Depot(place.client, "local", "followed"),
             large_results=large_results,
+            stages=stages,
             server="the local Modal API",
         )
         self.follower = Follower(self.launch, self._emit, self.meter)

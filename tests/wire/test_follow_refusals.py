@@ -16,6 +16,9 @@ from followed import Modal, strict_modal
 
 from zenml_modal_nb.emulator import faults
 from zenml_modal_nb.events import Building, Reason, Started, Waiting
+from zenml_modal_nb.sandboxes import image as images
+from zenml_modal_nb.sandboxes.image import ImageSpec
+from zenml_modal_nb.sandboxes.layers import Layer
 from zenml_modal_nb.sandboxes.loop import start
 
 
@@ -34,6 +37,18 @@ def test_a_build_that_takes_time_is_told(strict: Modal) -> None:
     # What comes after the image may be there at once.
     assert told[:2] == [Waiting(), Building()]
     assert told[2:] in ([], [Waiting()])
+
+
+def test_the_layers_of_a_build_are_told_as_they_are_done(strict: Modal) -> None:
+    spec = ImageSpec(pip=("layered",), apt=("ffmpeg",))
+    stages = images.stages(spec, [Layer("apt", ("ffmpeg",)), Layer("pip", ("layered",))])
+    with strict.fault(faults.Latency(1500, call="ImageGetOrCreate")):
+        run = strict.follow("pass", image=stages[-1], stages=stages).begin()
+        run.outcome()
+    told = [(each.done, each.layers) for each in run.events if isinstance(each, Building)]
+    assert told[-1] == (2, 3)
+    assert told == sorted(set(told))
+    assert len(told) >= 2
 
 
 def test_an_image_that_is_there_is_not_built(strict: Modal) -> None:

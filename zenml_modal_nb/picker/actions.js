@@ -3,6 +3,9 @@
 // is missing (VS Code, Colab, a page without a kernel) the line is copied instead, and the words say so.
 
 const VIEW = "application/vnd.jupyter.widget-view+json";
+const WAITS = "Execute this cell once more: it then runs with this choice.";
+
+const armed = new WeakSet(); // models whose cell waits to be executed again: with what is chosen by then
 
 function notebookOf(model) {
   const shared = model.widget_manager?.context?.model?.sharedModel;
@@ -58,7 +61,8 @@ async function run(model) {
     return "This cell now begins with the line. Press Shift+Enter in it to run it.";
   }
   model.send({ kind: "arm" });
-  return "Execute this cell once more: it then runs with this choice.";
+  armed.add(model);
+  return WAITS;
 }
 
 function button(text, title, action) {
@@ -112,10 +116,10 @@ function render({ model, el }) {
     spoken.textContent = model.get("spoken");
   };
   const forget = () => {
-    said.textContent = "";
+    said.textContent = armed.has(model) ? WAITS : "";
     update();
   };
-  update();
+  forget();
   keepKeys(el, `zmnb-${model.get("root")}`);
   model.on("change:line", forget);
   model.on("change:spoken", update);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,13 @@ _LEVELS = {"stdout": logging.INFO, "stderr": logging.ERROR}  # as ZenML's own ca
 
 # ZenML's context leaves out messages of nothing but spaces; its store removes colours, and what is left is blank.
 _BLANK = "\x1b[0m"
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+
+_MANY = (
+    20  # lines that come at once from which on they share entries: ZenML takes some thousand entries a second
+)
+_ENTRY = 4096  # bytes of such an entry; ZenML cuts what has more than 5 KiB
+_MOST_BLANK = 100  # blank lines at the end of a log that are entries; more are counted
 
 
 class CellLog:
@@ -29,6 +37,8 @@ class CellLog:
         self._lock = threading.Lock()
         # Pieces of the line that has no end yet.
         self._open: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        # Lines without text: at the end of an entry ZenML would leave them out, so they wait for the next line.
+        self._blank: dict[str, int] = {"stdout": 0, "stderr": 0}
 
     def open(self, info: StepRunInfo, run: PipelineRunResponse) -> None:
         """Create the log that ZenML's StepRunner will find and go on with."""
@@ -42,22 +52,55 @@ class CellLog:
             self._context = context
 
     def write(self, event: Log) -> None:
-        """Take text as it comes; whole lines become entries."""
+        """Take text as it comes; whole lines become entries, many at once share one."""
         pieces = self._open[event.stream]
         *lines, rest = event.text.split("\n")
-        for line in lines:
-            self._entry("".join([*pieces, line]), event.stream)
+        if lines:
+            lines[0] = "".join([*pieces, lines[0]])
             pieces.clear()
         if rest:
             pieces.append(rest)
+        if len(lines) < _MANY:
+            self._settle(event.stream)
+            for line in lines:
+                self._entry(line, event.stream)
+        else:
+            self._share(lines, event.stream)
 
     def close(self) -> None:
         """Write what has no line end and wait until everything is stored; nothing is, if it was never opened."""
         for stream, pieces in self._open.items():
+            self._settle(stream)
             if pieces:
                 self._entry("".join(pieces), stream)
         if self._context is not None:
             self._context.end()
+
+    def _share(self, lines: list[str], stream: str) -> None:
+        entry: list[str] = []
+        size = 0
+        for line in lines:
+            if not _COLOUR.sub("", line).strip():
+                self._blank[stream] += 1
+                continue
+            found = [*[""] * self._blank[stream], line]
+            self._blank[stream] = 0
+            more = len(found) + len(line.encode())
+            if entry and size + more > _ENTRY:
+                self._entry("\n".join(entry), stream)
+                entry, size = [], 0
+            entry += found
+            size += more
+        if entry:
+            self._entry("\n".join(entry), stream)
+
+    def _settle(self, stream: str) -> None:
+        """Make entries of the blank lines that nothing has followed."""
+        blank, self._blank[stream] = self._blank[stream], 0
+        for _ in range(min(blank, _MOST_BLANK)):
+            self._entry("", stream)
+        if blank > _MOST_BLANK:
+            self._entry(f"[{blank - _MOST_BLANK} more blank lines]", stream)
 
     def _entry(self, line: str, stream: str) -> None:
         record = logging.LogRecord(stream, _LEVELS[stream], "", 0, line if line.strip() else _BLANK, (), None)

@@ -110,9 +110,10 @@ def _launch(
     environment = {**job.environment, **volumes.environment(job.volumes)}
     if entrypoint is not None:
         environment |= entrypoint.environment
+    stages = images.stages(job.image, plan.layers)
     arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
         app=app_of(client, f"zenml-modal-nb-{job.notebook}"[:64], job.connection.environment),
-        image=images.define(job.image, plan.layers),
+        image=stages[-1],
         settings=settings,
         resource_settings=resources,
         environment=environment,
@@ -143,6 +144,7 @@ def _launch(
         server=job.connection.server,
         why_built=plan.why,
         terms=_terms(job),
+        stages=stages,
         command=() if entrypoint is None else entrypoint.command,
     )
 

@@ -15,13 +15,15 @@ _CONTROL = re.compile(
     r"|\x1b[ -/]*[0-~]?"  # two-character sequences, and an escape that leads nowhere
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"  # C0 without \t \n \r, delete, C1 (8-bit CSI and OSC)
 )
+_ANY_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _ANY_SGR = re.compile(_SGR)
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;:]{0,32})?\Z")
 
 
 def clean(text: str) -> str:
     r"""Return the text with only `\n`, `\t`, `\r` and colour sequences left of its control characters."""
-    return _CONTROL.sub(lambda match: match["colour"] or "", text)
+    # Most text has none, and one class of characters is looked for ten times as fast as all sequences are.
+    return _CONTROL.sub(lambda match: match["colour"] or "", text) if _ANY_CONTROL.search(text) else text
 
 
 def uncoloured(text: str) -> str:

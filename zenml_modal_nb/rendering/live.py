@@ -21,6 +21,7 @@ import traitlets
 
 from zenml_modal_nb.events import Stream
 from zenml_modal_nb.rendering import words
+from zenml_modal_nb.rendering.kept import keep
 from zenml_modal_nb.rendering.lines import Lines
 from zenml_modal_nb.rendering.markup import log_html
 from zenml_modal_nb.rendering.page import Pace, bundle
@@ -161,17 +162,23 @@ class WidgetPage:
         return part
 
     def _settle(self, panel: Panel) -> None:
+        pages: dict[str, str] = {}  # by the widget that showed it
         for part in self._parts:
-            data = {"text/html": log_html(part.lines), "text/plain": part.lines.text()}
+            pages[part.comm_id] = log_html(part.lines)
+            data = {"text/html": pages[part.comm_id], "text/plain": part.lines.text()}
             self._publisher.display(data, {}, part.display_id, update=True)
             self._publisher.comm("comm_close", part.comm_id, {})
         self._parts.clear()
         self._open = None
-        self._publisher.display(bundle(panel), {}, self._display_id, update=self._widget is not None)
+        end = bundle(panel)
+        self._publisher.display(end, {}, self._display_id, update=self._widget is not None)
         if self._widget is not None:
+            pages[self._id] = end["text/html"]
+            layout = self._widget.layout
             self._widget.on_msg(self._answer, remove=True)
             self._widget.close()
             self._widget = None
+            keep(pages, layout)
 
     def _answer(self, widget: LivePanel, content: object, buffers: object) -> None:
         """Act on what the panel's script asks for, on the thread of a subshell, or when the cell has ended."""
@@ -230,6 +237,8 @@ def _share(panel: Panel) -> float | None:
     """Return how much of a long phase is done, from 0 to 1; -1 where nobody knows, None where there is no bar."""
     if panel.phase in (Phase.SENDING, Phase.COLLECTING) and panel.transfer is not None:
         return min(1.0, panel.transfer.done / max(1, panel.transfer.total))
+    if panel.phase is Phase.BUILDING and panel.done:
+        return panel.done / panel.layers
     return -1.0 if panel.phase in _STARTING or panel.phase is Phase.WAITING else None
 
 

@@ -3,7 +3,8 @@
 
 const HEAD = 200, TAIL = 800, LONGEST = 2000; // as in lines.py
 const SLOTS = 256; // as in live.py
-const SLICE = 150; // lines drawn in one frame, so that none takes long
+const SLICE = 150; // lines drawn in one frame at most, so that none takes long
+const MOMENT = 12; // milliseconds after which a frame draws no more of them
 const SGR = /\x1b\[([0-9;:]*)m/g;
 const NAMES = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 9: "strike" };
 const ENDS = { 22: ["bold", "dim"], 23: ["italic"], 24: ["underline"], 27: ["reverse"], 29: ["strike"] };
@@ -185,16 +186,18 @@ function render({ model, el }) {
   const paint = () => {
     due = 0;
     if (tail.length > TAIL) drop(tail.length - TAIL);
-    const room = top.childElementCount + SLICE;
-    for (let at = top.childElementCount; at < Math.min(head.length, room); at++) top.append(node(head[at]));
+    const until = performance.now() + MOMENT;
+    let left = SLICE;
+    const room = () => left-- > 0 && performance.now() < until;
+    for (let at = top.childElementCount; at < head.length && room(); at++) top.append(node(head[at]));
     for (; first < base && bottom.firstChild; first++) bottom.firstChild.remove();
     first = base;
     last = Math.max(last, base);
     const fresh = document.createDocumentFragment();
-    const end = Math.min(base + tail.length, last + SLICE);
-    for (; last < end; last++) fresh.append(node(tail[last - base]));
+    const end = base + tail.length;
+    for (; last < end && (fresh.firstChild === null || room()); last++) fresh.append(node(tail[last - base]));
     bottom.append(fresh);
-    if (last < base + tail.length || top.childElementCount < head.length) view.soon();
+    if (last < end || top.childElementCount < head.length) view.soon();
     for (const line of [...changing, ...open]) {
       const shown = line && drawn.get(line);
       if (shown && shown.version !== line.version) {
@@ -222,7 +225,8 @@ function render({ model, el }) {
   log.addEventListener("wheel", (event) => event.deltaY < 0 && follow(false), { passive: true });
   log.addEventListener("keydown", (event) => ["ArrowUp", "PageUp", "Home"].includes(event.key) && follow(false));
   log.addEventListener("scroll", () => {
-    if (log.scrollTop + log.clientHeight >= log.scrollHeight - 4 && !settings.follow) follow(true);
+    if (settings.follow) return; // our own, and to ask where it is would lay everything out
+    if (log.scrollTop + log.clientHeight >= log.scrollHeight - 4) follow(true);
   });
   const follow = (on) => {
     settings.follow = on;

@@ -83,6 +83,8 @@ class Panel:
     phase: Phase = Phase.PACKAGING
     detail: str = ""  # what is waited for, or the build log's last line
     why: str = ""  # an image is built
+    done: int = 0  # layers of the image that are there
+    layers: int = 0  # of how many, 0 where nobody has said
     elapsed: float = 0.0  # seconds in the sandbox; at the end, of the whole cell
     transfer: Transfer | None = None  # while large values are on their way
     usd: float | None = None
@@ -104,8 +106,12 @@ def advance(panel: Panel | None, event: Event) -> Panel | None:
     if panel is None:
         return None
     match event:
-        case Building(line=line, why=why):
-            return replace(panel, phase=Phase.BUILDING, detail=line, why=why or panel.why)
+        case Building(line=line, why=why, done=done, layers=layers):
+            if not layers:  # of its log, a line
+                done, layers = panel.done, panel.layers
+            return replace(
+                panel, phase=Phase.BUILDING, detail=line, why=why or panel.why, done=done, layers=layers
+            )
         case Waiting(for_what=for_what):
             return replace(panel, phase=Phase.WAITING, detail=for_what)
         case Transfer(direction=direction):

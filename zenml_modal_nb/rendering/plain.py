@@ -59,7 +59,7 @@ class PlainRenderer:
             lines = [words.SEPARATOR.join((str(panel.phase), words.sandbox(event)))]
         elif isinstance(event, Building) and event.line:
             lines = [f"  {words.shortened(event.line, 200)}"]
-        elif (before.phase, before.detail) != (panel.phase, panel.detail):
+        elif (before.phase, before.detail, before.done) != (panel.phase, panel.detail, panel.done):
             lines = [words.building(panel) if panel.phase is Phase.BUILDING else words.state(panel)]
         else:
             lines = []

@@ -153,9 +153,10 @@ def _stage(panel: Panel) -> str:
 
 
 def building(panel: Panel) -> str:
-    """Return e.g. "building image (pandas added)"."""
+    """Return e.g. "building image (pandas added), layer 2 of 3"."""
     why = shortened(panel.why, 200)
-    return f"{Phase.BUILDING} ({why})" if why else str(Phase.BUILDING)
+    layer = f", layer {min(panel.done + 1, panel.layers)} of {panel.layers}" if panel.layers > 1 else ""
+    return f"{Phase.BUILDING} ({why}){layer}" if why else f"{Phase.BUILDING}{layer}"
 
 
 def sandbox(started: Started) -> str:

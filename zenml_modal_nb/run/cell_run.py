@@ -25,7 +25,7 @@ from zenml_modal_nb.run.advice import advice as advice_on
 from zenml_modal_nb.run.failure import Tracebacks
 from zenml_modal_nb.run.gpu_advice import with_gpu_advice
 from zenml_modal_nb.run.interrupts import interrupts_to
-from zenml_modal_nb.run.log_file import LogFile
+from zenml_modal_nb.run.log_file import KEPT, LogFile
 from zenml_modal_nb.run.preparation import Prepared
 from zenml_modal_nb.runner import session
 from zenml_modal_nb.sandboxes.ending import RunEndedError
@@ -53,7 +53,8 @@ class CellRun:
         self._tracebacks = tracebacks
         # Its `put` may interrupt itself. None: the run has ended.
         self._events: queue.SimpleQueue[Event | KeyboardInterrupt | None] = queue.SimpleQueue()
-        self._log: list[str] = []
+        self._interrupts = 0  # counted, since a flood may stand before one in the queue
+        self._log: list[str] = []  # what the file could not take
         self._log_file = LogFile(prepared.job.nonce)
         self._raised: BaseException | None = None  # what `record` raised
         self._advice: str | None = None  # on what a failing cell lacks
@@ -103,8 +104,14 @@ class CellRun:
         return self._log_file.path
 
     def logs(self) -> str:
-        """Everything the cell's processes have written so far."""
-        return "".join(self._log)
+        """Everything the cell's processes have written so far; raises ModalStepError when its file is gone."""
+        try:
+            return "".join([self._log_file.read(), *self._log])
+        except OSError as error:
+            raise ModalStepError(
+                f"The log of this run is not on the disk any more ({error}): of the latest {KEPT} runs it is kept. "
+                "ZenML has it, as the log of the step."
+            ) from error
 
     def cancel(self) -> None:
         """Stop the run and terminate its sandbox."""
@@ -124,7 +131,7 @@ class CellRun:
 
         Raises what the cell raised, ModalStepError when it could not run, KeyboardInterrupt when it was stopped.
         """
-        with interrupts_to(lambda: self._events.put(KeyboardInterrupt())):
+        with interrupts_to(self._interrupted):
             self._renderer.show(Queued(self._prepared.job.target, str(self._log_file.path or "")))
             self._worker.start()
             if not self._drain():
@@ -151,9 +158,8 @@ class CellRun:
         return self._conclusion()
 
     def _emit(self, event: Event) -> None:
-        if isinstance(event, Log):
+        if isinstance(event, Log) and not self._log_file.write(event.text):
             self._log.append(event.text)
-            self._log_file.write(event.text)
         self._events.put(event)
 
     def _read(self, data: bytes | memoryview) -> Values:
@@ -187,16 +193,20 @@ class CellRun:
 
     def _drain(self) -> bool:
         """Show what happens until the run has ended; False when the user interrupts a second time."""
-        interrupted = False
+        stopping = False
         while (event := self._next()) is not None:
+            if self._interrupts and not stopping:
+                stopping = True
+                self._execution.stop(Reason.STOPPED)
+            elif self._interrupts > 1:  # nor does the user want to wait for the confirmation
+                return False
             if not isinstance(event, KeyboardInterrupt):
                 self._renderer.show(event)
-            elif interrupted:  # nor does the user want to wait for the confirmation
-                return False
-            else:
-                interrupted = True
-                self._execution.stop(Reason.STOPPED)
         return True
+
+    def _interrupted(self) -> None:
+        self._interrupts += 1
+        self._events.put(KeyboardInterrupt())
 
     def _next(self) -> Event | KeyboardInterrupt | None:
         """Wait for what happens next; the cost ticks however much the cell prints."""

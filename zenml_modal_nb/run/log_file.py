@@ -30,17 +30,23 @@ class LogFile:
         except OSError as error:
             logger.info("The log of this run is not kept on the disk: %s", error)
 
-    def write(self, text: str) -> None:
-        """Append text; it can be read at once."""
+    def write(self, text: str) -> bool:
+        """Append text, which can be read at once; says whether it is in the file."""
         with self._lock:
             if self._file is None:
-                return
+                return False
             try:
                 self._file.write(text)
                 self._file.flush()
             except OSError as error:  # e.g. the disk is full
                 logger.warning("The log of this run is incomplete on the disk: %s", error)
                 self._file = None
+                return False
+            return True
+
+    def read(self) -> str:
+        """Return what is in the file; raises OSError when that is gone."""
+        return "" if self.path is None else self.path.read_bytes().decode("utf-8", "replace")
 
     def close(self) -> None:
         """End it; a second call changes nothing."""

@@ -1,6 +1,6 @@
 """One output stream of a sandbox, verified: what the runner wrote, in order and complete.
 
-`follow` feeds the lines that the SDK delivers and acts on what comes out; nothing here waits or knows Modal.
+`reading` feeds the lines that the SDK delivers and acts on what comes out; nothing here waits or knows Modal.
 The SDK joins lines around output that a server no longer holds, so text counts as read only when the next frame
 says at which byte it stands (`at`).
 """
@@ -33,8 +33,11 @@ class Gap:
     shown: str
 
 
-# Line feeds alone end a line; str.splitlines knows eight more characters that a log may hold.
-_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+# A line that begins as a frame does. Line feeds alone end a line; str.splitlines knows eight more characters that a
+# log may hold. The prefix comes first, so that a flood without one is searched at the speed of memory.
+_MAYBE_FRAME = re.compile(
+    rf"{re.escape(frames.PREFIX)}(?<=^{re.escape(frames.PREFIX)})[^\n]*\n?", re.MULTILINE
+)
 
 INCOMPLETE = "\n[the lines above are incomplete; the output is repeated in full]\n"
 
@@ -61,14 +64,27 @@ class Channel:
         """Whether text waits for a frame that verifies it."""
         return bool(self._held)
 
-    def feed(self, line: str) -> list[Item]:
-        """Take one line as the SDK delivered it, its line feed included."""
-        size = len(line.encode())
-        frame = frames.decode(line, self._nonce)
-        if frame is None:
-            self._held.append(line)
-            self._position += size
-            return []
+    def feed(self, text: str) -> list[Item]:
+        """Take lines as the SDK delivered them, line feeds included; none is cut, the stream's last may have no end."""
+        items: list[Item] = []
+        start = 0
+        for match in _MAYBE_FRAME.finditer(text):
+            line = match[0]
+            if (frame := frames.decode(line, self._nonce)) is None:
+                continue
+            self._hold(text[start : match.start()])
+            start = match.end()
+            items += self._take(frame, len(line))
+        self._hold(text[start:])
+        return items
+
+    def _hold(self, text: str) -> None:
+        if text:
+            self._held.append(text)
+            self._position += len(text.encode())
+
+    def _take(self, frame: frames.Frame, size: int) -> list[Item]:
+        """Take a frame, whose line has `size` bytes."""
         if frame.at < self.verified:
             # A replay: this was read before the connection broke.
             self._held.clear()
@@ -150,18 +166,16 @@ class Channel:
                 text = text[len(gap.shown) :]
             else:
                 items.append(Text(INCOMPLETE))
-        plain: list[str] = []
-        for line in _LINE.findall(text):
-            frame = frames.decode(line, self._nonce)
-            if frame is None:
-                plain.append(line)
+        start = 0
+        for match in _MAYBE_FRAME.finditer(text):
+            if (frame := frames.decode(match[0], self._nonce)) is None:
                 continue
-            if plain:
-                items.append(Text("".join(plain)))
-                plain.clear()
+            if start < match.start():
+                items.append(Text(text[start : match.start()]))
+            start = match.end()
             items.append(frame)
-        if plain:
-            items.append(Text("".join(plain)))
+        if start < len(text):
+            items.append(Text(text[start:]))
         if lost:
             items.append(Text(f"\n[{lost} bytes of the output are lost]\n"))
         return items

@@ -68,8 +68,13 @@ class Creation:
         await asyncio.sleep(_MOMENT)
         if _is_built(image):
             return
-        self._emit(Building(why=self._launch.why_built))
+        stages = self._launch.stages
+        told: int | None = None
         while not _is_built(image):
+            # Those below are there first, each as soon as it is built.
+            if (done := sum(map(_is_built, stages))) != told:
+                self._emit(Building(why=self._launch.why_built, done=done, layers=len(stages)))
+                told = done
             await asyncio.sleep(_GLANCE)
         self._emit(Waiting())
 

@@ -56,8 +56,11 @@ def refuse_other_python(reference: str) -> None:
         )
 
 
-def define(spec: ImageSpec, layers: Sequence[Layer]) -> Any:
-    """Return the `modal.Image`, with the layers that `sandboxes.layers` has chosen."""
+def stages(spec: ImageSpec, layers: Sequence[Layer]) -> tuple[Any, ...]:
+    """Return the `modal.Image` of a cell, last, and before it those that it is built on, lowest first.
+
+    `layers` are those that `sandboxes.layers` has chosen.
+    """
     import modal
 
     if spec.base is None:
@@ -66,12 +69,20 @@ def define(spec: ImageSpec, layers: Sequence[Layer]) -> Any:
         added = spec.python if _WITHOUT_PYTHON.fullmatch(spec.base) else None
         # The image's own entrypoint would swallow our command.
         image = modal.Image.from_registry(spec.base, add_python=added).entrypoint([])
+    found = [image]
     for layer in layers:
         install = image.apt_install if layer.kind == "apt" else image.pip_install
         image = install(*layer.packages)
+        found.append(image)
     if spec.own_source:
         package = Path(__file__).parents[1]
         ignored = ["**/__pycache__", "**/emulator"]
         # Last and not copied: an edit of this package builds nothing.
         image = image.add_local_dir(package, f"{OWN_SOURCE}/{package.name}", ignore=ignored)
-    return image
+        found[-1] = image
+    return tuple(found)
+
+
+def define(spec: ImageSpec, layers: Sequence[Layer]) -> Any:
+    """Return the `modal.Image` alone."""
+    return stages(spec, layers)[-1]

@@ -112,6 +112,7 @@ class Launch:
     server: str = "Modal"  # who is asked for it, in the words of a sentence
     why_built: str = ""  # the reason for its image, if that has to be built
     terms: Terms = OF_CELL
+    stages: tuple[Any, ...] = ()  # its image and those that it is built on, lowest first
     command: tuple[str, ...] = ()  # ZenML's entrypoint of a connected step, which brings what the cell needs
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 from zenml_modal_nb.events import Stream
 from zenml_modal_nb.runner.frames import Frame
+from zenml_modal_nb.sandboxes import chunks
 from zenml_modal_nb.sandboxes.channel import Channel, Gap, Item, Text
 from zenml_modal_nb.sandboxes.losses import Losses
 
@@ -76,8 +77,7 @@ class StreamReading:
             data = await self._read_copy(start, end)
             whole = data.rfind(b"\n") + 1 if end is None else len(data)
             gap = self._channel.skip_to(start + whole if end is None else end)
-            for item in self._channel.recover(gap, data[:whole]):
-                await self._sink(item)
+            await self._act([*self._channel.recover(gap, data[:whole])])
 
     async def _read(self) -> None:
         pause, tries_after_end = _SHORTEST_PAUSE, 0
@@ -85,9 +85,9 @@ class StreamReading:
         while True:
             try:
                 async with aclosing(self._lines(fresh)) as lines:
-                    async for line in lines:
+                    async for text in lines:
                         pause = _SHORTEST_PAUSE
-                        await self._take(line)
+                        await self._take(text)
                 return
             except _BrokenOffError as error:
                 logger.debug("Reading %s again after %r", self._stream, error.__cause__)
@@ -110,8 +110,9 @@ class StreamReading:
                 import modal
 
                 sandbox = await modal.Sandbox.from_id.aio(sandbox.object_id, client=self._client)
-            async for line in getattr(sandbox, self._stream):
-                yield line
+            async with aclosing(chunks.lines(getattr(sandbox, self._stream))) as lines:
+                async for text in lines:
+                    yield text
         except lost_contact(UnicodeDecodeError) as error:
             raise _BrokenOffError from error
 
@@ -129,9 +130,9 @@ class StreamReading:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _take(self, line: str) -> None:
+    async def _take(self, text: str) -> None:
         async with self._lock:
-            items = self._channel.feed(line)
+            items = self._channel.feed(text)
             await self._act(items)
             if any(isinstance(item, Frame) and item.kind == "mark" for item in items):
                 self._marked = time.monotonic()
@@ -149,13 +150,28 @@ class StreamReading:
             await self._act(self._channel.release())
 
     async def _act(self, items: list[Item]) -> None:
+        """Hand on what the items hold: as one text what only marks stand between, which say nothing to others."""
+        texts: list[str] = []
+        for item in await self._recovered(items):
+            if isinstance(item, Text):
+                texts.append(item.text)
+            elif item.kind != "mark":
+                if texts:
+                    await self._sink(Text("".join(texts)))
+                    texts.clear()
+                await self._sink(item)
+        if texts:
+            await self._sink(Text("".join(texts)))
+
+    async def _recovered(self, items: list[Item]) -> list[Text | Frame]:
+        found: list[Text | Frame] = []
         for item in items:
             if isinstance(item, Gap):
                 data = await self._read_copy(item.start, item.end)
-                for recovered in self._channel.recover(item, data):
-                    await self._sink(recovered)
+                found += self._channel.recover(item, data)
             else:
-                await self._sink(item)
+                found.append(item)
+        return found
 
     async def _read_copy(self, start: int, end: int | None) -> bytes:
         """Read from `start` up to `end`, or as far as the copy goes; less when the sandbox has ended by now."""

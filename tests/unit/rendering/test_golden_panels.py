@@ -48,6 +48,7 @@ FILES = Files((File("out/a.csv", 4711),), 2, fetched=(File("model.pt", 5 << 30),
 STATES: dict[str, tuple[Event, ...]] = {
     "packaging": (),
     "building": (Building(why="pandas added"),),
+    "building-layer": (Building(why="pandas added", done=1, layers=3),),
     "building-line": (Building("Collecting torch"),),
     "waiting": (Waiting("2 × A100"), Cost(None, 35)),
     "sending": (Transfer("sending", 312 << 20, 1 << 30),),

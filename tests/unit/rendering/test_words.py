@@ -48,6 +48,18 @@ def test_why_an_image_is_built_stays_while_its_log_goes_on(on_modal: Target) -> 
     assert words.state(panel) == "building image (pandas added): Collecting pandas"
 
 
+def test_layers_of_an_image_are_counted_while_its_log_goes_on(on_modal: Target) -> None:
+    panel = advance(advance(None, Queued(on_modal)), Building(done=1, layers=3))
+    assert panel is not None
+    assert words.state(panel) == "building image, layer 2 of 3"
+    panel = advance(panel, Building("Collecting pandas"))
+    assert panel is not None
+    assert words.state(panel) == "building image, layer 2 of 3: Collecting pandas"
+    panel = advance(panel, Building(done=0, layers=1))  # a single one tells nothing
+    assert panel is not None
+    assert words.state(panel) == "building image"
+
+
 @pytest.mark.parametrize(
     ("files", "lines"),
     [

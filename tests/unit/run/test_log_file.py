@@ -30,3 +30,19 @@ def test_a_log_that_another_kernel_has_just_removed_costs_the_new_one_nothing(tm
     log = write(tmp_path, "new")
     assert log.path is not None
     assert log.path.read_text() == "all of it\n"
+
+
+def test_what_was_written_is_read_back_as_it_was_and_nothing_is_taken_after_the_end(tmp_path: Path) -> None:
+    log = LogFile("run", tmp_path)
+    assert log.write("a\r\nb\rc\u2028\n")
+    log.close()
+    assert not log.write("late")
+    assert log.read() == "a\r\nb\rc\u2028\n"
+
+
+def test_a_log_without_a_file_takes_nothing_and_has_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    log = LogFile("run", tmp_path / "file")
+    assert log.path is None
+    assert not log.write("text")
+    assert log.read() == ""

@@ -361,3 +361,27 @@ def test_whatever_is_lost_and_however_often_the_stream_breaks_everything_is_told
         reader.channel.reconnect()
     reader.read(source.draw(cut(data)), pauses=source.draw(numbers))
     assert reader.told == told(data)
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_lines_that_come_at_once_are_told_as_if_they_had_come_one_by_one(source: st.DataObject) -> None:
+    data = written(source.draw(st.lists(pieces, max_size=12)))
+    delivered = lines(source.draw(cut(data)))
+    reader, start = Reader(data), 0
+    while start < len(delivered):
+        count = source.draw(st.integers(1, 100))
+        reader.take(reader.channel.feed("".join(delivered[start : start + count])))
+        if source.draw(st.booleans()):
+            reader.pause()
+        start += count
+    assert reader.told == told(data)
+
+
+def test_a_flood_is_searched_for_frames_not_line_by_line() -> None:
+    data = Writer().print("line\n" * 100_000).end()
+    channel = Channel(NONCE)
+    items = channel.feed(data.decode())
+    texts = [item for item in items if isinstance(item, Text)]
+    assert "".join(item.text for item in texts) == "line\n" * 100_000
+    assert len(texts) <= 1 + len(data) // 4096

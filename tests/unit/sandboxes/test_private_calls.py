@@ -1,7 +1,8 @@
-"""The places inside Modal's SDK that large values lean on and that are not its public interface.
+"""The places inside Modal's SDK that large values and floods lean on and that are not its public interface.
 
-When one of these fails, the SDK has changed: look at `sandboxes/blocks.py`, then at the versions in pyproject.toml.
-Until then large values travel by the SDK's own `put_file` and `read_file`: slower, and as safe.
+When one of these fails, the SDK has changed: look at `sandboxes/blocks.py` or `sandboxes/chunks.py`, then at the
+versions in pyproject.toml. Until then large values travel by the SDK's own `put_file` and `read_file`, and output is
+read line by line: slower, and as safe.
 """
 
 from __future__ import annotations
