@@ -27,6 +27,7 @@ OLD_SDKS = (
 )  # the oldest that ZenML allows, and the last before V2 sandboxes were the default
 # Of the npm package `modal`, whose higher numbers (1.x) are an older, unrelated package of the same name.
 JAVASCRIPT_SDK = "0.11.1"
+REQUIRED = "ZENML_MODAL_NB_TESTS_REQUIRED"  # set where a test that cannot run is a failure
 CACHE = platformdirs.user_cache_path("zenml-modal-nb-tests", appauthor=False)
 
 
@@ -55,7 +56,10 @@ def test_an_older_sdk_makes_every_journey(local: Local, version: str) -> None:
 def test_modals_javascript_sdk_makes_every_journey(local: Local) -> None:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        pytest.skip("Modal's JavaScript SDK needs node and npm, which are not installed")
+        absent = "Modal's JavaScript SDK needs node and npm, which are not installed"
+        if os.environ.get(REQUIRED):
+            pytest.fail(f"{absent}: {REQUIRED} says that nothing may be left out")
+        pytest.skip(absent)
     directory = _environment(f"modal-js-{JAVASCRIPT_SDK}", _with_javascript_sdk(npm))
     shutil.copy(PROGRAM.with_suffix(".mjs"), directory / "journeys.mjs")
     variables = {

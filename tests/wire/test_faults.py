@@ -8,8 +8,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,45 @@ def test_answers_take_their_time(local: Local, control: FaultControl) -> None:
     begin = time.perf_counter()
     assert local.create("echo", "far").stdout.read() == "far\n"
     assert time.perf_counter() - begin >= 0.3
+
+
+def test_every_fault_tells_how_often_it_has_happened(local: Local, control: FaultControl) -> None:
+    volume = modal.Volume.from_name(
+        "counted", create_if_missing=True, client=local.client, environment_name="local", version=2
+    )
+
+    def refused() -> None:
+        with pytest.raises(modal.exception.ResourceExhaustedError):
+            local.create("true", **GPU)
+
+    def run(**options: Any) -> None:
+        local.create("echo", "0123456", **options).wait()
+
+    def broken() -> None:
+        with suppress(UnicodeDecodeError):
+            local.create("echo", "0123456").stdout.read()
+
+    def upload() -> None:
+        with volume.batch_upload(force=True) as batch:
+            batch.put_file(io.BytesIO(os.urandom(10)), "/file")
+
+    def often(fault: Fault, *happenings: Callable[[], object]) -> int:
+        fault_id = control.add(fault)
+        for happening in happenings:
+            happening()
+        counted = next(item.happened for item in control.list() if item.id == fault_id)
+        control.clear(fault_id)
+        return counted
+
+    on_gpu = partial(run, **GPU)
+    assert often(faults.NoCapacity(gpu="A100", refuse=True), refused, run, refused) == 2
+    assert often(faults.NoCapacity(gpu="A100", seconds=0.3), on_gpu, run) == 1  # on_gpu waits it out
+    assert often(faults.SlowScheduling(seconds=0.01), run, on_gpu, run) == 3
+    assert often(faults.LogRetention(size=5), on_gpu, run, run) == 2  # V2 only
+    assert often(faults.InvalidUtf8(position=3), broken, run, broken) == 2  # `run` reads nothing
+    assert often(faults.LateCommits(seconds=0.01), upload, upload) == 2
+    assert often(faults.Latency(milliseconds=1, call="ClientHello"), *[local.client.hello] * 3, run) == 3
+    assert often(faults.Latency(milliseconds=1, call="TransferPut"), upload, upload, run) == 2
 
 
 def test_faults_are_listed_cleared_and_checked(local: Local, control: FaultControl) -> None:

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from conftest import connect
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpclib import GRPCError, Status
 from grpclib.const import Cardinality
@@ -37,6 +37,15 @@ MEBIBYTE = 1024 * 1024
 INTERNAL = "Internal Server Error"  # what grpclib says when a handler raised something it should not have
 PATIENCE = 30.0  # seconds for an answer
 HOLDING = 0.3  # seconds for what may be a call that holds, e.g. a wait for a sandbox that runs
+# That wait for something to happen, or follow something that goes on.
+HOLDING_CALLS = {
+    "SandboxGetLogs",
+    "SandboxStdioReadV2",
+    "SandboxWait",
+    "SandboxWaitV2",
+    "TaskExecStdioRead",
+    "TaskExecWait",
+}
 TRAVERSALS = (
     "../../escaped",
     "/../../escaped",
@@ -70,6 +79,10 @@ class Method:
     request: type[Message]
     cardinality: Cardinality
 
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class Target:
@@ -79,6 +92,7 @@ class Target:
     outside: Path
     metadata: dict[str, str]
     identifiers: tuple[str, ...]
+    volume_id: str
 
     @asynccontextmanager
     async def channel(self) -> AsyncIterator[grpclib.client.Channel]:
@@ -113,11 +127,14 @@ def target(server: PrivateServer) -> Iterator[Target]:
         modal.Sandbox.create("sleep", "600", app=app, client=client, image=image, **gpu)
         for gpu in ({"gpu": "T4"}, {})
     )
+    volume = modal.Volume.from_name(
+        "target", create_if_missing=True, client=client, environment_name="local", version=2
+    ).hydrate()
     metadata = {"x-modal-token-id": token[0], "x-modal-token-secret": token[1]}
     task_id, jwt = asyncio.run(_access(server, metadata, v2.object_id))
     identifiers = (app.app_id, image.object_id, v1.object_id, v2.object_id, task_id)
     metadata["authorization"] = f"Bearer {jwt}"
-    yield Target(server, server.state_dir.parents[2], metadata, identifiers)
+    yield Target(server, server.state_dir.parents[2], metadata, identifiers, volume.object_id)
     v1.terminate()
     v2.terminate()
     client.__exit__(None, None, None)
@@ -179,12 +196,36 @@ async def all_answers(
         for method in methods():
             for body in bodies(method):
                 status, message = await send(channel, method, body, target.metadata, HOLDING)
+                if status is None and method.name not in HOLDING_CALLS:
+                    status, message = await send(channel, method, body, target.metadata)
                 answers.append((method.path, body, status, message))
         return answers
 
 
 def crashes(answers: list[tuple[str, bytes, Status | None, str]]) -> list[tuple[str, bytes]]:
-    return [(path, body) for path, body, _, message in answers if message == INTERNAL]
+    """Answers that are no answer: an error of the server's own, or silence where none is meant."""
+    return [
+        (path, body)
+        for path, body, status, message in answers
+        if status is Status.INTERNAL
+        or message == INTERNAL
+        or (status is None and path.rpartition("/")[2] not in HOLDING_CALLS)
+    ]
+
+
+def is_message(body: bytes, kind: type[Message]) -> bool:
+    try:
+        kind.FromString(body)
+    except DecodeError:
+        return False
+    return True
+
+
+def senseless(dice: random.Random, kind: type[Message]) -> bytes:
+    """Random bytes that are no message of this kind; a few of them happen to be one."""
+    while is_message(body := dice.randbytes(dice.randint(1, 200)), kind):
+        pass
+    return body
 
 
 def filled(kind: type[Message], dice: random.Random, texts: tuple[str, ...], depth: int = 0) -> Message:
@@ -230,9 +271,10 @@ def test_random_bytes_are_answered_with_a_status(target: Target) -> None:
     dice = random.Random(3)
     before = target.process().memory_info().rss
     answers = asyncio.run(
-        all_answers(target, lambda _: [dice.randbytes(dice.randint(1, 200)) for _ in range(5)])
+        all_answers(target, lambda method: [senseless(dice, method.request) for _ in range(5)])
     )
-    assert crashes(answers) == []
+    refused = {Status.INVALID_ARGUMENT, Status.UNIMPLEMENTED}
+    assert [(path, body, status) for path, body, status, _ in answers if status not in refused] == []
     target.is_well()
     assert target.process().memory_info().rss - before < 50 * MEBIBYTE
 
@@ -352,6 +394,172 @@ def test_no_path_leads_out_of_the_state_directory(target: Target) -> None:
     ]
     assert not Path.home().joinpath("escaped").exists()
     target.is_well()
+
+
+def volume_calls(volume_id: str, path: str) -> list[tuple[str, Message]]:
+    """Every call that names something in a volume."""
+    put = api_pb2.VolumePutFiles2Request
+    return [
+        ("VolumePutFiles2", put(volume_id=volume_id, files=[put.File(path=path, size=0)])),
+        (
+            "VolumePutFiles",
+            api_pb2.VolumePutFilesRequest(
+                volume_id=volume_id, files=[api_pb2.MountFile(filename=path, sha256_hex=EMPTY)]
+            ),
+        ),
+        ("VolumeGetFile2", api_pb2.VolumeGetFile2Request(volume_id=volume_id, path=path)),
+        ("VolumeGetFile", api_pb2.VolumeGetFileRequest(volume_id=volume_id, path=path)),
+        ("VolumeListFiles2", api_pb2.VolumeListFiles2Request(volume_id=volume_id, path=path, recursive=True)),
+        ("VolumeListFiles", api_pb2.VolumeListFilesRequest(volume_id=volume_id, path=path, recursive=True)),
+        (
+            "VolumeRemoveFile2",
+            api_pb2.VolumeRemoveFile2Request(volume_id=volume_id, path=path, recursive=True),
+        ),
+        ("VolumeRemoveFile", api_pb2.VolumeRemoveFileRequest(volume_id=volume_id, path=path, recursive=True)),
+        (
+            "VolumeCopyFiles2",
+            api_pb2.VolumeCopyFiles2Request(volume_id=volume_id, src_paths=[path], dst_path="in"),
+        ),
+        (
+            "VolumeCopyFiles2",
+            api_pb2.VolumeCopyFiles2Request(volume_id=volume_id, src_paths=["there"], dst_path=path),
+        ),
+        (
+            "VolumeCopyFiles",
+            api_pb2.VolumeCopyFilesRequest(volume_id=volume_id, src_paths=["there"], dst_path=path),
+        ),
+    ]
+
+
+def test_no_path_in_a_volume_leads_out_of_it(target: Target) -> None:
+    app_id, image_id, *_ = target.identifiers
+    put = api_pb2.VolumePutFiles2Request
+    preparation: list[tuple[str, Message]] = [
+        ("VolumePutFiles2", put(volume_id=target.volume_id, files=[put.File(path="there", size=0)])),
+        ("MountPutFile", api_pb2.MountPutFileRequest(sha256_hex=EMPTY, data=b"")),
+    ]
+    refused = {Status.INVALID_ARGUMENT, Status.NOT_FOUND}
+    record = target.server.state_file.name
+    paths = [
+        path
+        for path in (*TRAVERSALS, f"../{record}", f"a/../../{record}", "there/../..")
+        if not path.startswith("~")  # to a volume that is a name as any other
+    ]
+    before = {path: path.read_bytes() for path in target.server.state_dir.glob("*") if path.is_file()}
+
+    async def ask() -> list[tuple[str, str, Status | None]]:
+        service = "modal.client.ModalClient"
+        async with target.channel() as channel:
+            for name, request in preparation:
+                assert (await _call(channel, service, name, request, target.metadata))[0] is Status.OK
+            answers = []
+            for path in paths:
+                mount = api_pb2.VolumeMount(volume_id=target.volume_id, mount_path="/data", sub_path=path)
+                mounting = api_pb2.SandboxCreateV2Request(
+                    app_id=app_id,
+                    definition=api_pb2.Sandbox(
+                        image_id=image_id, entrypoint_args=["true"], timeout_secs=5, volume_mounts=[mount]
+                    ),
+                )
+                calls = [*volume_calls(target.volume_id, path), ("SandboxCreateV2", mounting)]
+                for name, request in calls:
+                    status, _ = await _call(channel, service, name, request, target.metadata)
+                    answers.append((name, path[:40], status))
+            return answers
+
+    assert [answer for answer in asyncio.run(ask()) if answer[2] not in refused] == []
+    inside = target.server.state_dir
+    assert [path for path in target.outside.rglob("*") if not path.is_relative_to(inside)] == [
+        target.outside / "a",
+        target.outside / "a" / "b",
+    ]
+    changed = [
+        path for path, content in before.items() if path.suffix != ".log" and path.read_bytes() != content
+    ]
+    assert [path for path in changed if path != target.server.state_file] == []
+    target.is_well()
+
+
+def unknown(kind: type[Message]) -> Message:
+    """A message that names things which are not there, and nothing else."""
+    message = kind()
+    for field in message.DESCRIPTOR.fields:
+        # There are no sidecar containers to name.
+        named = field.name.endswith(("_id", "_ids", "environment_name")) and field.name != "container_id"
+        if named and field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+            if field.is_repeated:
+                getattr(message, field.name).append("zz-unknown")
+            else:
+                setattr(message, field.name, "zz-unknown")
+    return message
+
+
+def test_what_is_not_there_is_not_found_by_any_call(target: Target) -> None:
+    answers = asyncio.run(all_answers(target, lambda method: _unknown_bodies(method)))
+    assert len(answers) > 60
+    present = [answer for answer in answers if answer[2] is not Status.UNIMPLEMENTED]
+    assert len(present) > 60
+    refused = {Status.INVALID_ARGUMENT, Status.NOT_FOUND}
+    # The files of a mount that has no name are in no environment.
+    other = [(path, status) for path, _, status, _ in present if status not in refused]
+    assert other == [("/modal.client.ModalClient/MountGetOrCreate", Status.OK)]
+
+
+def _unknown_bodies(method: Method) -> list[bytes]:
+    body = unknown(method.request).SerializeToString()
+    return [body] if body else []
+
+
+def test_what_is_not_there_is_not_found_among_what_is(target: Target) -> None:
+    """Each names one thing that is not there, in a message that is right otherwise."""
+    app_id, image_id, _, _, task_id = target.identifiers
+    control, sandbox, image = "modal.client.ModalClient", api_pb2.Sandbox, api_pb2.Image
+    run = {"image_id": image_id, "entrypoint_args": ["true"], "timeout_secs": 5}
+    mount = api_pb2.VolumeMount(volume_id="vo-unknown", mount_path="/data")
+    definitions = [
+        sandbox(**{**run, "image_id": "im-unknown"}),
+        sandbox(**run, secret_ids=["st-unknown"]),
+        sandbox(**run, mount_ids=["mo-unknown"]),
+        sandbox(**run, volume_mounts=[mount]),
+    ]
+    base = api_pb2.BaseImage(docker_tag="base", image_id="im-unknown")
+    layers = [
+        image(dockerfile_commands=["FROM base"], base_images=[base]),
+        image(dockerfile_commands=["FROM python:3", "RUN true"], secret_ids=["st-unknown"]),
+        image(dockerfile_commands=["FROM python:3", "COPY . /"], context_mount_id="mo-unknown"),
+    ]
+    named = {"deployment_name": "absent", "environment_name": "local"}
+    execution = {"task_id": task_id, "exec_id": "never"}
+    file = api_pb2.MountFile(filename="f", sha256_hex="a" * 64)
+    requests: list[Message] = [
+        *(api_pb2.SandboxCreateV2Request(app_id=app_id, definition=each) for each in definitions),
+        *(api_pb2.SandboxCreateRequest(app_id=app_id, definition=each) for each in definitions),
+        *(api_pb2.ImageGetOrCreateRequest(app_id=app_id, image=each) for each in layers),
+        api_pb2.AppGetOrCreateRequest(app_name="absent", environment_name="local"),
+        api_pb2.SecretGetOrCreateRequest(**named),
+        api_pb2.VolumeGetOrCreateRequest(**named),
+        api_pb2.VolumePutFilesRequest(volume_id=target.volume_id, files=[file]),
+        api_pb2.EnvironmentDeleteRequest(name="absent"),
+        api_pb2.EnvironmentUpdateRequest(current_name="absent"),
+        router_pb2.TaskExecPollRequest(**execution),
+        router_pb2.TaskExecWaitRequest(**execution),
+        router_pb2.TaskExecStdinStatusRequest(**execution),
+        router_pb2.TaskExecStdinWriteRequest(**execution, data=b"x"),
+        router_pb2.TaskExecStdioReadRequest(**execution),
+    ]
+
+    async def ask() -> list[tuple[str, str, Status | None, str]]:
+        async with target.channel() as channel:
+            answers = []
+            for request in requests:
+                service = ROUTER if type(request).__module__ == router_pb2.__name__ else control
+                name = type(request).__name__.removesuffix("Request")
+                answer = await _call(channel, service, name, request, target.metadata)
+                answers.append((name, str(request), *answer))
+            return answers
+
+    refused = {Status.INVALID_ARGUMENT, Status.NOT_FOUND}
+    assert [answer for answer in asyncio.run(ask()) if answer[2] not in refused] == []
 
 
 async def _call(

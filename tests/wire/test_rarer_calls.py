@@ -11,9 +11,11 @@ import modal
 import pytest
 from conftest import Local
 from google.protobuf.empty_pb2 import Empty
+from grpclib import GRPCError, Status
 from modal_proto import api_pb2
+from modal_proto import task_command_router_pb2 as router_pb2
 from modal_proto.api_grpc import ModalClientStub
-from raw_calls import METADATA
+from raw_calls import METADATA, Stubs, converse
 from test_sdk_volumes import put
 
 
@@ -122,3 +124,66 @@ def test_a_renamed_environment_leaves_its_apps_with_the_old_name(local: Local) -
 
 def test_the_workspace_names_its_environment(local: Local) -> None:
     assert call(local, "WorkspaceSettings", Empty()).default_environment_name == "local"
+
+
+def test_a_heartbeat_is_taken_for_a_volume_that_is_there(local: Local) -> None:
+    with modal.Volume.ephemeral(client=local.client, environment_name="local") as volume:
+        beat = api_pb2.VolumeHeartbeatRequest(volume_id=volume.object_id)
+        assert call(local, "VolumeHeartbeat", beat) == Empty()
+    call(local, "VolumeDelete", api_pb2.VolumeDeleteRequest(volume_id=volume.object_id))
+    with pytest.raises(GRPCError) as refused:
+        call(local, "VolumeHeartbeat", beat)
+    assert refused.value.status is Status.NOT_FOUND
+
+
+def test_the_input_of_a_command_tells_how_far_it_is(local: Local) -> None:
+    sandbox = local.create("sleep", "60")
+    told: list[tuple[int, bool]] = []
+
+    async def talk(stubs: Stubs) -> None:
+        router, place = stubs.router, {"task_id": stubs.task_id, "exec_id": "one"}
+
+        async def note() -> None:
+            asked = router_pb2.TaskExecStdinStatusRequest(**place)
+            status = await router.TaskExecStdinStatus(asked, metadata=stubs.bearer)
+            told.append((status.num_bytes_written, status.closed))
+
+        start = router_pb2.TaskExecStartRequest(**place, command_args=["cat"])
+        await router.TaskExecStart(start, metadata=stubs.bearer)
+        await note()
+        for offset, data, eof in (
+            (0, b"12345", False),
+            (5, b"678", False),
+            (5, b"678", False),
+            (8, b"", True),
+        ):
+            write = router_pb2.TaskExecStdinWriteRequest(**place, offset=offset, data=data, eof=eof)
+            await router.TaskExecStdinWrite(write, metadata=stubs.bearer)
+            await note()
+        waited = await router.TaskExecWait(router_pb2.TaskExecWaitRequest(**place), metadata=stubs.bearer)
+        assert waited.code == 0
+
+    converse(local, sandbox.object_id, talk)
+    sandbox.terminate()
+    assert told == [(0, False), (5, False), (8, False), (8, False), (8, True)]
+
+
+def test_the_lines_of_an_apps_log_are_counted(local: Local, backend: dict[str, str]) -> None:
+    app = modal.App.lookup(
+        f"counted-{len(backend)}", create_if_missing=True, client=local.client, environment_name="local"
+    )
+    request = api_pb2.AppCountLogsRequest(app_id=app.app_id, bucket_secs=3600)
+    request.since.GetCurrentTime()
+    for said in ("echo one; echo two; echo wrong >&2", "echo three"):
+        options = {"app": app, "client": local.client, "image": local.image, **backend}
+        modal.Sandbox.create("sh", "-c", said, **options).wait()
+    request.until.GetCurrentTime()
+    (bucket,) = call(local, "AppCountLogs", request).buckets
+    assert (bucket.stdout_logs, bucket.stderr_logs) == (3, 1)
+    assert bucket.bucket_start_at == request.since
+    request.search_text = "t"
+    (bucket,) = call(local, "AppCountLogs", request).buckets
+    assert (bucket.stdout_logs, bucket.stderr_logs) == (2, 0)
+    request.since.CopyFrom(request.until)
+    request.until.GetCurrentTime()
+    assert not call(local, "AppCountLogs", request).buckets

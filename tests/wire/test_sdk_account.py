@@ -36,6 +36,14 @@ def test_another_token_is_refused(local: Local, token: tuple[str, str]) -> None:
     client.__exit__(None, None, None)
 
 
+def test_a_client_without_a_token_is_refused(local: Local) -> None:
+    client = modal.Client(local.server.url, api_pb2.CLIENT_TYPE_CLIENT, None)
+    client.__enter__()
+    with pytest.raises(modal.exception.AuthError, match="token"):
+        client.hello()
+    client.__exit__(None, None, None)
+
+
 def test_the_command_router_needs_a_token_of_its_own(local: Local) -> None:
     from modal_proto import task_command_router_pb2 as pb2
     from modal_proto.task_command_router_grpc import TaskCommandRouterStub

@@ -22,8 +22,10 @@ from urllib.parse import urlsplit
 import modal
 import modal.exception
 import pytest
-from conftest import Local, StartLocal
+from conftest import TOKEN, Local, StartLocal
 
+from zenml_modal_nb.emulator import faults
+from zenml_modal_nb.emulator.faults import FaultControl
 from zenml_modal_nb.emulator.mount_paths import VARIABLE
 from zenml_modal_nb.emulator.places import HOME
 from zenml_modal_nb.emulator.state.addresses import Address
@@ -117,18 +119,31 @@ def test_large_files_keep_every_byte_zeros_too(volume: modal.Volume, tmp_path: P
 
 def test_a_block_is_sent_and_stored_once(local: Local) -> None:
     volume, other = named(local), named(local)
-    block = os.urandom(BLOCK_SIZE - 1) + b"."  # zeros at its end would not be sent
+    block, second = (
+        os.urandom(BLOCK_SIZE - 1) + b"." for _ in range(2)
+    )  # zeros at its end would not be sent
+    control = FaultControl(local.server.url, *TOKEN)
+    # Counts the contents that arrive, and delays nothing.
+    counter = control.add(faults.Latency(milliseconds=0, call="TransferPut"))
 
     def stored() -> int:
         return sum(path.stat().st_size for path in (local.state_dir / "blocks").glob("*/*"))
 
+    def sent() -> int:
+        return next(item.happened for item in control.list() if item.id == counter)
+
     before = stored()
     put(volume, {"/once": block, "/twice": block + block})
-    put(other, {"/again": block})
-    assert stored() - before == BLOCK_SIZE
+    assert sent() == 1
+    put(other, {"/again": block, "/more": block + second})
+    assert sent() == 2
+    put(other, {"/again": block + second}, force=True)
+    assert sent() == 2
+    control.clear(counter)
+    assert stored() - before == 2 * BLOCK_SIZE
     volume.remove_file("once")
     volume.remove_file("twice")
-    assert read(other, "again") == block
+    assert read(other, "again") == block + second
 
 
 def test_files_are_copied_as_cp_does(volume: modal.Volume) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from zenml_modal_nb.emulator import record
+from zenml_modal_nb.emulator import orphans, record
 from zenml_modal_nb.emulator.options import ServeOptions
 from zenml_modal_nb.emulator.record import ServerRecord
 
@@ -57,6 +57,7 @@ def run(
 
 async def _serve(options: ServeOptions, announce: Callable[[ServerRecord], None], lifeline: bool) -> int:
     stop = asyncio.Event()
+    orphans.adopt()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -116,6 +117,8 @@ async def _close(server: Server) -> bool:
     except TimeoutError:
         log.error("sandboxes did not end within %.0f s", CLOSE_SECONDS)
         return False
+    finally:
+        orphans.end()
     log.info("ended")
     return True
 
@@ -150,6 +153,7 @@ class _Watch:
         while not self.stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), interval)
+            await asyncio.to_thread(orphans.collect)
             if self.server.active:
                 self.last_use = time.monotonic()
             if timeout and time.monotonic() - self.last_use >= timeout:

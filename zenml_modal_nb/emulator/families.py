@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from zenml_modal_nb.emulator import orphans
 from zenml_modal_nb.emulator.processes import MARKER
 
 GONE_SECONDS = 2.0  # how long killed processes may take to be gone; on a busy machine some milliseconds
@@ -82,12 +83,14 @@ class Census:
     def end(self, families: Collection[Family]) -> None:
         """Kill every process of these families, and return when they are gone, also those killed before."""
         deadline = time.monotonic() + GONE_SECONDS
+        ended: set[int] = set()
         while True:
             with self._lock:
                 found = self._members(families)
+            ended.update(process.pid for members in found.values() for process in members)
             alive = [process for members in found.values() for process in members if _is_alive(process)]
             if not alive or time.monotonic() > deadline:
-                return
+                break
             for process in alive:
                 try:
                     process.kill()
@@ -96,6 +99,8 @@ class Census:
             while any(_is_alive(process) for process in alive) and time.monotonic() < deadline:
                 time.sleep(0.002)
             # Once more: one of them may have started another in the last moment.
+        orphans.collect_these(ended, deadline)
+        orphans.collect()  # and those that had ended before anybody looked
 
     def _members(self, families: Collection[Family]) -> dict[str, list[psutil.Process]]:
         processes = self._younger_than(min((family.since for family in families), default=0.0))

@@ -15,6 +15,7 @@ from typing import cast
 
 import psutil
 
+from zenml_modal_nb.emulator import orphans
 from zenml_modal_nb.emulator.state.output import Output
 from zenml_modal_nb.emulator.state.refusals import ConflictError, UnavailableError
 
@@ -193,6 +194,7 @@ class Process(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)
         self.pid = self._transport.get_pid() or 0
+        orphans.expect(self.pid)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self._outputs[fd].append(data)
@@ -200,6 +202,7 @@ class Process(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         code = self._transport.get_returncode() if self._transport is not None else None
         self.stdin.abandon()
+        orphans.ended(self.pid)
         # asyncio calls this once it has the code; 255 is its own answer where the system knows none.
         self._code.set_result(255 if code is None else code)
 
@@ -241,16 +244,17 @@ async def _launch_after(room: Coroutine[None, None, None], process: Process, com
 async def _launch(process: Process, command: Command) -> None:
     reader, writer = os.pipe()
     try:
-        await asyncio.get_running_loop().subprocess_exec(
-            lambda: process,
-            *command.arguments,
-            stdin=reader,
-            stdout=subprocess.DEVNULL if command.discard_stdout else subprocess.PIPE,
-            stderr=_stderr_of(command),
-            env=dict(command.environment),
-            cwd=command.directory,
-            start_new_session=True,
-        )
+        with orphans.launching():
+            await asyncio.get_running_loop().subprocess_exec(
+                lambda: process,
+                *command.arguments,
+                stdin=reader,
+                stdout=subprocess.DEVNULL if command.discard_stdout else subprocess.PIPE,
+                stderr=_stderr_of(command),
+                env=dict(command.environment),
+                cwd=command.directory,
+                start_new_session=True,
+            )
     except FileNotFoundError:
         os.close(writer)
         process.fail(f"{command.arguments[0]}: command not found", NOT_FOUND_CODE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
@@ -50,6 +51,7 @@ class Faults:
         self._changed = asyncio.Event()
         self._sandboxes: weakref.WeakSet[Sandbox] = weakref.WeakSet()
         self._strikes: set[asyncio.Task[None]] = set()
+        self._counting = threading.Lock()
 
     def add(self, fault: Fault) -> str:
         """Let `fault` happen from now on; returns its ID."""
@@ -76,32 +78,40 @@ class Faults:
 
     def admit(self, gpu: str) -> None:
         """Raise NoCapacityError if a sandbox with this GPU (empty: none) is refused."""
-        if any(fault.refuse for _, fault in self._lacking(gpu)):
+        refusing = [planned for _, planned in self._lacking(gpu) if planned.fault.refuse]
+        for planned in refusing:
+            planned.happened += 1
+        if refusing:
             raise NoCapacityError("Insufficient capacity to create sandbox.")
 
     def room(self, gpu: str) -> Coroutine[None, None, None] | None:
         """What a new sandbox with this GPU has to wait for; None if there is a machine."""
-        slow = max((planned.fault.seconds for planned in self._live(kinds.SlowScheduling)), default=0.0)
-        return self._wait(gpu, self._clock() + slow) if slow or any(self._lacking(gpu)) else None
+        slowest = max(
+            self._live(kinds.SlowScheduling), key=lambda planned: planned.fault.seconds, default=None
+        )
+        if slowest is None and not any(self._lacking(gpu)):
+            return None
+        return self._wait(gpu, self._clock() + (_happens(slowest).seconds if slowest else 0.0))
 
-    @property
-    def retention(self) -> int | None:
-        """How many bytes of output a new V2 sandbox keeps; None: as the server was told."""
-        return min((planned.fault.size for planned in self._live(kinds.LogRetention)), default=None)
+    def shorten(self) -> int | None:
+        """How many bytes of its output a V2 sandbox that is made now keeps; None: as the server was told."""
+        smallest = min(self._live(kinds.LogRetention), key=lambda planned: planned.fault.size, default=None)
+        return _happens(smallest).size if smallest else None
 
-    @property
-    def commit_delay(self) -> float:
-        """How many seconds later a volume's commit becomes visible."""
-        return max((planned.fault.seconds for planned in self._live(kinds.LateCommits)), default=0.0)
+    def delay_commit(self) -> float:
+        """How many seconds later a volume's commit that is made now becomes visible."""
+        latest = max(self._live(kinds.LateCommits), key=lambda planned: planned.fault.seconds, default=None)
+        return _happens(latest).seconds if latest else 0.0
 
     def latency(self, call: str) -> float:
-        """How many seconds later this call is answered."""
+        """How many seconds later this call is answered; asked once for each, also by threads."""
         total = 0.0
-        for planned in self._live(kinds.Latency):
-            fault = planned.fault
-            if fnmatchcase(call, fault.call):
-                total += fault.milliseconds or 0.0
-                total += milliseconds_of(fault.profile, call) if fault.profile else 0.0
+        with self._counting:
+            for planned in self._live(kinds.Latency):
+                if fnmatchcase(call, planned.fault.call):
+                    fault = _happens(planned)
+                    total += fault.milliseconds or 0.0
+                    total += milliseconds_of(fault.profile, call) if fault.profile else 0.0
         return total / 1000
 
     def matching(self, kind: type[Kind], call: str = "") -> Planned[Kind] | None:
@@ -122,18 +132,24 @@ class Faults:
             if isinstance(planned.fault, kind) and not planned.over:
                 yield cast("Planned[Kind]", planned)
 
-    def _lacking(self, gpu: str) -> Iterator[tuple[float | None, kinds.NoCapacity]]:
+    def _lacking(self, gpu: str) -> Iterator[tuple[float | None, Planned[kinds.NoCapacity]]]:
         """The shortages of this GPU, each with the seconds it still lasts."""
         for found in self._live(kinds.NoCapacity):
             fault = found.fault
             if gpu and fault.gpu.upper() in ("", gpu):
                 left = None if fault.seconds is None else found.since + fault.seconds - self._clock()
                 if left is None or left > 0:
-                    yield left, fault
+                    yield left, found
 
     async def _wait(self, gpu: str, earliest: float) -> None:
+        met: set[str] = set()
         while True:
-            lasting = [left for left, _ in self._lacking(gpu)]
+            lacking = list(self._lacking(gpu))
+            for _, planned in lacking:
+                if planned.id not in met:
+                    met.add(planned.id)
+                    planned.happened += 1
+            lasting = [left for left, _ in lacking]
             slow = earliest - self._clock()
             if not lasting and slow <= 0:
                 return
@@ -169,3 +185,8 @@ class Faults:
                 sandbox.strike(End.OUT_OF_MEMORY, fault.code)
             case kinds.LostWorker():
                 sandbox.lose(fault.code)
+
+
+def _happens(planned: Planned[Kind]) -> Kind:
+    planned.happened += 1
+    return planned.fault

@@ -81,7 +81,8 @@ class _Disturbed:
 
     async def send_message(self, message: Any) -> None:
         if self._invalid:
-            self._position = _spoil(message, self._position, self._invalid.fault.position)
+            self._position, spoiled = _spoil(message, self._position, self._invalid.fault.position)
+            self._invalid.happened += spoiled
         await self._whole.send_message(message)
         self._sent += 1
         if self._breaking and not self._breaking.over and self._sent >= self._breaking.fault.after:
@@ -119,24 +120,26 @@ async def _fail_build(message: str, stream: Stream[Any, Any]) -> None:
     await stream.send_message(api_pb2.ImageJoinStreamingResponse(result=result, entry_id="2", eof=True))
 
 
-def _spoil(message: Any, position: int, broken: int) -> int:
-    """Break the byte at `broken` if `message` holds it; returns the position after the message.
+def _spoil(message: Any, position: int, broken: int) -> tuple[int, bool]:
+    """Break the byte at `broken` if `message` holds it; returns the position after it, and whether it did.
 
     `position` is where it begins, unless it says so itself.
     """
+    spoiled = False
     match message:
         case router_pb2.SandboxStdioReadV2Response() | router_pb2.TaskExecStdioReadResponse():
             start = getattr(message, "starting_offset", position)
             place = broken - start
-            if 0 <= place < len(message.data):
+            if spoiled := 0 <= place < len(message.data):
                 message.data = message.data[:place] + BROKEN + message.data[place + 1 :]
-            return start + len(message.data)
+            return start + len(message.data), spoiled
         case api_pb2.TaskLogsBatch():
             for item in message.items:
                 size = len(item.data.encode())
                 place = broken - position
                 if 0 <= place < size:
+                    spoiled = True
                     whole = item.data.encode()
                     item.data = (whole[:place] + BROKEN + whole[place + 1 :]).decode("utf-8", "replace")
                 position += size
-    return position
+    return position, spoiled

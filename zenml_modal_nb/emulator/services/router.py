@@ -53,7 +53,9 @@ class RouterService:
         return pb2.SandboxStdinWriteV2Response()
 
     async def start(self, request: pb2.TaskExecStartRequest) -> pb2.TaskExecStartResponse:
-        """Differs: pseudo-terminals and sidecars are refused; a command sees the host's absolute paths."""
+        """Differs: pseudo-terminals and sidecars are refused; commands and the filesystem API read and write the
+        host's absolute paths with the user's rights, also outside of the sandbox's and the state directory.
+        """
         if request.HasField("pty_info"):
             raise UnsupportedError("The local Modal API has no pseudo-terminals. Run this on Modal.")
         if request.container_id:

@@ -84,5 +84,9 @@ class SandboxCalls:
 
     async def list(self, request: api_pb2.SandboxListRequest) -> api_pb2.SandboxListResponse:
         tags = {tag.tag_name: tag.tag_value for tag in request.tags}
+        if request.app_id:
+            self._apps.get(request.app_id)
+        elif request.environment_name:
+            self._environments.existing(request.environment_name)
         found = self._sandboxes.listed(request.app_id, tags, request.before_timestamp, self._listed)
         return api_pb2.SandboxListResponse(sandboxes=[info_of(sandbox) for sandbox in found])

@@ -126,7 +126,10 @@ class VolumeService:
             yield api_pb2.VolumeListFiles2Response(entries=entries)
 
     async def put_files(self, request: api_pb2.VolumePutFilesRequest) -> Empty:
+        self._volumes.get(request.volume_id)
         # Their contents have been put like those of an image's files.
+        if absent := self._mounts.missing(file.sha256_hex for file in request.files):
+            raise InvalidArgumentError(f"{len(absent)} files have not been uploaded.")
         paths = {file.filename: self._mounts.content(file.sha256_hex) for file in request.files}
         modes = {file.filename: file.mode or 0o644 for file in request.files}
         stored = {name: await asyncio.to_thread(self._stored, path) for name, path in paths.items()}

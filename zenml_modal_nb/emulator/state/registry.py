@@ -113,9 +113,8 @@ class Sandboxes:
             prepared = await self._preparation.prepare(definition, sandbox_id, place)
             # Preparation takes as long as volumes are large: much may have ended meanwhile.
             self._require_open(definition)
-            process = await processes.start(
-                prepared.command, self._output(definition), self._output(definition), self._faults.room(gpu)
-            )
+            stdout, stderr = self._outputs(definition)
+            process = await processes.start(prepared.command, stdout, stderr, self._faults.room(gpu))
         except BaseException:
             place.remove()
             raise
@@ -325,9 +324,11 @@ class Sandboxes:
                 return sandbox
         return None
 
-    def _output(self, definition: Definition) -> Output:
-        retention = self._faults.retention or self._retention
-        return Output(RecentBytes(retention) if definition.version == 2 else AllBytes(self._spool))
+    def _outputs(self, definition: Definition) -> tuple[Output, Output]:
+        if definition.version == 1:
+            return Output(AllBytes(self._spool)), Output(AllBytes(self._spool))
+        retention = self._faults.shorten() or self._retention
+        return Output(RecentBytes(retention)), Output(RecentBytes(retention))
 
 
 @contextmanager

@@ -147,7 +147,7 @@ class Volumes:
 
     def commit(self, volume_id: str, tree: Tree) -> None:
         """Make `tree` the volume's snapshot; raises NotFoundError."""
-        if delay := self._faults.commit_delay:
+        if delay := self._faults.delay_commit():
             outdated = (time.monotonic() + delay, self.get(volume_id).tree)
             self._outdated.setdefault(volume_id, []).append(outdated)
         self._keep(dataclasses.replace(self.get(volume_id), tree=tree))
