@@ -17,6 +17,7 @@ class Attachment:
     """A sandbox that ZenML's own operator has created; made by `pipelines.connected`, asked by its follower."""
 
     undone = False
+    asked = True
 
     def __init__(self, sandbox_id: str, client: Any) -> None:
         self._sandbox_id = sandbox_id

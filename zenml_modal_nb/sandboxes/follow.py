@@ -32,6 +32,7 @@ class Origin(Protocol):
     """Where a sandbox comes from: `creation.Creation` makes it, `attachment.Attachment` finds one of ZenML's."""
 
     undone: bool  # whether nothing is left of a creation that was cancelled
+    asked: bool  # whether there was ever a sandbox asked for
 
     async def sandbox(self) -> Any:
         """Return the sandbox; raises what prevents it."""
@@ -47,7 +48,7 @@ class Follower:
         self._emit = emit
         self._meter = meter  # runs while the sandbox exists
         self.usage = Usage()
-        self.asked = False  # for a sandbox; before that large values may be on their way
+        self._shipped = False  # before that large values may be on their way
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
         self._origin = origin or Creation(launch, emit)
@@ -56,6 +57,11 @@ class Follower:
         self._work: asyncio.Task[None] | None = None
         self._sandbox: Any = None
         self._stop_reason: Reason | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether Modal may have been asked for a sandbox."""
+        return self._shipped and self._origin.asked
 
     def begin(self) -> None:
         """Create the sandbox and follow it, in the background; if it was stopped before, only end it."""
@@ -112,7 +118,7 @@ class Follower:
 
     async def _create_and_follow(self) -> None:
         await self._ship()
-        self.asked = True
+        self._shipped = True
         self._sandbox = await self._origin.sandbox()
         self._meter.start()
         self._created.set_result(self._sandbox.object_id)
