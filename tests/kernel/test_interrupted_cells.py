@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psutil
 import pytest
 from frontend import Gate, Home, Kernel, LocalModal, Reply
@@ -33,6 +36,17 @@ sys.meta_path.insert(0, Slow())
 @pytest.fixture
 def modal_api(home: Home) -> LocalModal:
     return LocalModal(home)
+
+
+@contextmanager
+def fault(home: Home, *options: str) -> Iterator[None]:
+    """Let something go wrong at the user's local Modal API, for one block."""
+    added = home.python("-m", "zenml_modal_nb.emulator", "fault", "add", *options)
+    assert added.returncode == 0, added.stderr
+    try:
+        yield
+    finally:
+        home.python("-m", "zenml_modal_nb.emulator", "fault", "clear")
 
 
 def assert_stopped(kernel: Kernel, reply: Reply, modal_api: LocalModal) -> None:
@@ -102,6 +116,22 @@ def test_a_sandbox_that_is_still_being_created_is_stopped_too(
         own_kernel.interrupt()
     # Only now the server sees the creation, and its cancellation with it or right after.
     assert_stopped(own_kernel, own_kernel.finish(cell), modal_api)
+
+
+def test_a_cell_whose_image_is_being_built_is_stopped_and_claims_no_sandbox(
+    home: Home, own_kernel: Kernel, modal_api: LocalModal
+) -> None:
+    # Nothing was asked for, so nothing has to be looked for: a search could not be answered here.
+    with (
+        fault(home, "latency", "--milliseconds", "60000", "--call", "ImageGetOrCreate"),
+        fault(home, "unavailable", "--call", "SandboxList", "--times", "1000"),
+    ):
+        cell = own_kernel.send("%%modal_step --apt cowsay\nnever_built = 1")
+        own_kernel.wait_for_state(cell, "building image")
+        own_kernel.interrupt()
+        reply = own_kernel.finish(cell)
+    assert reply.evalue == "the run was stopped before a sandbox was created"
+    assert_stopped(own_kernel, reply, modal_api)
 
 
 def test_an_impatient_user_gets_the_notebook_back_at_once_and_the_sandbox_ends_all_the_same(

@@ -66,6 +66,7 @@ def test_a_run_stopped_while_its_image_is_built_leaves_nothing(strict: Modal) ->
         run.follower.stop(Reason.STOPPED)
         assert run.ended().reason is Reason.STOPPED
         assert run.gone()
+    assert not run.follower.asked
 
 
 def test_why_a_build_failed_is_told(strict: Modal) -> None:

@@ -186,6 +186,29 @@ def test_a_transfer_that_takes_long_is_told(place: Modal) -> None:
     assert [event.done for event in told] == sorted(event.done for event in told)
 
 
+# From the sandbox itself less is enough: the strict server's pieces are small, and each comes late.
+@pytest.mark.parametrize(
+    ("large_results", "call", "length"),
+    [(False, "TaskExecStdioRead", 10_000_000), (True, "TransferGet", 40_000_000)],
+    ids=["by the sandbox", "by the volume"],
+)
+def test_a_result_that_takes_long_to_come_is_told(
+    place: Modal, large_results: bool, call: str, length: int
+) -> None:
+    with place.fault(Latency(milliseconds=1100, call=call)):
+        run = place.follow(f"data = bytes({length})", outputs=("data",), large_results=large_results)
+        assert finished(run)["data"] == bytes(length)
+    told = [event for event in run.events if isinstance(event, Transfer)]
+    assert {event.direction for event in told} == {"collecting"}
+    done = [event.done for event in told]
+    assert len(done) > 1
+    assert done == sorted(set(done))
+    size = run.outcome().result.fields["size"]
+    assert size > length
+    assert {event.total for event in told} == {size}
+    assert done[-1] == size
+
+
 def test_a_volume_that_refuses_ends_the_run_before_anything_is_started(place: Modal) -> None:
     data = numpy.random.default_rng(4).random(2_000_000)
     with place.fault(Unavailable("VolumePutFiles2", times=20)):

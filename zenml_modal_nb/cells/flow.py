@@ -21,6 +21,7 @@ from zenml_modal_nb.cells.paths import Paths, join
 from zenml_modal_nb.cells.scopes import class_bodies, comprehension_bodies, function_body
 from zenml_modal_nb.cells.syntax import (
     Comprehension,
+    FunctionNode,
     always_matches,
     annotations_of,
     asks_namespace,
@@ -58,10 +59,14 @@ class Flow(Ledger):
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name):
             self.need(node.func.id)
-        else:
+        elif not isinstance(node.func, ast.Lambda):
             self.visit(node.func)
+        else:
+            self.visit_defaults(node.func)
         self.visit_all([*node.args, *(keyword.value for keyword in node.keywords)])
         self.read_code_in_strings(node)
+        if isinstance(node.func, ast.Lambda):
+            self.run(function_body(node.func, self))
         if isinstance(node.func, ast.Name):
             self.call(node.func.id)
             if node.func.id in {"exec", "globals"}:
@@ -107,8 +112,11 @@ class Flow(Ledger):
         self.branch(node.test, [node.body], [node.orelse])
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
-        self.visit_all([*node.args.defaults, *node.args.kw_defaults])
+        self.visit_defaults(node)
         self.refer(function_body(node, self))
+
+    def visit_defaults(self, node: FunctionNode) -> None:
+        self.visit_all([*node.args.defaults, *node.args.kw_defaults])
 
     def visit_ListComp(self, node: Comprehension) -> None:
         self.visit(node.generators[0].iter)
@@ -122,7 +130,7 @@ class Flow(Ledger):
 
     def visit_Assign(self, node: ast.Assign) -> None:
         if isinstance(node.value, ast.Lambda) and all(isinstance(t, ast.Name) for t in node.targets):
-            self.visit_all([*node.value.args.defaults, *node.value.args.kw_defaults])
+            self.visit_defaults(node.value)
             body = function_body(node.value, self)
             for target in node.targets:
                 if isinstance(target, ast.Name):

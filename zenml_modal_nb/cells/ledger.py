@@ -141,7 +141,9 @@ class Ledger(Visitor):
         self.note(name, DELETED)
 
     def note(self, name: str, mark: int) -> None:
-        """Write a mark into the journals of the blocks around us."""
+        """Write a mark into the journals of the blocks around us, unless no way leads here, e.g. in `if False:`."""
+        if not self.now.alive:
+            return
         for journal in self.journals:
             journal.append((name, mark))
 

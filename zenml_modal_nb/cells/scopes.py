@@ -24,15 +24,23 @@ from zenml_modal_nb.cells.syntax import (
     annotations_of,
     asks_namespace,
     catches_name_error,
+    is_generator,
     parameters_of,
     strings_as_names,
     type_parameters_of,
 )
 
+# "called": of a lambda that is called where it stands
+_Kind = Literal["outside", "function", "called", "class", "comprehension"]
+_AT_ONCE = (
+    "called",
+    "comprehension",
+)  # what runs where it stands, and does not see the names of a class around it
+
 
 @dataclass(slots=True)
 class _Scope:
-    kind: Literal["outside", "function", "class", "comprehension"]
+    kind: _Kind
     bound: set[str] = field(default_factory=set)
     declared_global: set[str] = field(default_factory=set)
     declared_nonlocal: set[str] = field(default_factory=set)
@@ -40,6 +48,7 @@ class _Scope:
     tries: set[str] = field(default_factory=set)
     inner_reads: set[str] = field(default_factory=set)  # of functions defined inside
     inner_tries: set[str] = field(default_factory=set)
+    functions: dict[str, ast.FunctionDef] = field(default_factory=dict)  # of a class, that its body may call
 
 
 class _ScopeReader(Visitor):
@@ -51,6 +60,7 @@ class _ScopeReader(Visitor):
         self.guarded = 0  # depth of `try` blocks around us that catch a NameError
         self.walrus: set[str] = set()  # bound at module level by comprehensions
         self.binds: set[str] = set()
+        self.bound_at_once: set[str] = set()  # those of `binds` that no function binds which only may run
         self.calls: set[str] = set()
         self.imports: list[Import] = []
         self.mentioned: set[str] = set()  # by lambdas in the body of a class, which may run at once
@@ -67,16 +77,22 @@ class _ScopeReader(Visitor):
             if name in self.binds:
                 return  # e.g. `global n; n = 1; return n` needs no n from outside
             scope = self.stack[0]
+            if self.in_function():
+                (scope.inner_tries if self.guarded else scope.inner_reads).add(name)
+                return
         (scope.tries if self.guarded else scope.reads).add(name)
 
     def bind(self, name: str) -> None:
         scope = self.stack[-1]
+        scope.functions.pop(name, None)
         if name in scope.declared_global:
             self.binds.add(name)
+            if not self.in_function():
+                self.bound_at_once.add(name)
         elif name not in scope.declared_nonlocal:
             scope.bound.add(name)
 
-    def enter(self, kind: Literal["function", "class", "comprehension"], names: Iterable[str] = ()) -> None:
+    def enter(self, kind: _Kind, names: Iterable[str] = ()) -> None:
         self.stack.append(_Scope(kind, set(names)))
 
     def leave(self) -> None:
@@ -88,9 +104,9 @@ class _ScopeReader(Visitor):
             outer.inner_tries |= scope.inner_tries
             return
         declared = scope.inner_reads & scope.declared_global
-        outside.reads |= declared
+        outside.inner_reads |= declared
         hidden = scope.bound | declared
-        if scope.kind == "comprehension":
+        if scope.kind in _AT_ONCE:
             outer.reads |= scope.reads - hidden
             outer.tries |= scope.tries - hidden
         else:
@@ -148,9 +164,21 @@ class _ScopeReader(Visitor):
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name):
             self.calls.add(node.func.id)
-        self.visit_children(node)
+        if isinstance(node.func, ast.Lambda):
+            self.called_lambda(node, node.func)
+        else:
+            self.visit_children(node)
         for function in functions_in(node):
             self.function(function)
+        if isinstance(node.func, ast.Name) and (called := self.stack[-1].functions.get(node.func.id)):
+            # Its definition has noted what it binds, but what it reads first has to be there.
+            self.binds, known = set(self.bound_at_once), self.binds
+            self.function(called, "called")
+            self.binds |= known
+
+    def called_lambda(self, node: ast.Call, function: ast.Lambda) -> None:
+        self.visit_all([*function.args.defaults, *function.args.kw_defaults, *node.args, *node.keywords])
+        self.function(function, "function" if is_generator(function) else "called")
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         self.visit(node.iter)
@@ -241,9 +269,9 @@ class _ScopeReader(Visitor):
 
     visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
 
-    def function(self, node: FunctionNode) -> None:
+    def function(self, node: FunctionNode, kind: _Kind = "function") -> None:
         """Visit the inside of a function: what runs when it is called."""
-        self.enter("function", (parameter.arg for parameter in parameters_of(node.args)))
+        self.enter(kind, (parameter.arg for parameter in parameters_of(node.args)))
         self.visit_all(node.body if isinstance(node.body, list) else [node.body])
         self.leave()
 
@@ -252,7 +280,7 @@ class _ScopeReader(Visitor):
         before = set(self.stack[-1].inner_reads)
         self.function(node)
         if not self.in_function():
-            targets = {name for scope in self.stack if scope.kind == "comprehension" for name in scope.bound}
+            targets = {name for scope in self.stack if scope.kind in _AT_ONCE for name in scope.bound}
             self.mentioned |= self.stack[-1].inner_reads - before - targets
 
     def in_function(self) -> bool:
@@ -263,6 +291,8 @@ class _ScopeReader(Visitor):
         self.bind(node.name)
         if not self.in_function():
             self.methods.add(node.name)
+            if not (node.decorator_list or isinstance(node, ast.AsyncFunctionDef) or is_generator(node)):
+                self.stack[-1].functions[node.name] = node
         self.enter("comprehension", (parameter.name for parameter in type_parameters_of(node)))
         for annotation in annotations_of(node):
             self.annotation(annotation)

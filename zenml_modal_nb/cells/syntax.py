@@ -225,3 +225,8 @@ def always_matches(pattern: ast.pattern) -> bool:
     if isinstance(pattern, ast.MatchOr):
         return any(always_matches(part) for part in pattern.patterns)
     return isinstance(pattern, ast.MatchAs) and (pattern.pattern is None or always_matches(pattern.pattern))
+
+
+def is_generator(function: FunctionNode) -> bool:
+    """Whether to call it may run nothing of it: it, or a function inside it, yields."""
+    return any(isinstance(each, ast.Yield | ast.YieldFrom) for each in ast.walk(function))

@@ -32,6 +32,7 @@ class Creation:
         self._launch = launch
         self._emit = emit
         self.undone = True  # nothing is left of a creation that was cancelled, as far as is known
+        self.asked = True  # Modal for a sandbox; not if it was cancelled while the image was made
 
     async def sandbox(self) -> Any:
         """Create it; a cancellation terminates what was being created, also when its ID is not known yet.
@@ -94,13 +95,18 @@ class Creation:
         return "".join(lines)
 
     async def _undo(self, creating: asyncio.Task[Any]) -> bool:
-        # Most creations answer at once, and their answer is surer than a search; one that waits for a GPU does not.
-        await asyncio.wait({creating}, timeout=_CREATION)
-        if creating.done() and creating.exception() is None:
-            return await terminate(creating.result())
+        arguments = self._launch.arguments
+        if _is_built(arguments["image"]):
+            # Most creations answer at once, and their answer is surer than a search; one that waits for a GPU does not.
+            await asyncio.wait({creating}, timeout=_CREATION)
         creating.cancel()
         await asyncio.wait({creating})
-        arguments = self._launch.arguments
+        if not creating.cancelled() and creating.exception() is None:
+            return await terminate(creating.result())
+        # A sandbox is asked for by its image's ID: without one, nothing has to be looked for.
+        self.asked = _is_built(arguments["image"])
+        if not self.asked:
+            return True
         lost: Exception | None = None
         for pause in _LOOKS:
             await asyncio.sleep(pause)

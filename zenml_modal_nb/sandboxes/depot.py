@@ -95,11 +95,14 @@ class Depot:
         await volume.hydrate.aio()
         until, pause = time.monotonic() + _COMMIT_SECONDS, _SHORTEST_PAUSE
         content = memoryview(fresh(size))
-        while not await self._read(volume, path, content, digest, Told(emit, "collecting", size)):
+        told = Told(emit, "collecting", size)
+        while not await self._read(volume, path, content, digest, told):
             if time.monotonic() > until:
                 return None
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+            told = Told(emit, "collecting", size)
+        told.finish()
         await self._remove(volume, path)
         await self._expire(
             volume, await self._blocks(volume)

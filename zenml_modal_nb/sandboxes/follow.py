@@ -36,7 +36,7 @@ class Follower:
         self._emit = emit
         self._meter = meter  # runs while the sandbox exists
         self.usage = Usage()
-        self.asked = False  # for a sandbox; before that large values may be on their way
+        self._shipped = False  # before that large values may be on their way
         self._created: Future[str] = Future()
         self._outcome: Future[Outcome] = Future()
         self._creation = Creation(launch, emit)
@@ -45,6 +45,11 @@ class Follower:
         self._work: asyncio.Task[None] | None = None
         self.sandbox: Any = None  # there once it is created
         self._stop_reason: Reason | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether Modal may have been asked for a sandbox."""
+        return self._shipped and self._creation.asked
 
     def begin(self) -> None:
         """Create the sandbox and follow it, in the background; if it was stopped before, only end it."""
@@ -101,7 +106,7 @@ class Follower:
 
     async def _create_and_follow(self) -> None:
         await self._ship()
-        self.asked = True
+        self._shipped = True
         self.sandbox = await self._creation.sandbox()
         self._meter.start()
         self._created.set_result(self.sandbox.object_id)

@@ -1,4 +1,4 @@
-"""Files that a runner names in a frame: read through the sandbox's filesystem API, verified by size and digest."""
+"""Files that a runner names in a frame: read from the sandbox itself, verified by size and digest."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import asyncio
 import base64
 import binascii
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Event
 from zenml_modal_nb.runner import digests
+from zenml_modal_nb.runner.allocation import fresh
 from zenml_modal_nb.runner.frames import Frame
-from zenml_modal_nb.sandboxes.depot import RESULTS_PATH, Depot
+from zenml_modal_nb.sandboxes.depot import RESULTS_PATH, Depot, Told
+from zenml_modal_nb.sandboxes.reading import lost_contact
+
+logger = logging.getLogger(__name__)
 
 _TRIES = 4
+_TOLD = 4 << 20  # bytes; less is here before anything could be told
+_COPY = (
+    "import shutil, sys\nwith open(sys.argv[1], 'rb') as file: shutil.copyfileobj(file, sys.stdout.buffer)"
+)
 
 Bundle = Mapping[str, Any]  # by MIME type
 
@@ -35,10 +44,10 @@ async def read_values(
     if name is not None:
         found = await depot.fetch(sandbox, name, fields["size"], fields["sha256"], emit)
         # A volume that does not show it in time: the sandbox itself does.
-        return await _read_file(sandbox, f"{RESULTS_PATH}/{name}", fields) if found is None else found
+        return await _read_result(sandbox, f"{RESULTS_PATH}/{name}", fields, emit) if found is None else found
     if fields.get("file") is None:
         return b""
-    return await _read_file(sandbox, f"{directory}/{fields['file']}", fields)
+    return await _read_result(sandbox, f"{directory}/{fields['file']}", fields, emit)
 
 
 async def read_display(sandbox: Any, directory: str, frame: Frame) -> tuple[Bundle, Bundle]:
@@ -56,11 +65,41 @@ async def read_manifest(sandbox: Any, directory: str, frame: Frame) -> dict[str,
     return dict(json.loads(await _read_file(sandbox, f"{directory}/{fields['file']}", fields)))
 
 
+async def _read_result(
+    sandbox: Any, path: str, fields: Mapping[str, Any], emit: Callable[[Event], None]
+) -> bytes | memoryview:
+    """Read a file of any size, and tell how far that is where it takes long."""
+    size = fields["size"]
+    if size >= _TOLD:
+        content = memoryview(fresh(size))
+        try:
+            arrived = await _stream(sandbox, path, content, Told(emit, "collecting", size))
+        except lost_contact() as error:
+            logger.debug("%s is read in one piece: %r", path, error)
+            arrived = False
+        if arrived and await _is_whole(content, fields):
+            return content
+    return await _read_file(sandbox, path, fields)
+
+
+async def _stream(sandbox: Any, path: str, content: memoryview, told: Told) -> bool:
+    """Read a file piece by piece, which the filesystem API does not show; tell whether all of it may be there."""
+    process = await sandbox.exec.aio("python", "-I", "-S", "-c", _COPY, path, text=False)
+    position = 0
+    async for piece in process.stdout:
+        if position + len(piece) > content.nbytes:
+            return False
+        content[position : position + len(piece)] = piece
+        position += len(piece)
+        told.advance(len(piece))
+    told.finish()
+    return position == content.nbytes
+
+
 async def _read_file(sandbox: Any, path: str, fields: Mapping[str, Any]) -> bytes:
     import modal
 
-    size, digest = fields["size"], fields["sha256"]
-
+    size = fields["size"]
     for _ in range(_TRIES):
         try:
             data: bytes = await sandbox.filesystem.read_bytes.aio(path)
@@ -70,9 +109,16 @@ async def _read_file(sandbox: Any, path: str, fields: Mapping[str, Any]) -> byte
                 "Bring back less, e.g. a part or a summary: --out NAME names the variables that come back. "
                 "What is as large stays at Modal in a volume (--volume)."
             ) from error
-        # In a thread: the background loop has other runs to follow meanwhile.
-        if len(data) == size and await asyncio.to_thread(digests.of_content, [data]) == digest:
+        if await _is_whole(data, fields):
             return data
     raise SandboxError(
         f"{path} did not arrive whole in {_TRIES} attempts ({size} bytes). Run the cell again."
     )
+
+
+async def _is_whole(content: bytes | memoryview, fields: Mapping[str, Any]) -> bool:
+    if len(content) != fields["size"]:
+        return False
+    # In a thread: the background loop has other runs to follow meanwhile.
+    found: str = await asyncio.to_thread(digests.of_content, [content])
+    return found == str(fields["sha256"])

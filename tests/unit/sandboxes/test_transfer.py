@@ -12,6 +12,7 @@ import modal
 import pytest
 
 from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.runner import digests
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import transfer
 from zenml_modal_nb.sandboxes.depot import Depot
@@ -57,3 +58,18 @@ def test_a_large_result_is_verified_beside_the_loop(monkeypatch: pytest.MonkeyPa
         asyncio.run(transfer.read_values(sandbox(read_bytes=read), "/tmp/run", wanted, DEPOT, print)) is data
     )
     assert threading.main_thread() not in threads
+
+
+def test_a_large_result_comes_whole_where_no_command_can_be_run_any_more() -> None:
+    data = bytes(5_000_000)
+
+    async def read(path: str) -> bytes:
+        return data
+
+    async def execute(*command: str, **options: object) -> None:
+        raise modal.exception.ResourceExhaustedError("no more processes")
+
+    wanted = Frame("result", 0, 0, {"file": "out", "size": len(data), "sha256": digests.of_content([data])})
+    place = sandbox(read_bytes=read)
+    place.exec = SimpleNamespace(aio=execute)
+    assert asyncio.run(transfer.read_values(place, "/tmp/run", wanted, DEPOT, print)) is data
