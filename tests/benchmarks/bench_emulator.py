@@ -1,6 +1,6 @@
-"""Load on the local Modal API: sandboxes at once and in sequence, a large log, a large file through a volume.
+"""Load on the local Modal API: sandboxes at once and in sequence, images, a large log, a large file through a volume.
 
-Run: python tests/benchmarks/bench_emulator.py [at-once] [in-sequence] [log] [volume]
+Run: python tests/benchmarks/bench_emulator.py [at-once] [in-sequence] [images] [log] [volume]
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def connected(url: str, token: tuple[str, str], pid: int) -> Iterator[Local]:
 
 
 @contextmanager
-def local(log_retention: int | None = None) -> Iterator[Local]:
-    with running(log_retention=log_retention) as server:
+def local(log_retention: int | None = None, images: str | None = None) -> Iterator[Local]:
+    with running(log_retention=log_retention, images=images) as server:
         token = (server.environment["MODAL_TOKEN_ID"], server.environment["MODAL_TOKEN_SECRET"])
         with connected(server.url, token, server.pid) as found:
             yield found
@@ -160,6 +160,31 @@ def one_after_another(found: Local, gpu: dict[str, str]) -> float:
     assert sandbox.stdout.read() == "up\n"
     sandbox.wait()
     return time.perf_counter() - begin
+
+
+def images() -> None:
+    """Images that are really built: a layer, a layer more, and sandboxes of both kinds that run in the last."""
+    print("── images in venv mode (packages are in uv's cache after the first time)")
+    with local(images="venv") as found:
+
+        def built(image: modal.Image) -> float:
+            begin = time.perf_counter()
+            image.build(found.app)
+            return time.perf_counter() - begin
+
+        one = modal.Image.debian_slim().pip_install("six")
+        more = one.pip_install("idna")
+        print(f"first layer {built(one):5.2f} s  a layer more {built(more):5.2f} s", flush=True)
+        for name, gpu in (("V1", {"gpu": "T4"}), ("V2", {})):
+            options = {**found.options(), "image": more, **gpu}
+            seconds = []
+            for _ in range(10):
+                begin = time.perf_counter()
+                sandbox = modal.Sandbox.create("python", "-c", "import six, idna; print('up')", **options)
+                assert sandbox.stdout.read() == "up\n"
+                sandbox.wait()
+                seconds.append(time.perf_counter() - begin)
+            print(f"{name}: a sandbox takes {statistics.median(seconds) * 1e3:4.0f} ms (median of 10)")
 
 
 def log() -> None:
@@ -284,7 +309,7 @@ def get_plainly(url: str, target: Path) -> None:
         shutil.copyfileobj(answer, file, MEGABYTE)
 
 
-BENCHMARKS = {"at-once": at_once, "in-sequence": in_sequence, "log": log, "volume": volume}
+BENCHMARKS = {"at-once": at_once, "in-sequence": in_sequence, "images": images, "log": log, "volume": volume}
 
 
 def main(names: list[str]) -> None:

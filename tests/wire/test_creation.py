@@ -56,7 +56,7 @@ def marked() -> Iterator[psutil.Process]:
     """Every process of the machine that says it belongs to a sandbox."""
     for process in psutil.process_iter():
         try:
-            if "MODAL_SANDBOX_ID" in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
+            if "MODAL_SANDBOX_ID" in process.environ():
                 yield process
         except psutil.Error:
             continue

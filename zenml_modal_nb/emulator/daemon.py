@@ -153,7 +153,8 @@ class _Watch:
         while not self.stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), interval)
-            await asyncio.to_thread(orphans.collect)
+            if not self.stop.is_set():
+                await asyncio.to_thread(orphans.collect)
             if self.server.active:
                 self.last_use = time.monotonic()
             if timeout and time.monotonic() - self.last_use >= timeout:
