@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import grpclib.client
-from conftest import TOKEN, Local
+from local_api import TOKEN, Local
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 from modal_proto.task_command_router_grpc import TaskCommandRouterStub

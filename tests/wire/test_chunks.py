@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from conftest import Local
+from local_api import Local
 
 from zenml_modal_nb.sandboxes import chunks
 

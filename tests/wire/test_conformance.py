@@ -16,9 +16,9 @@ from pathlib import Path
 import journeys
 import platformdirs
 import pytest
-from conftest import TOKEN, Local
 from filelock import FileLock
 from journeys import JOURNEYS, Journey, Session, open_session
+from local_api import TOKEN, Local
 
 PROGRAM = Path(journeys.__file__)
 OLD_SDKS = (

@@ -8,8 +8,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from conftest import Local
 from grpclib import GRPCError, Status
+from local_api import Local
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 from raw_calls import METADATA, Stubs, converse
 

@@ -13,7 +13,7 @@ import modal
 import modal.exception
 import psutil
 import pytest
-from conftest import Local, StartLocal
+from local_api import Local, StartLocal
 from modal_proto import api_pb2
 from modal_proto import task_command_router_pb2 as router_pb2
 from raw_calls import METADATA, Stubs, converse

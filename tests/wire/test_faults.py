@@ -17,7 +17,7 @@ from typing import Any
 import modal
 import modal.exception
 import pytest
-from conftest import TOKEN, Local, StartLocal, connect
+from local_api import TOKEN, Local, StartLocal, connect
 
 from zenml_modal_nb.emulator import faults, running
 from zenml_modal_nb.emulator.faults import Fault, FaultControl

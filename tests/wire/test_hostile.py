@@ -17,7 +17,6 @@ import grpclib.client
 import modal
 import psutil
 import pytest
-from conftest import connect
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -26,6 +25,7 @@ from grpclib.const import Cardinality
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import StreamTerminatedError
 from h2.exceptions import StreamClosedError
+from local_api import connect
 from modal_proto import api_pb2
 from modal_proto import task_command_router_pb2 as router_pb2
 

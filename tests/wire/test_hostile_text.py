@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import Local
 from grpclib import GRPCError
+from local_api import Local
 from modal_proto import api_pb2
 from modal_proto import task_command_router_pb2 as router_pb2
 from raw_calls import METADATA, Stubs, converse

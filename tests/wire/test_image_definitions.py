@@ -9,7 +9,7 @@ from pathlib import Path
 import modal
 import modal.exception
 import pytest
-from conftest import Local, StartLocal
+from local_api import Local, StartLocal
 from test_sdk_images import build, found, slim
 
 from zenml_modal_nb.emulator.places import HOME

@@ -9,9 +9,9 @@ from typing import Any
 import grpclib.client
 import modal
 import pytest
-from conftest import Local
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
+from local_api import Local
 from modal_proto import api_pb2
 from modal_proto import task_command_router_pb2 as router_pb2
 from modal_proto.api_grpc import ModalClientStub

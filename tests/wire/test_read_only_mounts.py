@@ -11,7 +11,7 @@ from pathlib import Path
 
 import modal
 import pytest
-from conftest import Local, StartLocal
+from local_api import Local, StartLocal
 from test_sdk_volumes import named, put, read
 from test_volume_oddities import where
 

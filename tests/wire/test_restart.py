@@ -20,7 +20,7 @@ import modal
 import modal.exception
 import psutil
 import pytest
-from conftest import connect
+from local_api import connect
 
 from zenml_modal_nb.emulator import running
 from zenml_modal_nb.emulator.private_server import PrivateServer

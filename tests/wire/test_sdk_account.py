@@ -17,8 +17,8 @@ import grpclib.client
 import modal
 import modal.exception
 import pytest
-from conftest import TOKEN, Local, StartLocal, connect
 from grpclib import GRPCError, Status
+from local_api import TOKEN, Local, StartLocal, connect
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 from raw_calls import METADATA, Stubs, converse

@@ -7,7 +7,7 @@ from pathlib import Path
 import modal
 import modal.exception
 import pytest
-from conftest import Local, StartLocal
+from local_api import Local, StartLocal
 from modal.stream_type import StreamType
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import modal
 import modal.exception
 import pytest
-from conftest import Local, StartLocal
+from local_api import Local, StartLocal
 
 from zenml_modal_nb.emulator import virtualenvs, wall
 from zenml_modal_nb.emulator.places import HOME

@@ -11,7 +11,7 @@ from typing import Any
 import modal
 import modal.exception
 import pytest
-from conftest import Local, StartLocal
+from local_api import Local, StartLocal
 from modal_proto import api_pb2
 from raw_calls import METADATA, Stubs, converse
 

@@ -17,7 +17,7 @@ import modal
 import modal.exception
 import psutil
 import pytest
-from conftest import TOKEN, Local, StartLocal, connect
+from local_api import TOKEN, Local, StartLocal, connect
 
 from zenml_modal_nb.emulator import running
 from zenml_modal_nb.emulator.places import HOME

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Local
 from grpclib import GRPCError, Status
+from local_api import Local
 from modal_proto import api_pb2
 from modal_proto import task_command_router_pb2 as pb2
 from raw_calls import METADATA, Stubs, converse

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import modal
 import modal.exception
 import pytest
-from conftest import TOKEN, Local, StartLocal
+from local_api import TOKEN, Local, StartLocal
 
 from zenml_modal_nb.emulator import faults
 from zenml_modal_nb.emulator.faults import FaultControl

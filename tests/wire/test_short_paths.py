@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import StartLocal
+from local_api import StartLocal
 from test_restart import life
 
 # What multiprocessing, and loaders of data with workers, do to share objects.

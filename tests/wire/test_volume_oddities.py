@@ -10,7 +10,7 @@ from pathlib import Path
 import modal
 import modal.exception
 import pytest
-from conftest import Local
+from local_api import Local
 from test_sdk_volumes import named, put, read
 
 from zenml_modal_nb.emulator.filesystem import TOOL

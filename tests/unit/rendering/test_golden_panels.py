@@ -35,7 +35,7 @@ from zenml_modal_nb.rendering.page import HtmlPage, text
 from zenml_modal_nb.rendering.panel import Panel, advance
 
 if TYPE_CHECKING:
-    from conftest import Page
+    from pages import Page
 
 GOLDEN = Path(__file__).parent / "golden"
 STARTED = Started("sb-1a2b", "3.11.7", "NVIDIA A100-SXM4-40GB")

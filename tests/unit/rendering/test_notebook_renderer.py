@@ -31,7 +31,7 @@ from zenml_modal_nb.rendering.notebook import NotebookRenderer
 from zenml_modal_nb.rendering.page import HtmlPage
 
 if TYPE_CHECKING:
-    from conftest import Page
+    from pages import Page
 
 
 def shown(page: Page, *events: Event) -> NotebookRenderer:

@@ -31,7 +31,7 @@ from zenml_modal_nb.rendering.renderer import Renderer
 from zenml_modal_nb.rendering.terminal import TerminalRenderer
 
 if TYPE_CHECKING:
-    from conftest import Page
+    from pages import Page
 
 
 class Terminal(io.StringIO):
