@@ -1,4 +1,4 @@
-"""Arrays on a device that only one side has, with fakes of cupy's and JAX's: they travel as memory, and the user is told."""
+"""Arrays on a device that only one side has, by fakes of cupy and JAX: they travel as memory, and the user is told."""
 
 from __future__ import annotations
 
