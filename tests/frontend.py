@@ -21,6 +21,20 @@ from jupyter_client.manager import KernelManager
 
 Message = dict[str, Any]
 
+# A cell that notes the name of every message that leaves for Modal from then on, in `sent`.
+LISTEN = """
+import grpclib.client
+import builtins
+if not hasattr(builtins, "sent"):
+    builtins.sent, _send = [], grpclib.client.Stream.send_message
+    async def _noted(self, message, **options):
+        builtins.sent.append(message)
+        return await _send(self, message, **options)
+    grpclib.client.Stream.send_message = _noted
+builtins.sent.clear()
+"""
+CREATIONS = ("AppGetOrCreate", "ImageGetOrCreate", "SandboxCreate", "VolumeGetOrCreate", "SecretGetOrCreate")
+
 PATIENCE = 60.0  # seconds without any message after which a test gives up
 # Pieces that are no multiple of anything, late, and old output dropped: what a network and Modal do.
 STRICT = ("--log-retention", "65536", "--read-delay", "0.004", "--read-size", "16381")
@@ -282,6 +296,11 @@ class Kernel:
     def ask(self, expression: str, given: str = "") -> Any:
         """The value of an expression, which JSON can hold, beside the notebook's history."""
         return self.answer(self.question(expression, given))
+
+    def created(self) -> list[str]:
+        """Names of the messages sent to Modal since `LISTEN` was run that create something there."""
+        sent = self.ask("[type(each).__name__ for each in sent]")
+        return [name for name in sent if name.startswith(CREATIONS)]
 
     def question(self, expression: str, given: str = "", **options: Any) -> str:
         """Ask for an expression's value without waiting for it."""

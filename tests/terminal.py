@@ -47,9 +47,17 @@ class Terminal:
 
     def answer(self, question: str, words: str) -> None:
         """Type a line once `question` is shown."""
-        while question not in self.text:
-            assert self._read(), f"ended without {question!r}: {self.text}"
+        self._wait_for(question)
         os.write(self._end, f"{words}\n".encode())
+
+    def interrupt(self, text: str) -> None:
+        """Press Ctrl-C once `text` is shown."""
+        self._wait_for(text)
+        os.write(self._end, b"\x03")
+
+    def _wait_for(self, text: str) -> None:
+        while text not in self.text:
+            assert self._read(), f"ended without {text!r}: {self.text}"
 
     def wait(self) -> int:
         """Read to the end; returns the exit code."""

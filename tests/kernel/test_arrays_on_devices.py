@@ -1,4 +1,4 @@
-"""Arrays on a device that only one side has, with a fake of cupy: they travel as memory, and the user is told."""
+"""Arrays on a device that only one side has, by fakes of cupy and JAX: they travel as memory, and the user is told."""
 
 from __future__ import annotations
 
@@ -23,6 +23,29 @@ class ndarray:
 ndarray.__module__ = "cupy"
 asarray = ndarray
 """, sys.modules["cupy"].__dict__)
+'''
+
+# As JAX's own arrays look from outside: a class of another name than what the user imports, and devices as a set.
+JAX = '''
+import sys, types
+sys.modules["jaxlib"] = types.ModuleType("jaxlib")
+sys.modules["jaxlib._jax"] = types.ModuleType("jaxlib._jax")
+exec("""
+import numpy as np
+from types import SimpleNamespace
+class Device(SimpleNamespace):
+    __hash__ = object.__hash__
+class ArrayImpl:
+    def __init__(self, values, device=0):
+        self.values, self.device = np.asarray(values), Device(platform="cuda", id=device)
+    def devices(self):
+        return {self.device}
+    def __array__(self, dtype=None, copy=None):
+        return self.values.copy()
+    def __reduce__(self):
+        raise RuntimeError("only where its device is")
+ArrayImpl.__module__ = "jaxlib._jax"
+""", sys.modules["jaxlib._jax"].__dict__)
 '''
 
 
@@ -51,3 +74,21 @@ def test_an_array_of_the_notebooks_device_is_memory_there_and_stays_where_it_is_
     assert new_kernel.ask("kinds") == ["numpy", True, 4.0]
     assert new_kernel.ask("[type(here).__module__, box[0] is here]") == ["cupy", True]
     assert re.search(r"no such device here: (here, box|box, here) \(cuda:0 in the notebook\)", reply.stderr)
+
+
+def test_an_array_of_jax_on_the_sandboxs_device_is_memory_here(kernel: Kernel) -> None:
+    reply = kernel.run(
+        f"%%modal_step\n{JAX}\nin_jax = sys.modules['jaxlib._jax'].ArrayImpl([1.0, 2.0], 3)\nwith_it = [in_jax]"
+    )
+    assert kernel.ask("[type(in_jax).__module__, in_jax.tolist(), with_it[0] is in_jax]") == [
+        "numpy", [1.0, 2.0], True,
+    ]  # fmt: skip
+    assert re.search(r"no such device here: .*in_jax.* \(cuda:3 in the sandbox\)", reply.stderr)
+
+
+def test_an_array_of_jax_on_the_notebooks_device_is_memory_there(new_kernel: Kernel) -> None:
+    new_kernel.run("%load_ext zenml_modal_nb")
+    new_kernel.run(f"{JAX}\nhere = sys.modules['jaxlib._jax'].ArrayImpl([4.0])")
+    reply = new_kernel.run("%%modal_step\nkinds = type(here).__module__, float(here.sum())")
+    assert new_kernel.ask("[kinds, type(here).__module__]") == [["numpy", 4.0], "jaxlib._jax"]
+    assert "no such device here: here (cuda:0 in the notebook)" in reply.stderr

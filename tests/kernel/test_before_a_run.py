@@ -6,6 +6,7 @@ import html
 import re
 import sys
 
+import pytest
 from frontend import Kernel
 
 
@@ -48,6 +49,13 @@ def test_a_dry_run_is_a_table_in_the_notebooks_look_and_only_text_in_it(kernel: 
     lines = [line for line in shown["text/plain"].splitlines() if "  " in line]
     assert [name for name, _ in rows] == [line.split("  ")[0] for line in lines]
     assert html.unescape(re.sub("<.*?>", "", dict(rows)["packages"])) == "humanize<5"
+
+
+@pytest.mark.parametrize("line", ["!pip install -q humanize", "%pip install -q humanize"])
+def test_what_a_cell_installs_is_among_the_packages(kernel: Kernel, line: str) -> None:
+    (plan,) = kernel.run(f"%%modal_step --dry-run\n{line}\nanything = 1").results
+    rows = [line.split("  ", 1) for line in plan.splitlines() if "  " in line]
+    assert "humanize" in [text.strip() for name, text in rows if name == "packages"]
 
 
 def test_the_panel_says_that_packages_are_not_installed_here(kernel: Kernel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from frontend import Home, Kernel
+from frontend import LISTEN, Home, Kernel
 
 STATUS = """
 from zenml.client import Client
@@ -82,7 +82,9 @@ def test_another_kernel_ends_in_the_same_state_without_a_sandbox(
     name = kernel.ask("run.name", given=STATUS)
 
     second_kernel.run(SETUP)
+    second_kernel.ask("0", given=LISTEN)
     second = second_kernel.run(CELL)
+    assert second_kernel.created() == []
     assert status(second_kernel) == "cached"
     assert second_kernel.ask(state) == expected
     assert (second.stdout, second.results) == (first.stdout, first.results) == ("printed 34\n", ["35"])

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import modal
 from frontend import Home, Kernel, LocalModal
 from modal_proto import api_pb2
 
 from zenml_modal_nb.sandboxes.depot import SHIPMENTS_VOLUME
 
-SLOW = ("--milliseconds", "2000", "--call", "TransferPut")
+SLOW = ("latency", "--milliseconds", "2000", "--call", "TransferPut")
+
+
+NO_BLOCK = ("unavailable", "--call", "VolumePutFiles*", "--times", "1000")
+
+
+@contextmanager
+def fault(home: Home, *options: str) -> Iterator[None]:
+    """Let something go wrong at the user's local Modal API, for one block."""
+    added = home.python("-m", "zenml_modal_nb.emulator", "fault", "add", *options)
+    assert added.returncode == 0, added.stderr
+    try:
+        yield
+    finally:
+        home.python("-m", "zenml_modal_nb.emulator", "fault", "clear")
 
 
 def sent(home: Home) -> set[str]:
@@ -25,7 +42,13 @@ def test_an_unchanged_array_is_sent_once_and_a_changed_one_comes_back(home: Home
     kernel.run("import numpy as np\nlarge = np.random.default_rng(7).random(2_500_000)\nfirst = large[0]")
     kernel.run("%%modal_step\ntotal = large.sum()")
     before = sent(home)
-    kernel.run("%%modal_step\nmean = large.mean()")
+    with fault(home, *NO_BLOCK):  # nothing can be sent, and nothing has to be
+        kernel.run("%%modal_step\nmean = large.mean()")
+        kernel.run("large[0] += 1")
+        refused = kernel.attempt("%%modal_step\nmean = large.mean()")
+        kernel.run("large[0] = first")
+    assert not refused.ok
+    assert "large inputs could not be put into the volume" in refused.traceback
     assert sent(home) == before
     kernel.run("%%modal_step\nlarge *= 2")
     assert kernel.ask("[bool(large[0] == 2 * first), abs(float(large.sum() / total) - 2) < 1e-9]") == [
@@ -37,17 +60,20 @@ def test_an_unchanged_array_is_sent_once_and_a_changed_one_comes_back(home: Home
 def test_an_interrupt_while_values_are_sent_says_that_there_was_no_sandbox(
     home: Home, own_kernel: Kernel
 ) -> None:
-    slow = home.python("-m", "zenml_modal_nb.emulator", "fault", "add", "latency", *SLOW)
-    assert slow.returncode == 0, slow.stderr
-    try:
+    with fault(home, *SLOW):
         own_kernel.run("import numpy as np\nheavy = np.random.default_rng(8).random(20_000_000)")
         cell = own_kernel.send("%%modal_step\nnever = heavy.sum()")
         own_kernel.wait_for_state(cell, "sending")
         own_kernel.interrupt()
         reply = own_kernel.finish(cell)
-    finally:
-        home.python("-m", "zenml_modal_nb.emulator", "fault", "clear")
     assert reply.ename == "KeyboardInterrupt"
     assert reply.evalue == "the run was stopped before a sandbox was created"
     assert "stopped by the user" in reply.panel
     assert own_kernel.run("%%modal_step\nlater = 6 * 7\nlater").results == ["42"]
+
+
+def test_a_large_result_is_told_while_it_comes(home: Home, kernel: Kernel) -> None:
+    with fault(home, "latency", "--milliseconds", "1500", "--call", "TaskExecStdioRead"):
+        reply = kernel.run("%%modal_step\ncollected = bytes(20_000_000)")
+    assert any("collecting" in each["data"]["text/plain"] for each in reply.panels)
+    assert kernel.ask("len(collected)") == 20_000_000

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from frontend import Gate, Kernel, parent
+from frontend import Gate, Home, Kernel, parent
 
 
 def test_the_first_line_arrives_while_the_job_still_runs(kernel: Kernel, gate: Gate) -> None:
@@ -51,6 +52,32 @@ def test_nothing_of_zenml_or_modal_is_printed_in_the_cell(kernel: Kernel) -> Non
     reply = kernel.run("%%modal_step\nimport sys\nprint('out')\nprint('err', file=sys.stderr)")
     assert reply.stdout == "out\n"
     assert reply.stderr == "err\n"
+
+
+def test_nothing_but_the_cells_own_text_is_in_the_first_cell_of_a_new_home(tmp_path: Path) -> None:
+    """It makes ZenML's store, flavor and stack, and starts the local Modal API."""
+    home = Home(tmp_path)
+    kernel = Kernel(home, "first")
+    try:
+        loaded = kernel.run("%load_ext zenml_modal_nb")
+        reply = kernel.run("%%modal_step\nimport sys\nprint('out')\nprint('err', file=sys.stderr)")
+    finally:
+        kernel.close()
+        home.python("-m", "zenml_modal_nb.emulator", "stop")
+    assert (loaded.stdout, loaded.stderr) == ("", "")
+    assert (reply.stdout, reply.stderr) == ("out\n", "err\n")
+    assert {each["msg_type"] for each in reply.messages} <= {"stream", "display_data", "update_display_data"}
+
+
+def test_the_panel_says_what_was_asked_for_what_it_costs_and_how_to_find_the_run(kernel: Kernel) -> None:
+    panel = kernel.run("%%modal_step --cpu 3 --memory 5GiB\nfound_by_panel = 1").panel
+    assert "3 cores" in panel
+    assert "5 GiB" in panel
+    # 3 cores at $0.1419 and 5 GiB at $0.024 an hour.
+    assert f"${3 * 0.1419 + 5 * 0.024:.2f}/h" in panel
+    (expression,) = re.findall(r'Client\(\)\.get_pipeline_run\("[^"]+"\)', panel)
+    given = "from zenml.client import Client"
+    assert kernel.ask(f"str({expression}.id) == str(_modal_run.id)", given=given)
 
 
 def test_hostile_text_never_becomes_markup(kernel: Kernel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from frontend import Kernel
+from frontend import LISTEN, Kernel
 
 REFUSALS = {
     "unknown option": ("%%modal_step --gpus T4\n1", ["--gpus", "--gpu"]),
@@ -84,19 +84,6 @@ import broken_since, gone_since
 Path("broken_since.py").write_text("def one():\\n    return = 1\\n")
 Path("gone_since.py").unlink()
 """
-# Notes the name of every message that leaves for Modal.
-LISTEN = """
-import grpclib.client
-import builtins
-if not hasattr(builtins, "sent"):
-    builtins.sent, _send = [], grpclib.client.Stream.send_message
-    async def _noted(self, message, **options):
-        builtins.sent.append(message)
-        return await _send(self, message, **options)
-    grpclib.client.Stream.send_message = _noted
-builtins.sent.clear()
-"""
-CREATIONS = ("AppGetOrCreate", "ImageGetOrCreate", "SandboxCreate", "VolumeGetOrCreate", "SecretGetOrCreate")
 
 
 @pytest.fixture
@@ -113,8 +100,7 @@ def counted(kernel: Kernel) -> Iterator[Kernel]:
     yield kernel
     kernel.run("%config ModalStep.max_inputs = None")
     assert kernel.ask(runs) == before
-    sent = kernel.ask("[type(each).__name__ for each in sent]")
-    assert not [name for name in sent if name.startswith(CREATIONS)]
+    assert kernel.created() == []
 
 
 @pytest.mark.parametrize("refused", REFUSALS)
@@ -127,6 +113,13 @@ def test_a_cell_is_refused_with_one_message_and_nothing_is_created(counted: Kern
     assert [each["msg_type"] for each in reply.messages] == ["error"]
     for internal in ("zenml_modal_nb", "site-packages", "Traceback"):
         assert internal not in reply.traceback
+
+
+def test_a_dry_run_creates_nothing(counted: Kernel) -> None:
+    options = "--gpu T4 --pip humanize --volume data:/data --env MODE=fast --dry-run"
+    (plan,) = counted.run(f"%%modal_step {options}\nnever_there = known + len(large)").results
+    assert "would cost" in plan
+    assert counted.ask("'never_there' in dir()") is False
 
 
 @pytest.mark.parametrize("gpu", ["", "--gpu A100 --gpu-count 2"])

@@ -313,3 +313,34 @@ def test_what_a_cell_has_read_is_not_kept_alive(kernel: Kernel, option: str) -> 
     kernel.run(f"%%modal_step {option}\nlength = len(held)")
     kernel.run("del held\ncollected = gc.collect()")
     assert kernel.ask("watched() is None")
+
+
+def test_an_edited_module_beside_the_notebook_runs_as_it_is_now_without_a_reload(kernel: Kernel) -> None:
+    write = "edited_path = __import__('pathlib').Path('edited_beside.py')\nwritten = edited_path.write_text"
+    kernel.run(f"{write}('def word():\\n    return \"first\"\\n')\nimport edited_beside")
+    kernel.run("%%modal_step\nbefore_edit = edited_beside.word()")
+    kernel.run(f"{write}('def word():\\n    return \"second, longer\"\\n')")
+    kernel.run("%%modal_step\nafter_edit = edited_beside.word()")
+    assert kernel.ask("[before_edit, after_edit]") == ["first", "second, longer"]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_functions_of_other_cells_run_in_a_pool_of_processes(kernel: Kernel, method: str) -> None:
+    kernel.run("POOL_FACTOR = 3\ndef pool_scaled(n):\n    return n * POOL_FACTOR")
+    kernel.run(
+        "%%modal_step\nimport multiprocessing\n"
+        f"with multiprocessing.get_context({method!r}).Pool(2) as pool:\n"
+        "    pooled = pool.map(pool_scaled, range(4))\n"
+        "del pool"
+    )
+    assert kernel.ask("pooled") == [0, 3, 6, 9]
+
+
+def test_a_program_that_the_cell_starts_imports_what_the_notebook_defines(kernel: Kernel) -> None:
+    kernel.run("def imported_helper(n):\n    return n + 40")
+    reply = kernel.run(
+        "%%modal_step\nimport subprocess, sys\nimported_helper\n"
+        "script = 'from notebook_definitions import imported_helper; print(imported_helper(2))'\n"
+        "subprocess.run([sys.executable, '-c', script], check=True)"
+    )
+    assert "42\n" in reply.stdout

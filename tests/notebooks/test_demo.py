@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from frontend import Home
+from frontend import Home, LocalModal
+from terminal import Terminal
 
 from zenml_modal_nb.notebooks import demo
 from zenml_modal_nb.notebooks.execution import execute
@@ -35,6 +37,14 @@ def test_the_demo_runs_in_a_fresh_home_and_leaves_a_notebook_and_a_page(tmp_path
     cells = nbformat.read(written / "quickstart.ipynb", as_version=4).cells
     assert not [out for cell in cells for out in cell.get("outputs", ()) if out.output_type == "error"]
     assert "done in" in (written / "quickstart.html").read_text("utf-8")
+    code = sum(cell.cell_type == "code" for cell in cells)
+    told = re.findall(r"^── cell (\d+) of (\d+) · \d+ s ──", done.stdout, re.MULTILINE)
+    assert told == [(str(number), str(code)) for number in range(1, code + 1)]
+    pages = re.findall(r"^(?:The executed notebook|The same as a page): +(.*)$", done.stdout, re.MULTILINE)
+    assert [(tmp_path / page).resolve() for page in pages] == [
+        (written / "quickstart.ipynb").resolve(),
+        (written / "quickstart.html").resolve(),
+    ]
 
 
 # Run in the user's home, as `demo` is: what `execute` starts is a kernel of the process's own environment.
@@ -118,3 +128,23 @@ def test_terminal_ipython_runs_a_cell_from_a_pipe(home: Home) -> None:
     assert "done in" in done.stdout
     assert "found 2" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_interrupt_in_a_terminal_ends_the_run_and_gives_the_prompt_back(home: Home) -> None:
+    arguments = ["-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit"]
+    # The cell goes to the magic by a call: a terminal's lines end it where a blank one is typed.
+    cell = "import threading; print('begun', 6 * 7); threading.Event().wait()"
+    asked = "from zenml.client import Client; r = Client().get_pipeline_run(_modal_run.id); "
+    asked += "print('recorded', r.status.value, *[s.status.value for s in r.steps.values()])"
+    with Terminal(arguments, home.environment, home.path) as terminal:
+        terminal.answer("In [1]", "%load_ext zenml_modal_nb")
+        terminal.answer("In [2]", f"get_ipython().run_cell_magic('modal_step', '--name endless', {cell!r})")
+        terminal.interrupt("begun 42")
+        terminal.answer("In [3]", "print('said', _modal_run.status)")
+        terminal.answer("In [4]", asked)
+        terminal.answer("In [5]", "exit")
+        assert terminal.wait() == 0
+    assert "KeyboardInterrupt: the run was stopped and its sandbox is terminated" in terminal.text
+    assert "said stopped by the user" in terminal.text
+    assert "recorded stopped stopped" in terminal.text
+    assert LocalModal(home).sandboxes() == []
