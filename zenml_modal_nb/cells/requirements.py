@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from zenml_modal_nb.cells.asked import Asked, instead
-from zenml_modal_nb.cells.distributions import installed, local_module
+from zenml_modal_nb.cells.distributions import Installed, installed, local_module
 from zenml_modal_nb.cells.imports import imports_of
 from zenml_modal_nb.errors import CellError
 
@@ -82,6 +82,8 @@ def find_requirements(
     imported = frozenset(todo)
     if any(name.partition(".")[0] == "pandas" for name in todo):
         asked_for = {_ON_DEMAND[name] for name in attributes if name in _ON_DEMAND}
+        if _has_text_of_arrow(here):
+            asked_for.add("pyarrow")
         todo += [name for name in sorted(asked_for) if name in here.by_import]
     seen: set[str] = set()
     pinned: set[str] = set()
@@ -111,6 +113,11 @@ def find_requirements(
     ordered = tuple(sorted(pins, key=str.lower))
     asked = tuple(pin for pin in ordered if pin not in pinned)
     return Requirements(ordered, asked, tuple(sorted(by_value)), tuple(sorted(unknown)))
+
+
+def _has_text_of_arrow(here: Installed) -> bool:
+    """Tell whether pandas keeps text in pyarrow's arrays where that is installed, and in others where not."""
+    return any(int(one.version.partition(".")[0]) >= 3 for one in here.distributions("pandas"))
 
 
 def _is_provided(module: str, root: str) -> bool:

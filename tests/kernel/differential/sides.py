@@ -33,6 +33,8 @@ _NOISE = (
     (re.compile(r"[^\n]*\r(?!\n)"), ""),  # a line that was rewritten: its last state counts
 )
 NAMESPACE = "__import__('structure').of(get_ipython().user_ns)"
+# As in a new process: cases run by turns in several kernels, and none is to see what another has left.
+_FILTERS = "__import__('warnings').filters.__setitem__(slice(None), __import__('structure').FILTERS)"
 AHEAD = 2  # cases
 _GO_ON = {"stop_on_error": False}  # what is queued behind a failing cell still runs
 _LINE = re.compile(r"Cell In\[\d+\], line (\d+)")
@@ -133,7 +135,7 @@ class Side:
     def send(self, case: Case) -> Sent:
         """Ask for all of a case to be run."""
         kernel = self._kernel
-        steps = ["get_ipython().reset()", "get_ipython().compile.reset_compiler_flags()"]
+        steps = ["get_ipython().reset()", "get_ipython().compile.reset_compiler_flags()", _FILTERS]
         if self._apart:
             name = "-".join(re.findall(r"\w+", case.name))
             steps.append(f"get_ipython().user_ns.update(__vsc_ipynb_file__={name!r})")

@@ -19,8 +19,11 @@ import re
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Mapping
 from typing import Any
+
+FILTERS = list(warnings.filters)  # as they are when the kernel begins
 
 # What IPython, the extension and its `_modal_run` keep among the user's names.
 _NOT_THE_USERS = re.compile(

@@ -49,6 +49,8 @@ CASES = (
         "the bar for notebooks",
         f"bar = tqdm(range(2), {_FORMAT})\nseen = list(bar)",
         setup=("from tqdm.auto import tqdm",),
+        # A widget could not be seen in a sandbox: there it is what tqdm draws where there is no notebook.
+        here=f"bar = __import__('tqdm.asyncio').asyncio.tqdm_asyncio(range(2), {_FORMAT})\nseen = list(bar)",
     ),
     Case(
         "a line written above a bar",
