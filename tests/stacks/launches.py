@@ -32,8 +32,11 @@ class Launched:
     record: str  # all that the server has written down of it
 
 
-def launched(state: Path) -> list[Launched]:
-    """Every sandbox that a server with this state directory has made, the oldest first."""
+def launched(state: Path, since: float = 0.0) -> list[Launched]:
+    """The sandboxes that a server with this state directory has made, the oldest first; it forgets old ones.
+
+    `since` is in seconds since 1970.
+    """
     records = state / "records-1"
     apps = {app["id"]: app for app in _all(records / "apps")}
     sandboxes = sorted(_all(records / "sandboxes-2"), key=lambda each: float(each["created_at"]))
@@ -43,6 +46,7 @@ def launched(state: Path) -> list[Launched]:
     return [
         _launched(each, apps[each["definition"]["app_id"]], images[each["definition"]["image_id"]]["recipe"])
         for each in sandboxes
+        if each["created_at"] >= since
     ]
 
 

@@ -89,6 +89,6 @@ class Member(TeamHome):
             env=kept, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def launched(self) -> list[Launched]:
-        """What has reached Modal so far."""
-        return launched(self.state)
+    def launched(self, since: float = 0.0) -> list[Launched]:
+        """What has reached Modal since a moment, in seconds since 1970."""
+        return launched(self.state, since)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -195,7 +196,7 @@ if __name__ == "__main__":
 def test_a_step_names_no_operator_where_the_stack_has_one_and_is_cached_the_second_time(
     member: Member,
 ) -> None:
-    before = len(member.launched())
+    before = time.time()
     done = member.script("unnamed", UNNAMED)
     assert done.returncode == 0, done.stdout + done.stderr
     assert facts_of(done.stdout) == [
@@ -203,7 +204,7 @@ def test_a_step_names_no_operator_where_the_stack_has_one_and_is_cached_the_seco
         for operator in ("modal", "own", "apart")
         for status in ("completed", "cached")
     ]
-    launched = member.launched()[before:]
+    launched = member.launched(before)
     assert [(each.gpu, each.timeout, each.environment) for each in launched] == [
         ("L4:1", 300, "local"), ("L4:1", 300, "local"), ("L4:1", 300, "main"),
     ]  # fmt: skip
@@ -212,12 +213,12 @@ def test_a_step_names_no_operator_where_the_stack_has_one_and_is_cached_the_seco
 
 @pytest.mark.slow
 def test_steps_of_a_dynamic_pipeline_run_at_the_same_time(member: Member) -> None:
-    before = len(member.launched())
+    before = time.time()
     with meeting(3) as port:
         done = member.script("dynamic", DYNAMIC, sums=SUMS, meeting=MEETING.replace("PORT", str(port)))
     assert done.returncode == 0, done.stdout + done.stderr
     assert facts_of(done.stdout) == [4, 6, 9]
-    launched = member.launched()[before:]
+    launched = member.launched(before)
     assert sorted(each.command[1] for each in launched) == ["-m", "-u", "-u"]
     assert max(each.began for each in launched) < min(each.ended for each in launched)
 
@@ -226,7 +227,7 @@ def test_steps_of_a_dynamic_pipeline_run_at_the_same_time(member: Member) -> Non
 def test_steps_that_run_here_connected_and_detached_pass_artifacts_and_tell_how_they_end(
     member: Member,
 ) -> None:
-    before = len(member.launched())
+    before = time.time()
     done = member.script("connected", CONNECTED)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the end is 12" in done.stdout
@@ -237,7 +238,7 @@ def test_steps_that_run_here_connected_and_detached_pass_artifacts_and_tell_how_
     assert facts["ends"]["breaks"].startswith("KeyError: ")
     assert "The step did not end within its timeout" in facts["ends"]["lasts"]
     assert "Unknown region 'us-nowhere'" in facts["ends"]["nowhere"]
-    train, double, breaks, *_ = member.launched()[before:]
+    train, double, breaks, *_ = member.launched(before)
     assert (train.gpu, train.cores, train.memory_mib, train.timeout) == ("A100:2", 4.0, 32768, 600)
     assert (train.regions, train.cloud, train.environment) == (("us-east",), "gcp", "local")
     assert {"six", "zenml"} <= set(train.packages)

@@ -76,7 +76,7 @@ def server() -> Iterator[socket.socket]:
 def test_the_log_is_in_zenml_while_the_step_runs_and_an_interrupt_ends_the_sandbox(
     member: Member, server: socket.socket, operator: str
 ) -> None:
-    before = len(member.launched())
+    before = time.time()
     port = str(server.getsockname()[1])
     process = member.started(
         f"interrupted_{operator}", STARTED.replace("OPERATOR", operator).replace("PORT", port)
@@ -88,7 +88,7 @@ def test_the_log_is_in_zenml_while_the_step_runs_and_an_interrupt_ends_the_sandb
         process.send_signal(signal.SIGINT)
         printed, told = process.communicate(timeout=120)
     assert facts(printed) == ["stopped", "stopped"], printed + told
-    assert [each.end for each in member.launched()[before:]] == ["TERMINATED"]
+    assert [each.end for each in member.launched(before)] == ["TERMINATED"]
 
 
 PENDING = """
@@ -118,18 +118,18 @@ if __name__ == "__main__":
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("operator", ["own", "apart"])
 def test_an_interrupt_while_a_gpu_is_waited_for_leaves_no_sandbox(member: Member, operator: str) -> None:
-    before, until = len(member.launched()), time.monotonic() + 120
+    before, until = time.time(), time.monotonic() + 120
     with (
         member.fault(NoCapacity("T4")),
         member.started(f"pending_{operator}", PENDING.replace("OPERATOR", operator)) as process,
     ):
-        while len(member.launched()) == before and time.monotonic() < until:
+        while not member.launched(before) and time.monotonic() < until:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(0.2)
         process.send_signal(signal.SIGINT)
         printed, told = process.communicate(timeout=120)
     assert facts(printed) == ["stopped", "stopped"], printed + told
-    assert [each.end for each in member.launched()[before:]] == ["TERMINATED"]
+    assert [each.end for each in member.launched(before)] == ["TERMINATED"]
 
 
 CANCELLED = """
@@ -176,7 +176,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_failure_of_one_ends_the_sandboxes_of_the_others(member: Member, server: socket.socket) -> None:
-    before = len(member.launched())
+    before = time.time()
     with member.started("cancelled", CANCELLED.replace("PORT", str(server.getsockname()[1]))) as process:
         there = {each.recv(1): each for each in [server.accept()[0] for _ in range(3)]}
         there[b"b"].sendall(b"!")
@@ -186,4 +186,4 @@ def test_the_failure_of_one_ends_the_sandboxes_of_the_others(member: Member, ser
     stopped = {"connected": "stopped", "detached": "stopped", "breaks": "failed"}
     assert facts(printed) == ["failed", stopped], printed + told
     assert "LookupError: the first of three" in printed + told
-    assert [each.end for each in member.launched()[before:]] == ["TERMINATED"] * 3
+    assert [each.end for each in member.launched(before)] == ["TERMINATED"] * 3

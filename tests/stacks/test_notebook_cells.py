@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def user(member: Member) -> Iterator[Kernel]:
 def test_a_connected_cell_needs_no_docker_and_its_results_are_in_the_notebook_and_in_zenml(
     user: Kernel, member: Member
 ) -> None:
-    before = len(member.launched())
+    before = time.time()
     user.run("class Model:\n    def __init__(self, n): self.n = n\nrows = [1, 2, 3]\nalias = rows")
     reply = user.run(
         "%%modal_step --operator own --gpu T4 --env COLOR=red --name fit\n"
@@ -41,7 +42,7 @@ def test_a_connected_cell_needs_no_docker_and_its_results_are_in_the_notebook_an
     assert reply.results == ["6"]
     assert "training on [1, 2, 3] red" in reply.stdout
     assert user.ask("[model.n, type(model) is Model, rows, alias is rows]") == [6, True, [1, 2, 3, 4], True]
-    (sandbox,) = member.launched()[before:]
+    (sandbox,) = member.launched(before)
     assert (sandbox.gpu, sandbox.cloud, sandbox.end) == ("T4:1", "gcp", "EXITED")
     assert "zenml.entrypoints.entrypoint" in sandbox.command
     assert "zenml_step_run" in sandbox.tags
@@ -61,12 +62,12 @@ def test_a_failing_connected_cell_shows_its_own_traceback_and_fails_the_step(use
 def test_told_to_be_detached_the_sandbox_knows_nothing_of_the_server_and_the_record_is_with_it(
     user: Kernel, member: Member
 ) -> None:
-    before = len(member.launched())
+    before = time.time()
     user.run(
         "%%modal_step --operator apart --name apart_step\n"
         "import os\nsecond = [name for name in os.environ if name.startswith('ZENML')]"
     )
-    (sandbox,) = member.launched()[before:]
+    (sandbox,) = member.launched(before)
     assert (sandbox.environment, sandbox.command[1:3]) == ("main", ("-u", "-c"))
     assert user.ask("[second, step.outputs['second'][0].load(), step.status.value]", given=STEP) == [
         [], [], "completed",

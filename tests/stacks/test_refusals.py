@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -76,13 +77,13 @@ def test_a_cell_says_what_the_server_said_and_which_option_to_leave_out(
     user: Kernel, member: Member, operator: str, status: str
 ) -> None:
     user.run(f"Client().activate_stack('{'team' if operator == 'modal' else 'light'}')")
-    before = len(member.launched())
+    before = time.time()
     with member.fault(Refusal(status=status, message=f"{SAID}.")):
         reply = user.attempt(
             f"%%modal_step --operator {operator} --region us-east --name placed --image {IMAGE}\none = 1"
         )
     assert f"refused the sandbox: {SAID}. Leave out --region and --cloud" in reply.evalue
-    assert len(member.launched()) == before
+    assert member.launched(before) == []
     given = "step = Client().get_pipeline_run(_modal_run.id).steps['placed']"
     recorded = "[step.status.value, Client().get_run_step(step.id).exception_info.message]"
     assert user.ask(recorded, given=given) == ["failed", reply.evalue]
@@ -90,7 +91,7 @@ def test_a_cell_says_what_the_server_said_and_which_option_to_leave_out(
 
 @pytest.mark.slow
 def test_a_step_says_what_the_server_said_and_which_setting_to_leave_out(member: Member) -> None:
-    before = len(member.launched())
+    before = time.time()
     with member.fault(Refusal(message=f"{SAID}.", times=3)):
         done = member.script("refused", STEPS)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -105,4 +106,4 @@ def test_a_step_says_what_the_server_said_and_which_setting_to_leave_out(member:
         )
         assert (status, recorded) == ("failed", said)
     assert "The token belongs to workspace 'local', not 'other'" in told["elsewhere"][0]
-    assert len(member.launched()) == before
+    assert member.launched(before) == []

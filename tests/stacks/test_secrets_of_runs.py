@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -113,7 +114,7 @@ def user(outsider: Outsider) -> Iterator[Kernel]:
 def test_a_components_own_token_is_used_and_no_secret_is_left_anywhere(
     user: Kernel, outsider: Outsider
 ) -> None:
-    before, shown = len(outsider.launched()), []
+    before, shown = time.time(), []
     for operator in ("t_modal", "t_own", "t_apart"):
         more = f"--image {IMAGE}" if operator == "t_modal" else "--env OWN_SECRET"
         reply = user.run(
@@ -130,7 +131,7 @@ def test_a_components_own_token_is_used_and_no_secret_is_left_anywhere(
 
     secrets = [outsider.server_record["token_secret"], OWN, STEPS]
     shown += [done.stdout, done.stderr, (outsider.path / "kernel-outsider.log").read_text()]
-    shown += [each.record for each in outsider.launched()[before:]]
+    shown += [each.record for each in outsider.launched(before)]
     shown += [
         path.read_text(errors="replace") for path in (outsider.state / "logs").rglob("*") if path.is_file()
     ]
@@ -149,10 +150,10 @@ def test_a_components_own_token_is_used_and_no_secret_is_left_anywhere(
 def test_without_a_components_token_the_users_own_is_taken_and_refused(
     user: Kernel, outsider: Outsider
 ) -> None:
-    before = len(outsider.launched())
+    before = time.time()
     user.run("client.activate_stack('team')")
     reply = user.attempt("%%modal_step --operator modal\none = 1")
     user.run("client.activate_stack('with_tokens')")
     assert "token" in reply.evalue
     assert "as-wrong" not in reply.evalue
-    assert len(outsider.launched()) == before
+    assert outsider.launched(before) == []

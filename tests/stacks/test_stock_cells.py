@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -33,7 +34,7 @@ def user(member: Member) -> Iterator[Kernel]:
 def test_a_cell_runs_as_a_step_of_the_team_and_its_results_are_in_the_notebook_and_in_zenml(
     user: Kernel, member: Member
 ) -> None:
-    before = len(member.launched())
+    before = time.time()
     user.run("class Model:\n    def __init__(self, n): self.n = n\nrows = [1, 2, 3]\nalias = rows")
     reply = user.run(
         "%%modal_step --gpu A100 --gpu-count 2 --memory 32GiB --region us-east --timeout 10m --name fit\n"
@@ -43,7 +44,7 @@ def test_a_cell_runs_as_a_step_of_the_team_and_its_results_are_in_the_notebook_a
     assert reply.results == ["6"]
     assert "training on [1, 2, 3]" in reply.stdout
     assert user.ask("[model.n, type(model) is Model, rows, alias is rows]") == [6, True, [1, 2, 3, 4], True]
-    (sandbox,) = member.launched()[before:]
+    (sandbox,) = member.launched(before)
     assert (sandbox.gpu, sandbox.memory_mib, sandbox.timeout) == ("A100:2", 32768, 600)
     assert sandbox.regions == ("us-east",)
     assert (sandbox.end, sandbox.code) == ("EXITED", 0)
@@ -79,7 +80,7 @@ def test_an_interrupt_ends_the_sandbox_and_stops_the_run(user: Kernel, member: M
 
 @pytest.mark.slow
 def test_an_interrupt_while_a_gpu_is_waited_for_ends_the_creation_too(user: Kernel, member: Member) -> None:
-    before = len(member.launched())
+    before = time.time()
     with member.fault(NoCapacity("T4")):  # for as long as the test likes
         cell = user.send("%%modal_step --gpu T4 --name waiting\none = 1")
         user.wait_for_state(cell, "waiting for a sandbox")
@@ -87,7 +88,7 @@ def test_an_interrupt_while_a_gpu_is_waited_for_ends_the_creation_too(user: Kern
         assert user.finish(cell).ename == "KeyboardInterrupt"
         assert user.ask("[step.status.value, run.status.value]", given=STEP) == ["stopped", "stopped"]
     user.run("%%modal_step --gpu T4\none = 1")  # by now there is room, and what waited would have gone first
-    assert [each.end for each in member.launched()[before:]] in (["EXITED"], ["TERMINATED", "EXITED"])
+    assert [each.end for each in member.launched(before)] in (["EXITED"], ["TERMINATED", "EXITED"])
 
 
 @pytest.mark.slow
@@ -120,20 +121,20 @@ def test_what_it_writes_is_in_zenmls_log_of_the_step(user: Kernel) -> None:
 def test_what_does_not_hold_is_refused_before_anything_is_created(
     user: Kernel, member: Member, line: str, told: str
 ) -> None:
-    before = len(member.launched()), user.ask("Client().list_pipeline_runs(size=1).total", given=IMPORT)
+    before, runs = time.time(), user.ask("Client().list_pipeline_runs(size=1).total", given=IMPORT)
     assert told in user.attempt(f"%%modal_step {line}\none = 1").evalue
-    assert (len(member.launched()), user.ask("Client().list_pipeline_runs(size=1).total")) == before
+    assert (member.launched(before), user.ask("Client().list_pipeline_runs(size=1).total")) == ([], runs)
 
 
 def test_a_dry_run_tells_the_operator_and_whose_image_it_is(user: Kernel, member: Member) -> None:
-    before = len(member.launched())
+    before = time.time()
     (plan,) = user.run("%%modal_step --dry-run\none = 1").results
     assert "modal, connected, ZenML's flavor" in plan
     assert f"{IMAGE}" in plan
     assert "used as it is" in plan
     (plan,) = user.run("%%modal_step --dry-run --pip six\none = 1").results
     assert "built upon by ZenML, with Docker" in plan
-    assert len(member.launched()) == before
+    assert member.launched(before) == []
 
 
 @pytest.mark.slow
