@@ -122,7 +122,7 @@ def in_sequence() -> None:
 
     The SDK, here in a process of its own, keeps a connection to the router of each V2 sandbox for a minute; so
     sequences are compared when the SDK of each is gone. The server keeps what has ended for a minute, too, which is
-    most of the first sequence on a fast machine: the first shows how much that is, the others that no more is kept.
+    up to 1,024 of them: the first shows how much that is, the others that no more is kept.
     """
     print(f"── {IN_SEQUENCE} sandboxes in sequence (V1 and V2 by turns), three times", flush=True)
     with running() as server:

@@ -29,7 +29,8 @@ from zenml_modal_nb.emulator.state.resources import check_gpu
 from zenml_modal_nb.emulator.state.sandboxes import Definition, Outcome, Sandbox
 
 FINISHED_KEPT = 128  # sandboxes whose output and outcome can still be read
-KEPT_SECONDS = 60.0  # after its end, in which a sandbox can be read in any case
+KEPT_SECONDS = 60.0  # after its end, in which a sandbox can be read, too
+MOST_KEPT = 1024  # in any case
 
 log = logging.getLogger(__name__)
 
@@ -273,9 +274,9 @@ class Sandboxes:
 
     def _forget_surplus(self) -> None:
         ended = [kept for kept in self._sandboxes.values() if kept.outcome]
-        for old in ended[: max(0, len(ended) - FINISHED_KEPT)]:
+        for number, old in enumerate(ended[: max(0, len(ended) - FINISHED_KEPT)]):
             # Of many that end at once, each may have a client that has not asked yet.
-            if old.ended_at < time.time() - KEPT_SECONDS:
+            if old.ended_at < time.time() - KEPT_SECONDS or number < len(ended) - MOST_KEPT:
                 self._sandboxes.pop(old.id).forget()
                 self._unkept.pop(old.id, None)
                 self._archive.forget(old.id)
