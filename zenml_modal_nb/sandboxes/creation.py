@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 _CREATION = 2.0  # seconds that a creation may still take once it is to be undone
 _MOMENT = 1.0  # seconds within which an image that exists is found
-_GLANCE = 0.1  # seconds between two looks whether it is there
+_GLANCE = 0.1  # seconds between two looks whether it is there, and that any creation is given
 _LAST_LINES = 20  # of a build log, that an error shows
 _UNDOING = 20.0  # seconds that an interrupt waits until nothing is left of a creation
 _LOOKS = (0.0, 0.2, 0.6, 1.6)  # seconds before each look for a sandbox whose creation was cancelled
@@ -96,6 +96,8 @@ class Creation:
 
     async def _undo(self, creating: asyncio.Task[Any]) -> bool:
         arguments = self._launch.arguments
+        # Not at once: of a creation that has hardly begun the SDK leaves coroutines unawaited, which Python tells.
+        await asyncio.wait({creating}, timeout=_GLANCE)
         if _is_built(arguments["image"]):
             # Most creations answer at once, and their answer is surer than a search; one that waits for a GPU does not.
             await asyncio.wait({creating}, timeout=_CREATION)
