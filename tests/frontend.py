@@ -87,6 +87,16 @@ class Home:
             stopped = self.python("-m", "zenml_modal_nb.emulator", "stop")
             assert stopped.returncode == 0, stopped.stderr
 
+    @contextmanager
+    def fault(self, *options: str) -> Iterator[None]:
+        """Let something go wrong at the user's local Modal API, for one block."""
+        added = self.python("-m", "zenml_modal_nb.emulator", "fault", "add", *options)
+        assert added.returncode == 0, added.stderr
+        try:
+            yield
+        finally:
+            self.python("-m", "zenml_modal_nb.emulator", "fault", "clear")
+
 
 @dataclass(frozen=True)
 class Reply:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import psutil
 import pytest
 from frontend import Gate, Home, Kernel, LocalModal, Reply
@@ -36,17 +33,6 @@ sys.meta_path.insert(0, Slow())
 @pytest.fixture
 def modal_api(home: Home) -> LocalModal:
     return LocalModal(home)
-
-
-@contextmanager
-def fault(home: Home, *options: str) -> Iterator[None]:
-    """Let something go wrong at the user's local Modal API, for one block."""
-    added = home.python("-m", "zenml_modal_nb.emulator", "fault", "add", *options)
-    assert added.returncode == 0, added.stderr
-    try:
-        yield
-    finally:
-        home.python("-m", "zenml_modal_nb.emulator", "fault", "clear")
 
 
 def assert_stopped(kernel: Kernel, reply: Reply, modal_api: LocalModal) -> None:
@@ -123,8 +109,8 @@ def test_a_cell_whose_image_is_being_built_is_stopped_and_claims_no_sandbox(
 ) -> None:
     # Nothing was asked for, so nothing has to be looked for: a search could not be answered here.
     with (
-        fault(home, "latency", "--milliseconds", "60000", "--call", "ImageGetOrCreate"),
-        fault(home, "unavailable", "--call", "SandboxList", "--times", "1000"),
+        home.fault("latency", "--milliseconds", "60000", "--call", "ImageGetOrCreate"),
+        home.fault("unavailable", "--call", "SandboxList", "--times", "1000"),
     ):
         cell = own_kernel.send("%%modal_step --apt cowsay\nnever_built = 1")
         own_kernel.wait_for_state(cell, "building image")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import modal
 from frontend import Home, Kernel, LocalModal
 from modal_proto import api_pb2
@@ -15,17 +12,6 @@ SLOW = ("latency", "--milliseconds", "2000", "--call", "TransferPut")
 
 
 NO_BLOCK = ("unavailable", "--call", "VolumePutFiles*", "--times", "1000")
-
-
-@contextmanager
-def fault(home: Home, *options: str) -> Iterator[None]:
-    """Let something go wrong at the user's local Modal API, for one block."""
-    added = home.python("-m", "zenml_modal_nb.emulator", "fault", "add", *options)
-    assert added.returncode == 0, added.stderr
-    try:
-        yield
-    finally:
-        home.python("-m", "zenml_modal_nb.emulator", "fault", "clear")
 
 
 def sent(home: Home) -> set[str]:
@@ -42,7 +28,7 @@ def test_an_unchanged_array_is_sent_once_and_a_changed_one_comes_back(home: Home
     kernel.run("import numpy as np\nlarge = np.random.default_rng(7).random(2_500_000)\nfirst = large[0]")
     kernel.run("%%modal_step\ntotal = large.sum()")
     before = sent(home)
-    with fault(home, *NO_BLOCK):  # nothing can be sent, and nothing has to be
+    with home.fault(*NO_BLOCK):  # nothing can be sent, and nothing has to be
         kernel.run("%%modal_step\nmean = large.mean()")
         kernel.run("large[0] += 1")
         refused = kernel.attempt("%%modal_step\nmean = large.mean()")
@@ -60,7 +46,7 @@ def test_an_unchanged_array_is_sent_once_and_a_changed_one_comes_back(home: Home
 def test_an_interrupt_while_values_are_sent_says_that_there_was_no_sandbox(
     home: Home, own_kernel: Kernel
 ) -> None:
-    with fault(home, *SLOW):
+    with home.fault(*SLOW):
         own_kernel.run("import numpy as np\nheavy = np.random.default_rng(8).random(20_000_000)")
         cell = own_kernel.send("%%modal_step\nnever = heavy.sum()")
         own_kernel.wait_for_state(cell, "sending")
@@ -73,7 +59,7 @@ def test_an_interrupt_while_values_are_sent_says_that_there_was_no_sandbox(
 
 
 def test_a_large_result_is_told_while_it_comes(home: Home, kernel: Kernel) -> None:
-    with fault(home, "latency", "--milliseconds", "1500", "--call", "TaskExecStdioRead"):
+    with home.fault("latency", "--milliseconds", "1500", "--call", "TaskExecStdioRead"):
         reply = kernel.run("%%modal_step\ncollected = bytes(20_000_000)")
     assert any("collecting" in each["data"]["text/plain"] for each in reply.panels)
     assert kernel.ask("len(collected)") == 20_000_000

@@ -36,6 +36,8 @@ class Place:
         self.root.mkdir(mode=0o700, parents=True)
         self.inside(HOME).mkdir()
         self.inside(TMP).mkdir()
+        if self.short is not None:
+            self.short.link(self.inside(TMP))
 
     def inside(self, path: PurePath | str) -> Path:
         """Where a container path lies; a path that already lies below `root` is taken as it is.
@@ -118,7 +120,7 @@ class Place:
         """The variables that point a program at this place."""
         temporary = self.inside(TMP)
         if self.short is not None:
-            temporary = self.short.link(temporary)
+            temporary = self.short.of(temporary)
         return {"HOME": str(self.inside(HOME)), "TMPDIR": str(temporary)}
 
     def remove(self) -> None:

@@ -30,20 +30,22 @@ class ShortPaths:
         if self._is_ours():
             shutil.rmtree(self._directory, ignore_errors=True)
 
-    def link(self, target: Path) -> Path:
-        """A short path of `target`, or `target` itself: it is short, or no other can be made."""
+    def link(self, target: Path) -> None:
+        """Give a directory a short path, unless its own is."""
         if len(os.fsencode(target)) <= LONGEST:
-            return target
+            return
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             if not self._is_ours():
                 raise PermissionError(f"{self._directory} is somebody else's")
-            short = self._named(target)
-            short.symlink_to(target)
+            self._named(target).symlink_to(target)
         except OSError as error:
             log.warning("Programs of a sandbox cannot make sockets below %s: %s", target, error)
-            return target
-        return short
+
+    def of(self, target: Path) -> Path:
+        """The short path of a directory, or its own: that is short, or no other could be made."""
+        short = self._named(target)
+        return short if self._is_ours() and short.is_symlink() else target
 
     def unlink(self, target: Path) -> None:
         """Remove the short path of a directory, if it has one."""

@@ -23,8 +23,7 @@ def _unlined() -> Any:
     """
     try:
         from modal._utils.async_utils import synchronize_api
-    except ImportError as error:
-        logger.debug("The SDK has changed, output is read by lines: %r", error)
+    except ImportError:
         return None
 
     # To the SDK, which gives it the object behind the stream that users see.
