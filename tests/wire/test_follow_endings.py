@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from threading import Timer
 from typing import Any
 
 import modal
@@ -149,6 +150,23 @@ def test_a_sandbox_terminated_from_outside_is_told(strict: Modal, backend: dict[
     run = strict.follow(FOREVER, **backend).begin().until_shown("here\n")
     strict.sandbox(run.sandbox_id).terminate()
     assert run.ended().reason is Reason.PREEMPTED
+    assert run.gone()
+
+
+def test_a_sandbox_whose_input_was_closed_is_told_by_how_it_ends(strict: Modal) -> None:
+    run = strict.follow("pass", values={"data": os.urandom(8_000_000)})
+    with strict.fault(faults.Latency(50, call="*StdinWrite*")):  # each of eight writes
+        run.begin().until(lambda events: len(events) > 1)
+        server = psutil.Process(strict.server.pid)
+        (process,) = (each for each in server.children() if run.launch.nonce in each.cmdline())
+        process.suspend()
+        other = strict.sandbox(run.sandbox_id).stdin  # of V2; a V1 sandbox takes it for a repeated write
+        other.write_eof()
+        other.drain()
+        ending = Timer(1.0, process.resume)  # it ends a while after its input was refused
+        ending.start()
+        assert "ended with exit code 1 before it delivered a result" in str(run.ended())
+        ending.join()
     assert run.gone()
 
 

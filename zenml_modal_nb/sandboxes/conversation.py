@@ -33,6 +33,7 @@ STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _STDERR_LAG = 2.0  # seconds that the other stream may come after the result before its copy is read instead
 _SIGN = 20.0  # seconds between two signs of life to a step of ZenML's, see `pipelines.step_body`
 _MOST_BEFORE = 40  # pieces of its output that are told if it ends before its cell begins
+_ENDING = 5.0  # seconds after its input was closed in which a sandbox that ends is known to have ended
 _CLOSING = 5.0  # seconds that the end of a run waits for what goes on beside it
 
 
@@ -188,7 +189,7 @@ class Conversation:
             if not self._fed:
                 await send(self._sandbox, self._launch)
         except lost_contact(ValueError):  # ValueError: its standard input is closed
-            if await self._sandbox.poll.aio() is None:
+            if not await self._is_ending():
                 raise
             return  # the end of its output says how it ended
         while True:
@@ -197,6 +198,19 @@ class Conversation:
                 await self._sandbox.filesystem.write_bytes.aio(b"", f"{self.directory}/alive")
             except lost_contact() as error:
                 logger.debug("No sign of life could be given to %s: %r", self._sandbox.object_id, error)
+
+    async def _is_ending(self) -> bool:
+        """Tell whether the sandbox ends about now: its input is closed a moment before its end is known."""
+        import modal
+
+        try:
+            async with asyncio.timeout(_ENDING):
+                await self._sandbox.wait.aio(raise_on_termination=False)
+        except TimeoutError:
+            return False
+        except modal.exception.SandboxTimeoutError:  # its own time was over
+            return True
+        return True
 
     async def _show(self, frame: Frame) -> None:
         try:
