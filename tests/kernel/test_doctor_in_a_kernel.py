@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from frontend import Kernel, Reply
+from frontend import Gate, Kernel, Reply
 
 NEW_STACK = """
 from zenml.client import Client
@@ -220,6 +220,27 @@ def test_an_interrupt_is_one_line_and_the_report_says_it_is_not_finished(
     assert reply.ename == "KeyboardInterrupt"
     assert len(reply.traceback.splitlines()) == 1
     assert "not finished" in reply.traceback
+
+
+UNWOKEN = """
+import signal, threading
+def signal_at_gate():
+    {}
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)  # wakes no other thread
+threading.Thread(target=signal_at_gate, daemon=True).start()
+"""
+
+
+def test_an_interrupt_that_wakes_nobody_is_heard_within_a_second(
+    new_kernel: Kernel, silent_modal: str, gate: Gate
+) -> None:
+    new_kernel.run(silent_modal)
+    new_kernel.run("%load_ext zenml_modal_nb")
+    new_kernel.run(UNWOKEN.format(gate.wait))
+    cell = new_kernel.send("%modal_doctor --on modal")
+    new_kernel.wait_for_state(cell, "configured by")
+    gate.open()
+    assert new_kernel.finish(cell).ename == "KeyboardInterrupt"  # long before the 90 s of this check
 
 
 @pytest.mark.parametrize(

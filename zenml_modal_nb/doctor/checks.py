@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from zenml_modal_nb.sandboxes import state
 
 _SPACE = re.compile(r"\s+")
 _LONGEST = 400  # characters of what is told, e.g. of a build's log
+_DEAF = 1.0  # seconds; a signal that comes just before a thread waits for a lock does not wake it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,11 @@ def _carried_out(check: Check, examined: Examination) -> Iterable[Finding]:
     threading.Thread(
         target=_settle, args=(done, check, examined), name="zenml-modal-nb-doctor", daemon=True
     ).start()
-    try:
-        return done.result(timeout=check.seconds)
-    except TimeoutError:
-        return (problem(check.name, f"no answer within {check.seconds:.0f} s", check.advice),)
+    end = time.monotonic() + check.seconds
+    while (left := end - time.monotonic()) > 0:
+        if futures.wait([done], min(left, _DEAF)).done:
+            return done.result()
+    return (problem(check.name, f"no answer within {check.seconds:.0f} s", check.advice),)
 
 
 def _settle(done: Future[tuple[Finding, ...]], check: Check, examined: Examination) -> None:
