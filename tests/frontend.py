@@ -48,12 +48,12 @@ class Home:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process of this user is started with."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("ZENML", "MODAL", "XDG_", "IPYTHON", "JUPYTER", "JPY_", "PYTEST"))
-        }
+        """What a process of this user is started with.
+
+        Nothing that chooses how numbers are computed: a sandbox has nothing of it, and the last digits would differ.
+        """
+        foreign = ("ZENML", "MODAL", "XDG_", "IPYTHON", "JUPYTER", "JPY_", "PYTEST", "OPENBLAS", "OMP_", "MKL_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return kept | {
             "HOME": str(self.path),
             "ZENML_CONFIG_PATH": str(self.path / "zenml"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 
 # Bytes from which memory comes from the kernel as it is wanted: a bytearray is filled with zeros first, by one thread,
 # which takes as long as reading a file into it does.
@@ -17,6 +18,10 @@ def fresh(size: int) -> Memory:
         return bytearray(size)
     try:
         # Private: a forked process must not write into this one's.
-        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, OverflowError) as error:
         raise MemoryError(f"{size} bytes of memory cannot be had: {error}") from error
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)  # a fault for 2 MiB, not for 4 KiB: it takes a fifth of the time
+    return memory
