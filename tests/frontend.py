@@ -52,7 +52,18 @@ class Home:
 
         Nothing that chooses how numbers are computed: a sandbox has nothing of it, and the last digits would differ.
         """
-        foreign = ("ZENML", "MODAL", "XDG_", "IPYTHON", "JUPYTER", "JPY_", "PYTEST", "OPENBLAS", "OMP_", "MKL_")
+        foreign = (
+            "ZENML",
+            "MODAL",
+            "XDG_",
+            "IPYTHON",
+            "JUPYTER",
+            "JPY_",
+            "PYTEST",
+            "OPENBLAS",
+            "OMP_",
+            "MKL_",
+        )
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return kept | {
             "HOME": str(self.path),

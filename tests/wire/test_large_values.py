@@ -175,6 +175,36 @@ def test_a_result_whose_commit_is_late_is_waited_for(place: Modal) -> None:
         assert (finished(run)["data"] == numpy.arange(5_000_000.0)).all()
 
 
+# A cell that takes our volume away as soon as the first part of its result is there.
+WITHOUT_VOLUME = """
+import os, threading
+[volume] = [each.partition("=")[2] for each in open("/proc/self/environ").read().split(chr(0))
+            if each.startswith("ZENML_MODAL_NB_RESULTS=")]
+def take_away():
+    while not any(name.endswith("-0.zmnb") for name in os.listdir(volume)):
+        pass
+    os.rename(volume, volume + "-away")
+threading.Thread(target=take_away, daemon=True).start()
+data = bytes(range(250)) * 200_000
+"""
+
+
+def test_a_result_that_the_volume_takes_in_part_only_comes_from_the_sandbox() -> None:
+    with strict_modal(read_delay=0.0, read_size=1 << 20) as quick:
+        run = quick.follow(WITHOUT_VOLUME, outputs=("data",), large_results=True)
+        assert finished(run)["data"] == bytes(range(250)) * 200_000
+        assert "file" in run.outcome().result.fields
+
+
+def test_a_run_that_is_stopped_while_its_result_comes_is_gone(place: Modal) -> None:
+    with place.fault(Latency(milliseconds=1100, call="TransferGet")):
+        run = place.follow("data = bytes(100_000_000)", outputs=("data",), large_results=True).begin()
+        run.until(lambda events: any(isinstance(event, Transfer) for event in events))
+        run.follower.stop(Reason.STOPPED)
+        assert run.ended().reason is Reason.STOPPED
+    assert run.gone()
+
+
 def test_a_transfer_that_takes_long_is_told(place: Modal) -> None:
     data = numpy.random.default_rng(3).random(5_000_000)
     with place.fault(Latency(milliseconds=1100, call="TransferPut")):

@@ -251,7 +251,7 @@ _result = {
     "last": _is_flag,
     "stderr": _is_count,
 }
-_shipped_result = _shape({**_result, "volume": _is_file_name, "size": _is_count, "sha256": _is_digest})
+_stored_result = _shape({**_result, "parts": _is_count, "size": _is_count, "sha256": _is_digest})
 _inline_result = _shape({**_result, "inline": _is_text})
 _filed_result = _shape({**_result, **_file})
 
@@ -266,8 +266,9 @@ KINDS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "display": lambda fields: _inline_display(fields) or _filed_display(fields),
     "clear": _shape({"wait": _is_flag}),
     "files": lambda fields: _listed_files(fields) or _fetched_files(fields),
+    "stored": _shape({"volume": _is_file_name, "size": _is_count, "sha256": _is_digest, "whole": _is_count}),
     "error": lambda fields: "pickled" in fields and _error_record(fields),
-    "result": lambda fields: any(shape(fields) for shape in (_inline_result, _filed_result, _shipped_result)),
+    "result": lambda fields: any(shape(fields) for shape in (_inline_result, _filed_result, _stored_result)),
     "end": _shape({}),
     "abandoned": _shape({}),
 }

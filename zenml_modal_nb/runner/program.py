@@ -70,7 +70,9 @@ def main(directory: str, nonce: str, header: Mapping[str, Any]) -> NoReturn:
     run = cell.Run.of_header(header)
     _choose_backend()
     output = Output(place, nonce, header["position"])
-    store = results.Store(place, os.environ.pop(RESULTS, None), f"{nonce}.zmnb")
+    store = results.Store(
+        place, os.environ.pop(RESULTS, None), nonce, lambda fields: output.emit("stored", fields)
+    )
     try:
         _serve(run, header, output, place, store)
     except BaseException as error:  # noqa: BLE001  # whatever it is, it is said, and the process ends

@@ -6,7 +6,7 @@ import base64
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ LAST = "the last expression's value"  # among the names of what is lost
 
 _INLINE_LIMIT = 4096  # bytes
 _FILE = "out/result.zmnb"
+_PART = 4  # blocks of a large result that are one file in a volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,31 +172,65 @@ def _changed_reason(value: Any, name: str, change: Change, error: Exception, kno
 class Store:
     """Where a result waits to be read; made by `program`.
 
-    Very large ones go to our volume, if it is mounted, under a `name` of the run's own: a sandbox's files are read
-    more slowly than a volume's.
+    Large ones go to our volume, if it is mounted, in parts with a `name` of the run's own: a sandbox's files are read
+    more slowly than a volume's, and a part is read while the next is written. `tell` hears of each.
     """
 
-    def __init__(self, directory: Path, volume: str | None, name: str) -> None:
+    def __init__(
+        self, directory: Path, volume: str | None, name: str, tell: Callable[[dict[str, Any]], None]
+    ) -> None:
         self._directory = directory
         self._volume = volume
         self._name = name
+        self._tell = tell
 
     def put(self, result: Result) -> dict[str, Any]:
         """Put large values on a disk, safely; returns the fields that say where they are. Raises OSError."""
-        if result.values.size <= _INLINE_LIMIT:
-            return {"inline": base64.b64encode(bytes(result.values)).decode()}
-        return self.put_aside(result)
-
-    def put_aside(self, result: Result) -> dict[str, Any]:
-        """Put values of any size on a disk."""
-        if self._volume is not None and result.values.size >= LARGE:
+        values = result.values
+        if values.size <= _INLINE_LIMIT:
+            return {"inline": base64.b64encode(bytes(values)).decode()}
+        if self._volume is not None and values.size >= LARGE:
             try:
-                # The notebook's side asks for a commit before it reads.
-                written = _written(result.values, Path(self._volume, self._name), flush=False)
-                return {"volume": self._name, **written}
+                return self._put_into_volume(values, Path(self._volume))
             except OSError:  # e.g. no space there: the sandbox's own disk may have some
                 traceback.print_exc()
-        return {"file": _FILE, **_written(result.values, self._directory / _FILE, flush=True)}
+        return self.put_into_file(result)
+
+    def put_into_file(self, result: Result) -> dict[str, Any]:
+        """Put values of any size on the sandbox's own disk; the kernel lets only one thread write to a file."""
+        values = result.values
+        with (
+            (self._directory / _FILE).open("wb") as file,
+            ThreadPoolExecutor(os.cpu_count() or 1) as threads,
+        ):
+            found = threads.map(digests.of_parts, digests.split(values.pieces))
+            values.write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            return {"file": _FILE, "size": values.size, "sha256": digests.joined(list(found))}
+
+    def _put_into_volume(self, values: Values, volume: Path) -> dict[str, Any]:
+        """Write one part after the other, and tell of each; the notebook's side asks for commits."""
+        blocks = list(digests.split(values.pieces))
+        parts: list[str] = []  # their digests
+        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+            found = [threads.submit(digests.of_parts, block) for block in blocks]
+            try:
+                for start in range(0, len(blocks), _PART):
+                    part = blocks[start : start + _PART]
+                    name = f"{self._name}-{len(parts)}.zmnb"
+                    with (volume / name).open("wb") as file:
+                        for block in part:
+                            file.writelines(block)
+                    parts.append(digests.joined([each.result() for each in found[start : start + _PART]]))
+                    size = sum(piece.nbytes for block in part for piece in block)
+                    self._tell({"volume": name, "size": size, "sha256": parts[-1], "whole": values.size})
+            except OSError:
+                threads.shutdown(cancel_futures=True)
+                for number in range(len(parts) + 1):
+                    (volume / f"{self._name}-{number}.zmnb").unlink(missing_ok=True)
+                raise
+        return {"parts": len(parts), "size": values.size, "sha256": digests.joined(parts)}
 
 
 def send(result: Result, place: dict[str, Any], outcome: Outcome, output: Output, store: Store) -> None:
@@ -212,16 +247,5 @@ def send(result: Result, place: dict[str, Any], outcome: Outcome, output: Output
         output.emit("result", {**fields, **place}, last=True)
     except frames.FrameTooLongError:  # a file holds the names too, and the first reasons tell enough
         few = {name[:80]: reason[:80] for name, reason in list(result.lost.items())[:40]}
-        place = store.put_aside(result) if "inline" in place else place
+        place = store.put_into_file(result) if "inline" in place else place
         output.emit("result", {**fields, "names": [], "lost": few, **place}, last=True)
-
-
-def _written(values: Values, path: Path, *, flush: bool) -> dict[str, Any]:
-    """Write a values file while other threads digest it; the kernel lets only one write to a file."""
-    with path.open("wb") as file, ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-        found = threads.map(digests.of_parts, digests.split(values.pieces))
-        values.write(file)
-        file.flush()
-        if flush:
-            os.fsync(file.fileno())
-        return {"size": values.size, "sha256": digests.joined(list(found))}

@@ -131,34 +131,49 @@ async def _put(
             )
 
 
-async def get(client: Any, volume_id: str, path: str, content: memoryview, advance: Advance) -> str | None:
-    """Read a file of a volume into memory, and return its content's digest; None if it has another size.
+async def get(
+    client: Any, volume_id: str, wanted: Mapping[str, memoryview], advance: Advance
+) -> Mapping[str, str]:
+    """Read files of a volume, by path, into memory, and return their contents' digests.
 
-    Raises UnavailableError, FileNotFoundError and Modal's errors.
+    Those that are not there, or have another size, are left out. Raises UnavailableError and Modal's errors.
     """
-    import modal
-
     calls = _calls()
-    request = calls.messages.VolumeGetFile2Request(volume_id=volume_id, path=path, client_pads_blocks=True)
-    try:
-        response = await calls.get.aio(client, request)
-    except modal.exception.NotFoundError as error:
-        raise FileNotFoundError(str(error)) from error
-    if response.size != content.nbytes:
-        return None
-    addresses = list(response.get_urls)
-    pieces = [content[at : at + digests.BLOCK] for at in range(0, content.nbytes, digests.BLOCK)]
-    if len(addresses) != len(pieces):
-        raise UnavailableError(f"a file of {content.nbytes} bytes comes in {len(addresses)} pieces")
-    found = [""] * len(pieces)
+    answers = await asyncio.gather(*(_addresses(calls, client, volume_id, each) for each in wanted))
+    pieces: list[tuple[str, memoryview]] = []  # addresses, and where their contents belong
+    found: dict[str, list[str]] = {}
+    for (path, content), answer in zip(wanted.items(), answers, strict=True):
+        if answer is None or answer.size != content.nbytes:
+            continue
+        addresses = list(answer.get_urls)
+        parts = [content[at : at + digests.BLOCK] for at in range(0, content.nbytes, digests.BLOCK)]
+        if len(addresses) != len(parts):
+            raise UnavailableError(f"a file of {content.nbytes} bytes comes in {len(addresses)} pieces")
+        pieces += zip(addresses, parts, strict=True)
+        found[path] = [""] * len(parts)
+    places = [(path, number) for path, blocks in found.items() for number in range(len(blocks))]
 
     def receive(connections: _Connections, number: int) -> int:
-        connections.get(addresses[number], pieces[number])
-        found[number] = digests.of_parts([pieces[number]])
-        return pieces[number].nbytes
+        address, piece = pieces[number]
+        connections.get(address, piece)
+        path, block = places[number]
+        found[path][block] = digests.of_parts([piece])
+        return piece.nbytes
 
-    await _side_by_side(receive, range(len(pieces)), advance)
-    return digests.joined(found)
+    if pieces:
+        await _side_by_side(receive, range(len(pieces)), advance)
+    return {path: digests.joined(blocks) for path, blocks in found.items()}
+
+
+async def _addresses(calls: _Calls, client: Any, volume_id: str, path: str) -> Any:
+    """Ask for the addresses of a file's blocks; None if there is no such file."""
+    import modal
+
+    request = calls.messages.VolumeGetFile2Request(volume_id=volume_id, path=path, client_pads_blocks=True)
+    try:
+        return await calls.get.aio(client, request)
+    except modal.exception.NotFoundError:
+        return None
 
 
 async def _side_by_side(

@@ -20,6 +20,7 @@ from zenml_modal_nb.events import Cleared, Display, Event, Log, Progress, Reason
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import volumes
 from zenml_modal_nb.sandboxes.channel import Channel, Text
+from zenml_modal_nb.sandboxes.collecting import Collection
 from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended
 from zenml_modal_nb.sandboxes.fetching import Fetched, fetch
 from zenml_modal_nb.sandboxes.launch import Launch, send
@@ -66,6 +67,7 @@ class Conversation:
         self._stderr_end = asyncio.Event()
         self._error: Frame | None = None
         self._files: Frame | None = None
+        self._collection: Collection | None = None
         self._fed = bool(launch.command)  # what the cell needs has come as an artifact
         # What a step of ZenML's has written before its cell.
         self._before: deque[Log] = deque(maxlen=_MOST_BEFORE)
@@ -88,8 +90,14 @@ class Conversation:
         frame = await self._result
         await self._finish_stderr(frame.fields["stderr"])
         await self._commit()
-        values = await read_values(self._sandbox, self.directory, frame, self._launch.depot, self._emit)
-        return Outcome(frame, values, self._error, await self._fetch())
+        return Outcome(frame, await self._values(frame), self._error, await self._fetch())
+
+    async def _values(self, frame: Frame) -> bytes | memoryview:
+        if "parts" not in frame.fields:
+            return await read_values(self._sandbox, self.directory, frame, self._emit)
+        if self._collection is None:
+            raise SandboxError("The parts of the result were not announced. Run the cell again.")
+        return await self._collection.content(frame)
 
     async def _commit(self) -> None:
         failure = await volumes.commit(self._sandbox, self._launch.run.get("volumes", ()))
@@ -164,6 +172,8 @@ class Conversation:
                 self._error = item
             case "files":
                 self._files = item
+            case "stored":
+                self._collect(item)
             case "end":
                 self._stderr_end.set()
             case "result" if not self._result.done():
@@ -211,6 +221,13 @@ class Conversation:
         except modal.exception.SandboxTimeoutError:  # its own time was over
             return True
         return True
+
+    def _collect(self, stored: Frame) -> None:
+        if self._collection is None:
+            whole, depot = stored.fields["whole"], self._launch.depot
+            self._collection = Collection(self._sandbox, depot, self._emit, whole)
+            self._aside(self._collection.run)
+        self._collection.add(stored)
 
     async def _show(self, frame: Frame) -> None:
         try:

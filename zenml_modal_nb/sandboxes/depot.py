@@ -17,7 +17,6 @@ from typing import Any
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Direction, Event, Transfer
 from zenml_modal_nb.runner import digests
-from zenml_modal_nb.runner.allocation import fresh
 from zenml_modal_nb.runner.shipment import RESULTS, SHIPPED
 from zenml_modal_nb.sandboxes import blocks
 from zenml_modal_nb.sandboxes.launch import Segment
@@ -36,8 +35,6 @@ _MOST_REMOVED = 256  # blocks by one run
 _BATCH = 8  # blocks sent at once by the SDK's own means: progress is told after each
 _QUIET = 1.0  # seconds before a transfer is worth telling
 _PAUSE = 0.25  # seconds between two things told
-_COMMIT_SECONDS = 30.0  # that a result may take to be there: commits are not instant
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +82,33 @@ class Depot:
             told.finish()
         await self._expire(volume, {name: sent for name, sent in there.items() if name not in wanted})
 
-    async def fetch(
-        self, sandbox: Any, name: str, size: int, digest: str, emit: Callable[[Event], None]
-    ) -> memoryview | None:
-        """Read and remove a result; None when the volume does not show it in time. Raises Modal's errors."""
-        await _commit(sandbox)
-        path = self._path(name)
+    async def read(
+        self, wanted: Mapping[str, memoryview], advance: Callable[[int], None]
+    ) -> Mapping[str, str]:
+        """Read files of results, by name, into memory, and return their contents' digests; raises Modal's errors.
+
+        Those that are not there, or have another size, are left out.
+        """
         volume = self._volume(RESULTS_VOLUME)
         await volume.hydrate.aio()
-        until, pause = time.monotonic() + _COMMIT_SECONDS, _SHORTEST_PAUSE
-        content = memoryview(fresh(size))
-        told = Told(emit, "collecting", size)
-        while not await self._read(volume, path, content, digest, told):
-            if time.monotonic() > until:
-                return None
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            told = Told(emit, "collecting", size)
-        told.finish()
-        await self._remove(volume, path)
-        await self._expire(
-            volume, await self._blocks(volume)
-        )  # those of runs that ended before they were read
-        return content
+        paths = {self._path(name): content for name, content in wanted.items()}
+        try:
+            found = await blocks.get(self.client, volume.object_id, paths, advance)
+        except blocks.UnavailableError as error:
+            logger.debug("A large result is read by the SDK's own means: %s", error)
+            read = {path: await _read_by_sdk(volume, path, each, advance) for path, each in paths.items()}
+            found = {path: digest for path, digest in read.items() if digest is not None}
+        return {path.rpartition("/")[2]: digest for path, digest in found.items()}
+
+    async def remove(self, names: Iterable[str]) -> None:
+        """Remove results that have been read."""
+        volume = self._volume(RESULTS_VOLUME)
+        await asyncio.gather(*(self._remove(volume, self._path(name)) for name in names))
+
+    async def expire(self) -> None:
+        """Remove the results of runs that ended, long ago, before they were read; raises Modal's errors."""
+        volume = self._volume(RESULTS_VOLUME)
+        await self._expire(volume, await self._blocks(volume))
 
     async def _put(self, volume: Any, missing: Mapping[str, Sequence[memoryview]], told: Told) -> None:
         names = list(missing)
@@ -134,18 +135,6 @@ class Depot:
 
     def _path(self, *parts: str) -> str:
         return "/".join(("", self.directory, *parts))
-
-    async def _read(self, volume: Any, path: str, content: memoryview, digest: str, told: Told) -> bool:
-        """Read a file and tell whether it is there and is what was meant."""
-        try:
-            try:
-                found = await blocks.get(self.client, volume.object_id, path, content, told.advance)
-            except blocks.UnavailableError as error:
-                logger.debug("A large result is read by the SDK's own means: %s", error)
-                found = await _read_by_sdk(volume, path, content, told)
-        except FileNotFoundError:
-            return False
-        return found == digest
 
     async def _blocks(self, volume: Any) -> Mapping[str, float]:
         """The files of the notebook that are there, and when each was written."""
@@ -213,30 +202,26 @@ class _InMemory:
         return self._content
 
 
-async def _commit(sandbox: Any) -> None:
-    """Ask the mount to show others what the runner has written; without it that happens within seconds, too."""
-    try:
-        process = await sandbox.exec.aio("sync", RESULTS_PATH)
-        await process.wait.aio()
-    except lost_contact() as error:  # e.g. an image without that program
-        logger.debug("The results of %s were not committed at once: %r", sandbox.object_id, error)
-
-
 def _held(named: Mapping[str, Sequence[memoryview]]) -> Mapping[str, bytes] | None:
     """Copies of blocks without the zeros at their end, which nobody can change; None if one has another name by now."""
     held = {name: b"".join(digests.stripped(block)) for name, block in named.items()}
     return held if all(digests.of_block([content]) == name for name, content in held.items()) else None
 
 
-async def _read_by_sdk(volume: Any, path: str, content: memoryview, told: Told) -> str | None:
-    """What `blocks.get` does, by the SDK's own means."""
+async def _read_by_sdk(
+    volume: Any, path: str, content: memoryview, advance: Callable[[int], None]
+) -> str | None:
+    """Read one file as `blocks.get` does, by the SDK's own means; None if it is not there, or has another size."""
     position = 0
-    async for chunk in volume.read_file.aio(path):
-        if position + len(chunk) > content.nbytes:
-            return None
-        content[position : position + len(chunk)] = chunk
-        position += len(chunk)
-        told.advance(len(chunk))
+    try:
+        async for chunk in volume.read_file.aio(path):
+            if position + len(chunk) > content.nbytes:
+                return None
+            content[position : position + len(chunk)] = chunk
+            position += len(chunk)
+            advance(len(chunk))
+    except FileNotFoundError:
+        return None
     # In a thread: the background loop has other runs to follow meanwhile.
     return await asyncio.to_thread(digests.of_content, [content]) if position == content.nbytes else None
 

@@ -15,7 +15,7 @@ from zenml_modal_nb.events import Event
 from zenml_modal_nb.runner import digests
 from zenml_modal_nb.runner.allocation import fresh
 from zenml_modal_nb.runner.frames import Frame
-from zenml_modal_nb.sandboxes.depot import RESULTS_PATH, Depot, Told
+from zenml_modal_nb.sandboxes.depot import Told
 from zenml_modal_nb.sandboxes.reading import lost_contact
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ Bundle = Mapping[str, Any]  # by MIME type
 
 
 async def read_values(
-    sandbox: Any, directory: str, frame: Frame, depot: Depot, emit: Callable[[Event], None]
+    sandbox: Any, directory: str, frame: Frame, emit: Callable[[Event], None]
 ) -> bytes | memoryview:
-    """Return the values file of a `result` frame, inline, from our volume or from its file; empty if nothing came."""
+    """Return the values file of a `result` frame, inline or from its file; empty if nothing came."""
     inline = frame.fields.get("inline")
     if inline is not None:
         try:
@@ -40,11 +40,6 @@ async def read_values(
         except binascii.Error as error:
             raise SandboxError(f"The result arrived damaged ({error}). Run the cell again.") from None
     fields = frame.fields
-    name = fields.get("volume")
-    if name is not None:
-        found = await depot.fetch(sandbox, name, fields["size"], fields["sha256"], emit)
-        # A volume that does not show it in time: the sandbox itself does.
-        return await _read_result(sandbox, f"{RESULTS_PATH}/{name}", fields, emit) if found is None else found
     if fields.get("file") is None:
         return b""
     return await _read_result(sandbox, f"{directory}/{fields['file']}", fields, emit)
@@ -55,14 +50,14 @@ async def read_display(sandbox: Any, directory: str, frame: Frame) -> tuple[Bund
     fields = frame.fields
     if fields.get("data") is not None:
         return fields["data"], fields.get("metadata") or {}
-    bundle = json.loads(await _read_file(sandbox, f"{directory}/{fields['file']}", fields))
+    bundle = json.loads(await _read_filed(sandbox, directory, fields))
     return dict(bundle["data"]), dict(bundle.get("metadata") or {})
 
 
 async def read_manifest(sandbox: Any, directory: str, frame: Frame) -> dict[str, Any]:
     """Return the list that a `files` frame names."""
     fields = frame.fields
-    return dict(json.loads(await _read_file(sandbox, f"{directory}/{fields['file']}", fields)))
+    return dict(json.loads(await _read_filed(sandbox, directory, fields)))
 
 
 async def _read_result(
@@ -77,9 +72,9 @@ async def _read_result(
         except lost_contact() as error:
             logger.debug("%s is read in one piece: %r", path, error)
             arrived = False
-        if arrived and await _is_whole(content, fields):
+        if arrived and await _is_whole(content, size, fields["sha256"]):
             return content
-    return await _read_file(sandbox, path, fields)
+    return await read_file(sandbox, path, size, fields["sha256"])
 
 
 async def _stream(sandbox: Any, path: str, content: memoryview, told: Told) -> bool:
@@ -96,10 +91,14 @@ async def _stream(sandbox: Any, path: str, content: memoryview, told: Told) -> b
     return position == content.nbytes
 
 
-async def _read_file(sandbox: Any, path: str, fields: Mapping[str, Any]) -> bytes:
+async def _read_filed(sandbox: Any, directory: str, fields: Mapping[str, Any]) -> bytes:
+    return await read_file(sandbox, f"{directory}/{fields['file']}", fields["size"], fields["sha256"])
+
+
+async def read_file(sandbox: Any, path: str, size: int, digest: str) -> bytes:
+    """Read a file from the sandbox itself; raises SandboxError if it does not arrive as it was announced."""
     import modal
 
-    size = fields["size"]
     for _ in range(_TRIES):
         try:
             data: bytes = await sandbox.filesystem.read_bytes.aio(path)
@@ -109,16 +108,16 @@ async def _read_file(sandbox: Any, path: str, fields: Mapping[str, Any]) -> byte
                 "Bring back less, e.g. a part or a summary: --out NAME names the variables that come back. "
                 "What is as large stays at Modal in a volume (--volume)."
             ) from error
-        if await _is_whole(data, fields):
+        if await _is_whole(data, size, digest):
             return data
     raise SandboxError(
         f"{path} did not arrive whole in {_TRIES} attempts ({size} bytes). Run the cell again."
     )
 
 
-async def _is_whole(content: bytes | memoryview, fields: Mapping[str, Any]) -> bool:
-    if len(content) != fields["size"]:
+async def _is_whole(content: bytes | memoryview, size: int, digest: str) -> bool:
+    if len(content) != size:
         return False
     # In a thread: the background loop has other runs to follow meanwhile.
     found: str = await asyncio.to_thread(digests.of_content, [content])
-    return found == str(fields["sha256"])
+    return found == digest

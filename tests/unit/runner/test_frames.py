@@ -32,6 +32,8 @@ VALID = [
     ("error", {**ERROR, "pickled": None, "missing": {"file": "data.csv"}}),
     ("error", {**ERROR, "pickled": "AA==", "notes": ["n"], "cause": [{**ERROR, "context": [ERROR]}]}),
     ("result", {**RESULT, "inline": "AA=="}),
+    ("stored", {"volume": "0a-0.zmnb", "size": 1, "sha256": DIGEST, "whole": 2}),
+    ("result", {**RESULT, "parts": 2, "size": 1, "sha256": DIGEST}),
     ("result", {**RESULT, "file": "out/result.zmnb", "size": 1, "sha256": DIGEST}),
     ("end", {}),
     ("abandoned", {}),

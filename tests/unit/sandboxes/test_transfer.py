@@ -15,9 +15,6 @@ from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.runner import digests
 from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import transfer
-from zenml_modal_nb.sandboxes.depot import Depot
-
-DEPOT = Depot(None, None, "notebook")
 
 
 def frame(data: bytes) -> Frame:
@@ -36,7 +33,7 @@ def test_a_result_that_is_too_large_to_be_read_is_told_with_what_to_do() -> None
         raise modal.exception.SandboxFilesystemFileTooLargeError(f"5368709121 bytes: {path}")
 
     with pytest.raises(SandboxError, match=r"5368709121 bytes.*--out") as told:
-        asyncio.run(transfer.read_values(sandbox(read_bytes=refuse), "/tmp/run", frame(b"x"), DEPOT, print))
+        asyncio.run(transfer.read_values(sandbox(read_bytes=refuse), "/tmp/run", frame(b"x"), print))
     assert "lost contact" not in str(told.value)
 
 
@@ -54,9 +51,7 @@ def test_a_large_result_is_verified_beside_the_loop(monkeypatch: pytest.MonkeyPa
 
     wanted = frame(data)
     monkeypatch.setattr(hashlib, "sha256", digest)
-    assert (
-        asyncio.run(transfer.read_values(sandbox(read_bytes=read), "/tmp/run", wanted, DEPOT, print)) is data
-    )
+    assert asyncio.run(transfer.read_values(sandbox(read_bytes=read), "/tmp/run", wanted, print)) is data
     assert threading.main_thread() not in threads
 
 
@@ -72,4 +67,4 @@ def test_a_large_result_comes_whole_where_no_command_can_be_run_any_more() -> No
     wanted = Frame("result", 0, 0, {"file": "out", "size": len(data), "sha256": digests.of_content([data])})
     place = sandbox(read_bytes=read)
     place.exec = SimpleNamespace(aio=execute)
-    assert asyncio.run(transfer.read_values(place, "/tmp/run", wanted, DEPOT, print)) is data
+    assert asyncio.run(transfer.read_values(place, "/tmp/run", wanted, print)) is data
