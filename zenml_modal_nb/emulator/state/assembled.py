@@ -9,11 +9,13 @@ import shutil
 import stat
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zenml_modal_nb.emulator.state.blocks import Blocks
+from zenml_modal_nb.emulator.state.blocks import WORKERS, Blocks
 from zenml_modal_nb.emulator.state.trees import File
 
 LEAST = 1024 * 1024  # bytes of a file; a smaller one is copied as fast
@@ -66,12 +68,29 @@ class Assembled:
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(mode=0o700, parents=True)
 
+    def prepare(self, files: Iterable[File]) -> None:
+        """Put files together before they are shown, several at once; raises NotFoundError or OSError."""
+        large = [file for file in files if file.size >= LEAST]
+        with ThreadPoolExecutor(WORKERS) as threads:
+            list(threads.map(self._prepare, large))
+
     def show(self, file: File, target: str, directory: int) -> None:
         """Let `target` in an open directory be a file that is not to be written to; raises NotFoundError or OSError."""
-        shown = dataclasses.replace(file, mode=file.mode & 0o555)
-        if file.size < LEAST:
-            self._blocks.restore(shown, target, directory)
-            return
+        if file.size >= LEAST:
+            with self._put_together(file) as path:
+                linked = _link(path, target, directory)
+        if file.size < LEAST or not linked:
+            self._blocks.restore(_unwritable(file), target, directory)
+        self._forget_idle()
+
+    def _prepare(self, file: File) -> None:
+        with self._put_together(file):
+            pass
+
+    @contextmanager
+    def _put_together(self, file: File) -> Iterator[Path]:
+        """The whole file, which stays until the end of the block."""
+        shown = _unwritable(file)
         key = hashlib.sha256(repr(shown).encode()).hexdigest()
         with self._lock:
             whole = self._whole.setdefault(key, _Whole())
@@ -83,13 +102,10 @@ class Assembled:
                 if whole.stamp is None or whole.stamp != _stamp(path):
                     self._blocks.restore(shown, path)
                     whole.stamp = _stamp(path)
-                linked = _link(path, target, directory)
+                yield path
         finally:
             with self._lock:
                 whole.users -= 1
-        if not linked:
-            self._blocks.restore(shown, target, directory)
-        self._forget_idle()
 
     def _forget_idle(self) -> None:
         """Let go of what no mount shows: what was not shown for long, and the oldest when it is too much."""
@@ -105,6 +121,10 @@ class Assembled:
                 if not status or room < 0 or now - whole.used > IDLE_SECONDS:
                     del self._whole[key]
                     path.unlink(missing_ok=True)
+
+
+def _unwritable(file: File) -> File:
+    return dataclasses.replace(file, mode=file.mode & 0o555)
 
 
 def _link(path: Path, target: str, directory: int) -> bool:

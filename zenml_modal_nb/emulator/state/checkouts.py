@@ -56,6 +56,9 @@ class Checkout:
         if not self._real:  # nothing runs here yet
             self.directory.mkdir(parents=True, exist_ok=True)
             self._real = os.path.realpath(self.directory)
+        if self._assembled:
+            known = {name: seen for name, (seen, _) in self._seen.items()}
+            self._assembled.prepare(file for name, file in files.items() if known.get(name) != file)
         with self._descent(make=True) as descent:
             for name in self._seen.keys() - files.keys():
                 with suppress(FileNotFoundError, LinkedError):
@@ -71,10 +74,10 @@ class Checkout:
                 descent.directory(name, make=True)
             seen = {}
             for name, file in files.items():
-                known = self._seen.get(name)
-                if known is None or known[0] != file or self._spoilt(descent, name, known[1]):
-                    known = (file, self._restored(descent, name, file))
-                seen[name] = known
+                before = self._seen.get(name)
+                if before is None or before[0] != file or self._spoilt(descent, name, before[1]):
+                    before = (file, self._restored(descent, name, file))
+                seen[name] = before
         self._seen, self._directories = seen, directories
 
     def look(self) -> Changes:
