@@ -92,6 +92,10 @@ def find(name: str) -> Operator:
         )
     fields = ("gpu", "region", "cloud", "modal_environment", "workspace")
     usual = {each: getattr(settings, each) for each in fields if getattr(settings, each, None)}
+    if (
+        "timeout" in settings.model_fields_set
+    ):  # else ours: a day, ZenML's, is what a forgotten run would cost
+        usual["timeout"] = settings.timeout
     token = (
         (settings.token_id, settings.token_secret) if settings.token_id and settings.token_secret else None
     )
@@ -137,7 +141,7 @@ def connection_of(
     Raises:
         ConnectionFailedError: no token, a refused token, another workspace than asked for, or no answer.
     """
-    if not operator.stock and operator.token is None:
+    if not operator.stock and (operator.token is None or place == "local"):  # no token is needed here
         return connect(place, environment=environment, workspace=workspace)
     # ZenML's operator takes the profile that is active, whichever workspace is asked for.
     connection = connect("modal", environment=environment, token=operator.token)
