@@ -273,3 +273,92 @@ def test_docker_settings_are_honoured_without_docker_also_by_images_without_pyth
     sandboxes = launched(state(home), before)
     assert len(sandboxes) == 3
     assert all("six" in each.packages for each in sandboxes)
+
+
+NOTES = """
+from zenml import log_metadata
+
+def note():
+    log_metadata({"a": 1})
+
+def maybe_note(live):
+    if live:
+        note()
+"""
+USES = """
+import notes
+from zenml import log_metadata, pipeline, step
+from zenml.client import Client
+from zenml_modal_nb.pipelines.stack import own_stack
+
+class Optimizer:
+    log_metadata = 1
+
+    def step(self) -> int:
+        return 42
+
+def remember():
+    log_metadata({"a": 1})
+
+def through():
+    remember()
+
+def lazily():
+    from zenml import get_step_context
+    return get_step_context()
+
+@step(step_operator=True)
+def trains(live: bool = False) -> int:
+    notes.maybe_note(live)
+    optimizer = Optimizer()
+    return optimizer.step() * optimizer.log_metadata
+
+@step(step_operator=True)
+def imports() -> None:
+    from zenml import get_step_context
+    get_step_context()
+
+@step(step_operator=True)
+def by_helper() -> None:
+    through()
+
+@step(step_operator=True)
+def by_import() -> None:
+    lazily()
+
+@step(step_operator=True)
+def by_module() -> None:
+    notes.note()
+
+def ends(called):
+    @pipeline(enable_cache=False, name="p_" + called.name, execution_mode="fail_fast")
+    def one():
+        called()
+    try:
+        return one().steps[called.name].output.load()
+    except Exception as error:
+        return str(error)
+
+if __name__ == "__main__":
+    own_stack()
+    Client().activate_stack("modal_notebook")
+    print("FACTS", repr({each.name: ends(each) for each in (trains, imports, by_helper, by_import, by_module)}))
+"""
+
+
+@pytest.mark.slow
+def test_a_method_named_as_something_of_zenml_runs_and_what_surely_needs_zenml_is_refused(home: Home) -> None:
+    before = time.time()
+    code, printed = run(home, "uses", main=USES, notes=NOTES)
+    assert code == 0, printed
+    ended = facts(printed)
+    assert ended.pop("trains") == 42
+    for name, uses in {
+        "imports": "imports zenml",
+        "by_helper": "calls through(), which calls remember(), which uses log_metadata of ZenML",
+        "by_import": "calls lazily(), which imports zenml",
+        "by_module": "calls notes.note(), which uses log_metadata of ZenML",
+    }.items():
+        assert f"The step '{name}' {uses}, and runs detached" in ended[name]
+        assert "Nothing was created." in ended[name]
+    assert len(launched(state(home), before)) == 1  # that of `trains`

@@ -20,6 +20,7 @@ from zenml_modal_nb.rendering.ansi import clean
 from zenml_modal_nb.rendering.plain import PlainRenderer
 from zenml_modal_nb.rendering.publisher import TextPublisher
 from zenml_modal_nb.request import StepRequest
+from zenml_modal_nb.run.ordinary_uses import refuse_zenml
 from zenml_modal_nb.run.preparation import Cell, prepare
 
 _FUNCTION, _INPUT, _OUTPUT = "zenml_step", "zenml_input_", "zenml_output_"
@@ -29,8 +30,9 @@ def pack(call: StepCall, events: queue.SimpleQueue[Event | None]) -> DefinedRun:
     """Return a run of the call that is not started.
 
     Raises:
-        ModalStepError: a value or the code cannot travel, or Modal is not to be reached.
+        ModalStepError: the code needs ZenML, it or a value cannot travel, or Modal is not to be reached.
     """
+    refuse_zenml(call.name, call.function)
     home = sys.modules[call.function.__module__]
     # Without annotations, which may name ZenML's own classes: the sandbox then needs no ZenML.
     function = FunctionType(
