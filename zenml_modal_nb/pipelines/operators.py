@@ -66,11 +66,14 @@ def find(name: str) -> Operator:
     stack = Client().active_stack
     operator = stack.step_operators.get(name)
     if operator is None:
-        there = ", ".join(stack.step_operators) or "none"
+        from zenml_modal_nb.pipelines import registration
+
+        there = list(stack.step_operators)
+        commands = "`, then `".join(registration.adding(stack.name, there, name))
         raise InvalidRequestError(
-            f"The active ZenML stack '{stack.name}' has no step operator '{name}'. It has: {there}. Activate the stack "
-            f"that has it with `zenml stack set`, or add it: `zenml stack update {stack.name} --step_operator {name}`. "
-            "Nothing was created."
+            f"The active ZenML stack '{stack.name}' has no step operator '{name}'. It has: "
+            f"{', '.join(there) or 'none'}. Activate the stack that has it with `zenml stack set`, or add it: "
+            f"`{commands}`. Nothing was created."
         )
     if operator.flavor not in _FLAVORS:
         raise InvalidRequestError(
