@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from frontend import Kernel
-from members import Member
+from members import Member, Outsider
 from team import IMAGE
 
 OWN, STEPS = "own-value-that-nobody-sees", "step-value-that-nobody-sees"
@@ -82,19 +82,18 @@ def holding(needles):
 
 
 @dataclass(frozen=True)
-class Outsider(Member):
-    """A member with a token that Modal does not take: only what a component has leads there."""
+class Secretive(Outsider):
+    """An outsider with a secret of their own."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """With a secret of their own beside it."""
-        token = {"MODAL_TOKEN_ID": "ak-wrong", "MODAL_TOKEN_SECRET": "as-wrong"}
-        return super().environment | token | {"OWN_SECRET": OWN}
+        """With that secret."""
+        return super().environment | {"OWN_SECRET": OWN}
 
 
 @pytest.fixture(scope="module")
 def outsider(member: Member) -> Outsider:
-    return Outsider(member.path, member.server)
+    return Secretive(member.path, member.server)
 
 
 @pytest.fixture(scope="module")

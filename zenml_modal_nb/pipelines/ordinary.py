@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import queue
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from zenml_modal_nb.pipelines.operators import Operator
 
 _PACKER = "zenml_modal_nb.run.ordinary"
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def begin(info: StepRunInfo, settings: ModalNotebookSettings, operator: Operator
         memory_mib=memory_mib(resources),
         settings=settings,
         operator=operator,
-        recipe=recipe_of(info.config.docker_settings),
+        recipe=recipe_of(info.config.docker_settings, detached=True),
         environment=_texts(env_utils.get_runtime_environment(config=info.config, stack=stack)),
         secrets=_texts(env_utils.get_runtime_secret_environment(config=info.config, stack=stack)),
     )
@@ -103,7 +105,7 @@ def gpu_of(settings: ModalNotebookSettings, info: StepRunInfo) -> tuple[str | No
     """Return type and count, of which Modal makes one word; a count of 0 is none, with ZenML's own warning.
 
     Raises:
-        StackComponentInterfaceError: a count without a type, or two counts.
+        StackComponentInterfaceError: a count without a type, two counts, or one that is no number.
     """
     from zenml.integrations.modal import sandbox_utils
 
@@ -116,8 +118,18 @@ def gpu_of(settings: ModalNotebookSettings, info: StepRunInfo) -> tuple[str | No
     wanted = sandbox_utils.get_gpu_values(settings, info.config.resource_settings)
     if wanted is None:
         return None, 1
-    kind, _, number = wanted.partition(":")
+    kind, colon, number = wanted.partition(":")
+    if colon and not (number.isdecimal() and int(number)):
+        raise StackComponentInterfaceError(
+            f"The step '{info.pipeline_step_name}' has gpu='{asked}', and '{number}' is no number of GPUs. Write, for "
+            f"example, gpu='{kind}:2'."
+        )
     return kind, int(number or 1)
+
+
+def name_at_modal(pipeline: str) -> str:
+    """Return a pipeline's name as an app's may hold it, e.g. "train-my-model" for "train my model"."""
+    return _NOT_IN_A_NAME.sub("-", pipeline).strip("-.")[:40] or "pipeline"
 
 
 def _texts(variables: Mapping[str, Any]) -> dict[str, str]:
