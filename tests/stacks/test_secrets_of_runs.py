@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from frontend import Kernel
 from members import Member, Outsider
-from team import IMAGE
+from team import IMAGE, SEARCH
 
 OWN, STEPS = "own-value-that-nobody-sees", "step-value-that-nobody-sees"
 
@@ -62,22 +62,6 @@ if __name__ == "__main__":
         print("LENGTHS", [run.steps[name].output.load() for name in ("connected", "detached")])
     finally:
         Client().activate_stack("team")
-"""
-
-# What of the artifact store, step logs and code archives included, holds one of these.
-SEARCH = """
-import gzip
-def holding(needles):
-    store, found, read = Client().active_stack.artifact_store, [], 0
-    for root, _, files in store.walk("s3://artifacts"):
-        for name in files:
-            with store.open(f"{root}/{name}", "rb") as file:
-                content = file.read()
-            read += 1
-            if content.startswith(b"\\x1f\\x8b"):
-                content = gzip.decompress(content)
-            found += [f"{root}/{name}" for needle in needles if needle.encode() in content]
-    return [found, read]
 """
 
 

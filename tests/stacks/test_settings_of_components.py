@@ -11,26 +11,27 @@ from launches import Launched
 from members import Member
 from team import IMAGE
 
-# One component of each kind with a machine of its own, and one whose token Modal refuses.
+# A component of each kind with a machine of its own, and of our flavor two whose token Modal refuses.
 REGISTER = """
 from zenml.client import Client
 from zenml.enums import StackComponentType as Kind
 client = Client()
 machine = {"gpu": "A100:2", "region": "us-east", "cloud": "aws", "timeout": 600}
-wrong = {"token_id": "ak-wrong", "token_secret": "as-wrong", "execution": "detached"}
+wrong = {"token_id": "ak-wrong", "token_secret": "as-wrong"}
 for name, flavor, settings in (
     ("g_modal", "modal", machine),
     ("g_own", "modal_notebook", machine),
     ("g_apart", "modal_notebook", {**machine, "execution": "detached"}),
     ("plain_modal", "modal", {}),
-    ("billed", "modal_notebook", wrong),
+    ("b_own", "modal_notebook", wrong),
+    ("b_apart", "modal_notebook", {**wrong, "execution": "detached"}),
     ("odd", "modal_notebook", {"gpu": "A100:two", "execution": "detached"}),
 ):
     _ = client.create_stack_component(name, flavor, Kind.STEP_OPERATOR, configuration=settings)
 _ = client.create_stack("machines", {
     Kind.ORCHESTRATOR: "default", Kind.ARTIFACT_STORE: "s3", Kind.CONTAINER_REGISTRY: "registry",
     Kind.IMAGE_BUILDER: "builder",
-    Kind.STEP_OPERATOR: ["g_modal", "g_own", "g_apart", "plain_modal", "billed", "odd"],
+    Kind.STEP_OPERATOR: ["g_modal", "g_own", "g_apart", "plain_modal", "b_own", "b_apart", "odd"],
 })
 client.activate_stack("machines")
 """
@@ -115,14 +116,15 @@ def test_a_count_that_finds_no_type_and_a_components_gpu_that_is_none_are_refuse
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("operator", ["b_own", "b_apart"])
 def test_on_local_runs_here_also_where_the_component_has_a_token_for_modal(
-    user: Kernel, member: Member
+    user: Kernel, member: Member, operator: str
 ) -> None:
     before = time.time()
-    refused = user.attempt("%%modal_step --operator billed\none = 1").evalue
+    refused = user.attempt(f"%%modal_step --operator {operator}\none = 1").evalue
     assert "refuses the token" in refused
     assert member.launched(before) == []
-    reply = user.run("%%modal_step --operator billed --on local\nprint('ran here')")
+    reply = user.run(f"%%modal_step --operator {operator} --on local\nprint('ran here')")
     assert "ran here" in reply.stdout
     assert "this machine (local Modal API), not billed" in reply.panel
     assert len(member.launched(before)) == 1
