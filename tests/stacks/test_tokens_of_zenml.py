@@ -44,7 +44,7 @@ def tokens(where: str):
 if __name__ == "__main__":
     for stack, operator in (("team", "modal"), ("light", "own")):
         Client().activate_stack(stack)
-        run = tokens.with_options(settings={{}})(where=WHERE + operator)
+        run = tokens(where=WHERE + operator)
         print("ENDED", operator, run.steps["noted"].output.load())
 """
 
@@ -90,7 +90,7 @@ def test_a_runs_token_reaches_its_sandbox_and_no_log_record_metadata_or_command_
     finally:
         kernel.close()
     assert found == []
-    assert read > 10
+    assert read > 5  # archives, logs and values
 
     shown += [(known.path / "kernel-tokens.log").read_text(errors="replace")]
     shown += [each.record for each in known.launched()]
