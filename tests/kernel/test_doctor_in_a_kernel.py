@@ -141,6 +141,43 @@ def test_fix_adds_the_stock_operator_behind_those_that_are_there(kernel: Kernel)
     assert kernel.ask(kinds) == ["modal_notebook", "modal"]
 
 
+# As an earlier version that kept its flavor in another module has left it, with a component and a stack of it.
+MOVED = """
+from zenml.models import FlavorUpdate
+flavor = Client().get_flavor_by_name_and_type("modal_notebook", DoctorKind.STEP_OPERATOR)
+_ = Client().zen_store.update_flavor(flavor.id, FlavorUpdate(source="old_package.flavor.ModalNotebookFlavor"))
+"""
+
+
+def test_fix_replaces_a_flavor_that_step_operators_are_of_and_they_stay(kernel: Kernel) -> None:
+    new_stack(kernel, "used", "step_operator='modal_notebook'")
+    kernel.run(MOVED)
+    told = found(kernel.run("%modal_doctor"), "registration")
+    assert told[0].startswith("problem")
+    assert told[1] == "zenml-modal-nb setup"
+    asked = kernel.send("%modal_doctor --fix")
+    question = kernel.reply_to_input("n")
+    assert "also for the step operators that are of it (modal_notebook" in question
+    assert kernel.finish(asked).ok
+    reply = kernel.run("%modal_doctor --fix --yes")
+    assert any("flavor 'modal_notebook' replaced" in str(panel) for panel in reply.panels)
+    assert found(reply, "registration")[0].startswith("ok ")
+    assert operators(kernel, "used") == ["modal_notebook"]
+    assert "in it" in kernel.run("%%modal_step\nprint('in it')").stdout
+
+
+def test_what_zenml_itself_raises_is_one_message(new_kernel: Kernel) -> None:
+    new_kernel.run(
+        "import os, pathlib\n_ = pathlib.Path('config.yaml').write_text('store: [')\n"
+        "os.environ['ZENML_CONFIG_PATH'] = os.getcwd()"
+    )
+    new_kernel.run("%load_ext zenml_modal_nb")
+    reply = new_kernel.attempt("%modal_doctor --fix --yes")
+    assert "ZenML cannot be used" in reply.evalue
+    assert "`zenml-modal-nb doctor` says what to do" in reply.evalue
+    assert "File" not in reply.traceback
+
+
 def test_a_command_that_names_a_stack_quotes_it(kernel: Kernel) -> None:
     new_stack(kernel, "of two words")
     reply = kernel.run("%modal_doctor --fix --stack 'of two words' --flavor modal --yes")

@@ -7,6 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Code that notes the Dockerfile commands of images as they leave for Modal, in `built`; the server keeps none of them.
+NOTE_BUILDS = """
+import grpclib.client
+built, _send = [], grpclib.client.Stream.send_message
+async def _noted(self, message, **options):
+    if type(message).__name__ == "ImageGetOrCreateRequest":
+        built.extend(message.image.dockerfile_commands)
+    return await _send(self, message, **options)
+grpclib.client.Stream.send_message = _noted
+"""
+
 
 @dataclass(frozen=True)
 class Launched:

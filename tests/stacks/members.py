@@ -92,3 +92,13 @@ class Member(TeamHome):
     def launched(self, since: float = 0.0) -> list[Launched]:
         """What has reached Modal since a moment, in seconds since 1970."""
         return launched(self.state, since)
+
+
+@dataclass(frozen=True)
+class Outsider(Member):
+    """A member with a token that Modal does not take: only what a component has leads there."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With the wrong token."""
+        return super().environment | {"MODAL_TOKEN_ID": "ak-wrong", "MODAL_TOKEN_SECRET": "as-wrong"}

@@ -28,6 +28,22 @@ IMAGE = (
     f"-py{sys.version_info.major}.{sys.version_info.minor}"
 )
 
+# What of the artifact store, step logs and code archives included, holds one of these.
+SEARCH = """
+import gzip
+def holding(needles):
+    store, found, read = Client().active_stack.artifact_store, [], 0
+    for root, _, files in store.walk("s3://artifacts"):
+        for name in files:
+            with store.open(f"{root}/{name}", "rb") as file:
+                content = file.read()
+            read += 1
+            if content.startswith(b"\\x1f\\x8b"):
+                content = gzip.decompress(content)
+            found += [f"{root}/{name}" for needle in needles if needle.encode() in content]
+    return [found, read]
+"""
+
 _PATIENCE = 90.0  # seconds that a server may take to be there; creating ZenML's database takes about ten
 _REGISTER = """
 import json, sys
@@ -67,24 +83,27 @@ class TeamHome(Home):
     """The home of a user whose ZenML is a server that others use too."""
 
     server: str = ""
+    password: str = ""  # empty: the server asks for none
 
     @property
     def environment(self) -> dict[str, str]:
         """What a process of this user is started with."""
-        return super().environment | {
-            "ZENML_STORE_TYPE": "rest",
-            "ZENML_STORE_URL": self.server,
-        }
+        known = {"ZENML_STORE_USERNAME": "default", "ZENML_STORE_PASSWORD": self.password}
+        return (
+            super().environment
+            | {"ZENML_STORE_TYPE": "rest", "ZENML_STORE_URL": self.server}
+            | (known if self.password else {})
+        )
 
 
 @contextmanager
-def team(path: Path) -> Iterator[TeamHome]:
+def team(path: Path, password: str = "") -> Iterator[TeamHome]:
     """Run the server and the store, register the stack and make it the active one."""
     path.mkdir(parents=True, exist_ok=True)
     with ExitStack() as running:
         storage = running.enter_context(_storage(path))
-        server = running.enter_context(_server(path))
-        home = TeamHome(path, server)
+        server = running.enter_context(_server(path, password))
+        home = TeamHome(path, server, password)
         script = path / "register.py"  # a file: beside it ZenML looks for what it loads
         script.write_text(_REGISTER, encoding="utf-8")
         registered = home.python(str(script), storage)
@@ -111,7 +130,7 @@ def _storage(path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _server(path: Path) -> Iterator[str]:
+def _server(path: Path, password: str) -> Iterator[str]:
     """A ZenML server that clients take for a remote one."""
     settings = {
         "ZENML_CONFIG_PATH": str(path / "server"),
@@ -119,7 +138,8 @@ def _server(path: Path) -> Iterator[str]:
         "ZENML_STORE_URL": f"sqlite:///{path / 'server.db'}",
         "ZENML_SERVER_DEPLOYMENT_TYPE": "other",
         "ZENML_SERVER_AUTO_ACTIVATE": "true",
-        "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
+        "ZENML_SERVER_AUTH_SCHEME": "OAUTH2_PASSWORD_BEARER" if password else "NO_AUTH",
+        "ZENML_DEFAULT_USER_PASSWORD": password,
         "ZENML_SERVER_DASHBOARD_FILES_PATH": str(path),
         "ZENML_ANALYTICS_OPT_IN": "false",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
+from launches import NOTE_BUILDS
 from members import Member
 from team import IMAGE
 
-CONNECTED = """
+CONNECTED = f"""
+NOTE_BUILDS = {NOTE_BUILDS!r}
+"""
+CONNECTED += """
 import os
 import sys
 from typing import Annotated
@@ -24,6 +29,8 @@ from zenml.client import Client
 from zenml.config import DockerSettings, ResourceSettings
 from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
 
+SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
+
 @step
 def load() -> Annotated[list, "numbers"]:
     return [1, 2, 3]
@@ -31,7 +38,8 @@ def load() -> Annotated[list, "numbers"]:
 @step(step_operator="own", environment={"COLOR": "red"}, settings={
     "step_operator": ModalNotebookSettings(gpu="A100", region="us-east", timeout=600),
     "resources": ResourceSettings(gpu_count=2, cpu_count=4, memory="32GiB"),
-    "docker": DockerSettings(requirements=["six"], apt_packages=["ffmpeg"], environment={"SHAPE": "round"}),
+    "docker": DockerSettings(parent_image=f"python:{SERIES}-slim", requirements=["six"], apt_packages=["ffmpeg"],
+                             environment={"SHAPE": "square"}, runtime_environment={"SHAPE": "round"}),
 })
 def train(numbers: list) -> Annotated[int, "total"]:
     log_metadata({"step": get_step_context().step_run.name})
@@ -46,7 +54,7 @@ def double(total: int) -> Annotated[int, "doubled"]:
 def show(doubled: int) -> None:
     print("the end is", doubled)
 
-@pipeline(enable_cache=False)
+@pipeline(enable_cache=False, name="a mixed pipeline")
 def mixed():
     show(double(train(load())))
 
@@ -64,6 +72,9 @@ def lasts() -> None:
 @step(step_operator="own", settings={"step_operator": {"region": "us-nowhere"}})
 def nowhere() -> None: ...
 
+@step(step_operator="own", settings={"docker": DockerSettings(install_stack_requirements=False)})
+def lacking() -> None: ...
+
 def ends(called):
     @pipeline(enable_cache=False, name="p_" + called.name, execution_mode="fail_fast")
     def one():
@@ -75,6 +86,7 @@ def ends(called):
 
 if __name__ == "__main__":
     Client().activate_stack("light")
+    exec(NOTE_BUILDS)
     try:
         run = mixed()
         step = run.steps["train"]
@@ -85,7 +97,8 @@ if __name__ == "__main__":
             "steps": {name: each.status.value for name, each in run.steps.items()},
             "logged": [line for line in lines if line.startswith("in the sandbox")],
             "metadata": step.run_metadata["step"],
-            "ends": {each.name: ends(each) for each in (breaks, lasts, nowhere)},
+            "ends": {each.name: ends(each) for each in (breaks, lasts, nowhere, lacking)},
+            "built": built,
         }
         print("FACTS", repr(told))
     finally:
@@ -238,7 +251,11 @@ def test_steps_that_run_here_connected_and_detached_pass_artifacts_and_tell_how_
     assert facts["ends"]["breaks"].startswith("KeyError: ")
     assert "The step did not end within its timeout" in facts["ends"]["lasts"]
     assert "Unknown region 'us-nowhere'" in facts["ends"]["nowhere"]
+    assert "DockerSettings.install_stack_requirements=False does not hold" in facts["ends"]["lacking"]
+    assert f"FROM python:{sys.version_info.major}.{sys.version_info.minor}-slim" in facts["built"]
+    assert any("apt-get install" in each and "ffmpeg" in each for each in facts["built"])
     train, double, breaks, *_ = member.launched(before)
+    assert {train.app, double.app} == {"zenml-modal-nb-a-mixed-pipeline"}
     assert (train.gpu, train.cores, train.memory_mib, train.timeout) == ("A100:2", 4.0, 32768, 600)
     assert (train.regions, train.cloud, train.environment) == (("us-east",), "gcp", "local")
     assert {"six", "zenml"} <= set(train.packages)

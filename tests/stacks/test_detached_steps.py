@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from frontend import Home
-from launches import launched
+from launches import NOTE_BUILDS, launched
 
 HELPERS = """
 SCALE = 10
@@ -207,7 +208,10 @@ def test_retries_hooks_and_what_is_refused_before_anything_is_created(home: Home
     assert not any("hidden" in each.record for each in sandboxes)
 
 
-IMAGES = """
+IMAGES = f"""
+NOTE_BUILDS = {NOTE_BUILDS!r}
+"""
+IMAGES += """
 import os
 import sys
 from typing import Annotated
@@ -253,11 +257,12 @@ def refused():
 if __name__ == "__main__":
     own_stack()
     Client().activate_stack("modal_notebook")
+    exec(NOTE_BUILDS)
     found = [each.output.load() for each in images().steps.values()]
     try:
         refused()
     except Exception as error:
-        print("FACTS", repr([found, str(error)]))
+        print("FACTS", repr([found, str(error), built]))
 """
 
 
@@ -266,10 +271,191 @@ def test_docker_settings_are_honoured_without_docker_also_by_images_without_pyth
     before = time.time()
     code, printed = run(home, "images", main=IMAGES)
     assert code == 0, printed
-    found, refusal = facts(printed)
+    found, refusal, built = facts(printed)
     assert found == ["round"] * 3
+    series = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for image in (f"python:{series}-slim", "ubuntu:24.04", "nvidia/cuda:12.8.0-runtime-ubuntu24.04"):
+        assert f"FROM {image}" in built
+    assert sum("apt-get install" in each and "ffmpeg" in each for each in built) == 3
     assert "DockerSettings.parent_image python:3.9-slim has Python 3.9" in refusal
     assert "Nothing was created" in refusal
     sandboxes = launched(state(home), before)
     assert len(sandboxes) == 3
     assert all("six" in each.packages for each in sandboxes)
+
+
+NOTES = """
+from zenml import log_metadata
+
+def note():
+    log_metadata({"a": 1})
+
+def maybe_note(live):
+    if live:
+        note()
+"""
+USES = """
+import notes
+from zenml import log_metadata, pipeline, step
+from zenml.client import Client
+from zenml_modal_nb.pipelines.stack import own_stack
+
+class Optimizer:
+    log_metadata = 1
+
+    def step(self) -> int:
+        return 42
+
+def remember():
+    log_metadata({"a": 1})
+
+def through():
+    remember()
+
+def lazily():
+    from zenml import get_step_context
+    return get_step_context()
+
+@step(step_operator=True)
+def trains(live: bool = False) -> int:
+    notes.maybe_note(live)
+    optimizer = Optimizer()
+    return optimizer.step() * optimizer.log_metadata
+
+@step(step_operator=True)
+def imports() -> None:
+    from zenml import get_step_context
+    get_step_context()
+
+@step(step_operator=True)
+def by_helper() -> None:
+    through()
+
+@step(step_operator=True)
+def by_import() -> None:
+    lazily()
+
+@step(step_operator=True)
+def by_module() -> None:
+    notes.note()
+
+def ends(called):
+    @pipeline(enable_cache=False, name="p_" + called.name, execution_mode="fail_fast")
+    def one():
+        called()
+    try:
+        return one().steps[called.name].output.load()
+    except Exception as error:
+        return str(error)
+
+if __name__ == "__main__":
+    own_stack()
+    Client().activate_stack("modal_notebook")
+    print("FACTS", repr({each.name: ends(each) for each in (trains, imports, by_helper, by_import, by_module)}))
+"""
+
+
+@pytest.mark.slow
+def test_a_method_named_as_something_of_zenml_runs_and_what_surely_needs_zenml_is_refused(home: Home) -> None:
+    before = time.time()
+    code, printed = run(home, "uses", main=USES, notes=NOTES)
+    assert code == 0, printed
+    ended = facts(printed)
+    assert ended.pop("trains") == 42
+    for name, uses in {
+        "imports": "imports zenml",
+        "by_helper": "calls through(), which calls remember(), which uses log_metadata of ZenML",
+        "by_import": "calls lazily(), which imports zenml",
+        "by_module": "calls notes.note(), which uses log_metadata of ZenML",
+    }.items():
+        assert f"The step '{name}' {uses}, and runs detached" in ended[name]
+        assert "Nothing was created." in ended[name]
+    assert len(launched(state(home), before)) == 1  # that of `trains`
+
+
+DOCKER = f"""
+NOTE_BUILDS = {NOTE_BUILDS!r}
+"""
+DOCKER += """
+import os
+from pathlib import Path
+
+from zenml import pipeline, step
+from zenml.client import Client
+from zenml.config import DockerSettings
+from zenml_modal_nb.pipelines.stack import own_stack
+
+HERE = Path(__file__).parent
+(HERE / "packages.txt").write_text(
+    "# what this step needs\\nsix==1.17.0  # pinned for old code\\n\\n"
+    "idna >= 3, \\\\\\n  < 4\\ncertifi @ https://example.com/certifi-2024.7.4-py3-none-any.whl#sha256=0\\n"
+)
+(HERE / "others.txt").write_text("six\\n-r base.txt\\n")
+
+def settings(**docker):
+    return {"docker": DockerSettings(**docker)}
+
+@step(step_operator=True, settings=settings(
+    environment={"EARLY": "build", "LATE": "build"}, runtime_environment={"LATE": "run"},
+    requirements=str(HERE / "packages.txt"), install_stack_requirements=False))
+def honoured() -> str:
+    return os.environ["EARLY"] + " " + os.environ["LATE"]
+
+@step(step_operator=True, settings=settings(requirements="absent.txt"))
+def absent() -> None: ...
+
+@step(step_operator=True, settings=settings(requirements=str(HERE / "others.txt")))
+def optional() -> None: ...
+
+@step(step_operator=True, settings=settings(requirements=["two words"]))
+def worded() -> None: ...
+
+@step(step_operator=True, settings=settings(disable_automatic_requirements_detection=False))
+def detecting() -> None: ...
+
+@step(step_operator=True, settings={"step_operator": {"gpu": "A100:two"}})
+def odd() -> None: ...
+
+def ends(called):
+    @pipeline(enable_cache=False, name="run of " + called.name, execution_mode="fail_fast")
+    def one():
+        called()
+    try:
+        return one().steps[called.name].output.load()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+if __name__ == "__main__":
+    own_stack()
+    Client().activate_stack("modal_notebook")
+    exec(NOTE_BUILDS)
+    found = {each.name: ends(each) for each in (honoured, absent, optional, worded, detecting, odd)}
+    print("FACTS", repr([found, built]))
+"""
+
+
+@pytest.mark.slow
+def test_docker_settings_hold_or_are_refused_by_name_and_a_pipelines_name_may_have_spaces(home: Home) -> None:
+    before = time.time()
+    code, printed = run(home, "docker", main=DOCKER)
+    assert code == 0, printed
+    ended, built = facts(printed)
+    assert ended["honoured"] == "build run"
+    (installed,) = [each for each in built if "pip install" in each and "six" in each]
+    for wanted in (
+        "six==1.17.0",
+        "idna",
+        "certifi @ https://example.com/certifi-2024.7.4-py3-none-any.whl#sha256=0",
+    ):
+        assert wanted in installed
+    assert "pinned" not in installed
+    for name, told in {
+        "absent": "The file absent.txt of DockerSettings.requirements cannot be read",
+        "optional": "The line '-r base.txt'",
+        "worded": "The line 'two words' in DockerSettings.requirements is no package",
+        "detecting": "DockerSettings.disable_automatic_requirements_detection=False needs a build by Docker",
+        "odd": "The step 'odd' has gpu='A100:two', and 'two' is no number of GPUs",
+    }.items():
+        assert f"StackComponentInterfaceError: {told}" in ended[name], ended[name]
+    (sandbox,) = launched(state(home), before)
+    assert sandbox.app == "zenml-modal-nb-run-of-honoured"

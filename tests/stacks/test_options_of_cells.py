@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 from frontend import Kernel
+from launches import NOTE_BUILDS
 from members import Member
 from team import IMAGE
+
+from zenml_modal_nb.magics.options import SUPPORTED
+from zenml_modal_nb.run.holding import KINDS, LACKS
 
 CELL = """%%modal_step --operator {operator} --gpu L4 --gpu-count 2 --cpu 3 --memory 5GiB --region eu --cloud oci \
 --timeout 20m --modal-environment main --workspace local --name everything --in rows --out total,text \
@@ -27,6 +31,20 @@ OURS = (
 INSIDE = """
 text += os.environ["OWN_VALUE"] + os.environ["IN_SECRET"]
 Path("data").joinpath("kept.txt").write_text("kept")"""
+PREBUILT = f"--image {IMAGE}"
+LINES = {
+    "detached": f"{CELL} {OURS}",
+    "connected, our flavor": f"{CELL} {OURS}",
+    "connected, ZenML's flavor": f"{CELL} {PREBUILT}",
+}
+BELOW = {"--dry-run", "--cache", "--define"}
+BY_DOCKER = {"--pip", "--apt"}  # of ZenML's flavor: there is none here
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_option_that_is_said_to_hold_goes_untried(kind: str) -> None:
+    tried = BELOW | set(LINES[kind].split()) | (BY_DOCKER if "ZenML's" in kind else set())
+    assert {option.flag for option in SUPPORTED} - set(LACKS[kind]) - tried == set()
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +57,7 @@ def user(member: Member) -> Iterator[Kernel]:
         kernel.run(
             "rows = [1, 2]\n_ = Path('given.txt').write_text('given ')\nos.environ['OWN_VALUE'] = 'own '"
         )
+        kernel.run(NOTE_BUILDS)
         kernel.run(
             "import modal\nmodal.Secret.objects.create('named', {'IN_SECRET': 'secret'}, environment_name='main')"
         )
@@ -57,9 +76,10 @@ def test_each_does_what_it_says(user: Kernel, member: Member, stack: str, operat
     user.run(
         f"Client().activate_stack('{stack}')\nfor name in ('left', 'total', 'text'):\n    globals().pop(name, None)"
     )
+    user.run("built.clear()")
     before = time.time()
     series = user.ask("f'{sys.version_info.major}.{sys.version_info.minor}'")
-    more = OURS.format(series=series) if ours else f"--image {IMAGE}"
+    more = OURS.format(series=series) if ours else PREBUILT
     user.run(CELL.format(operator=operator, more=more, inside=INSIDE if ours else ""))
     assert user.ask("[total, text, 'left' in globals()]") == [
         3,
@@ -75,7 +95,11 @@ def test_each_does_what_it_says(user: Kernel, member: Member, stack: str, operat
         3, "given own secret" if ours else "given ",
     ]  # fmt: skip
     assert "own " not in sandbox.record
+    built = user.ask("built")
+    assert f"FROM {f'python:{series}' if ours else IMAGE}" in built
     if ours:
+        assert "six" in sandbox.packages
+        assert any("apt-get install" in each and "ffmpeg" in each for each in built)
         read = (
             "list(modal.Volume.from_name('data', environment_name='main').read_file('kept.txt'))[0].decode()"
         )
@@ -91,4 +115,39 @@ def test_a_cell_of_our_flavor_run_connected_cannot_be_cached(user: Kernel, membe
         "--cache does not hold with the step operator 'own' of flavor 'modal_notebook', run connected"
         in refused
     )
+    assert member.launched(before) == []
+
+
+@pytest.mark.slow
+def test_a_cell_of_our_flavor_run_detached_can_be_cached(user: Kernel, member: Member) -> None:
+    user.run("Client().activate_stack('light')")
+    before = time.time()
+    for _ in range(2):
+        user.run("%%modal_step --operator apart --cache\nhalf = 1 / 2")
+    assert user.ask("half") == 0.5
+    assert len(member.launched(before)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operator", ["own", "apart"])
+def test_a_step_that_a_cell_defines_runs_detached_on_either_of_our_flavor(
+    user: Kernel, member: Member, operator: str
+) -> None:
+    user.run("Client().activate_stack('light')\nfrom zenml import pipeline")
+    before = time.time()
+    user.run(f"%%modal_step --operator {operator} --define --name defined --gpu T4\nhalf = 1 / 2")
+    assert member.launched(before) == []
+    user.run("@pipeline(enable_cache=False)\ndef calls():\n    defined()\nrun = calls()")
+    (sandbox,) = member.launched(before)
+    assert (sandbox.gpu, sandbox.command[1:3]) == ("T4:1", ("-u", "-c"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stack", "operator"), [("team", "modal"), ("light", "own"), ("light", "apart")])
+def test_a_dry_run_creates_nothing(user: Kernel, member: Member, stack: str, operator: str) -> None:
+    user.run(f"Client().activate_stack('{stack}')")
+    before = time.time()
+    reply = user.run(f"%%modal_step --operator {operator} --gpu L4 --dry-run {PREBUILT}\nhalf = 1 / 2")
+    assert "Dry run: no image, no sandbox, no ZenML run." in reply.results[0]
+    assert "L4" in reply.results[0]
     assert member.launched(before) == []

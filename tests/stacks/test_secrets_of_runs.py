@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 from frontend import Kernel
-from members import Member
-from team import IMAGE
+from members import Member, Outsider
+from team import IMAGE, SEARCH
 
 OWN, STEPS = "own-value-that-nobody-sees", "step-value-that-nobody-sees"
 
@@ -64,37 +64,20 @@ if __name__ == "__main__":
         Client().activate_stack("team")
 """
 
-# What of the artifact store, step logs and code archives included, holds one of these.
-SEARCH = """
-import gzip
-def holding(needles):
-    store, found, read = Client().active_stack.artifact_store, [], 0
-    for root, _, files in store.walk("s3://artifacts"):
-        for name in files:
-            with store.open(f"{root}/{name}", "rb") as file:
-                content = file.read()
-            read += 1
-            if content.startswith(b"\\x1f\\x8b"):
-                content = gzip.decompress(content)
-            found += [f"{root}/{name}" for needle in needles if needle.encode() in content]
-    return [found, read]
-"""
-
 
 @dataclass(frozen=True)
-class Outsider(Member):
-    """A member with a token that Modal does not take: only what a component has leads there."""
+class Secretive(Outsider):
+    """An outsider with a secret of their own."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """With a secret of their own beside it."""
-        token = {"MODAL_TOKEN_ID": "ak-wrong", "MODAL_TOKEN_SECRET": "as-wrong"}
-        return super().environment | token | {"OWN_SECRET": OWN}
+        """With that secret."""
+        return super().environment | {"OWN_SECRET": OWN}
 
 
 @pytest.fixture(scope="module")
 def outsider(member: Member) -> Outsider:
-    return Outsider(member.path, member.server)
+    return Secretive(member.path, member.server)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
 from weakref import WeakKeyDictionary
@@ -67,3 +68,41 @@ def code_names(code: CodeType) -> CodeNames:
     result = CodeNames(*map(frozenset, (reads, writes, deletes, attributes, imports)))
     _known[code] = result
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A module that code imports, or a global that it reads, with the attribute behind it; made by `sure_uses`."""
+
+    path: tuple[str, ...]  # e.g. ("helpers", "note")
+    imported: bool = False
+    called: bool = False
+
+
+def sure_uses(code: CodeType) -> Iterator[Use]:
+    """Yield what code uses before it first branches, loops or tries: that happens whenever it is called."""
+    instructions = dis.Bytecode(code)
+    tries = instructions.exception_entries  # type: ignore[attr-defined]  # typeshed lacks it
+    guarded = min((each.start for each in tries), default=len(code.co_code))
+    straight = list(
+        itertools.takewhile(lambda each: each.offset < guarded and not _leaves(each), instructions)
+    )
+    for instruction, after in itertools.pairwise([*straight, None]):
+        assert instruction is not None
+        name = instruction.argval
+        if instruction.opname == "IMPORT_NAME":
+            yield Use((name,), imported=True)
+        elif instruction.opname in _READS:
+            attribute = after is not None and after.opname in ("LOAD_ATTR", "LOAD_METHOD")
+            path = (name, after.argval) if after is not None and attribute else (name,)
+            yield Use(path, called=_is_called(after if after is not None and attribute else instruction))
+
+
+def _leaves(instruction: dis.Instruction) -> bool:
+    ends = instruction.opname.startswith(("RETURN", "RAISE"))
+    return ends or instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs
+
+
+def _is_called(instruction: dis.Instruction) -> bool:
+    # The lowest bit makes room for a method's `self` on the stack, which only a call needs.
+    return instruction.opname == "LOAD_METHOD" or bool((instruction.arg or 0) & 1)

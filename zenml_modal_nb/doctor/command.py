@@ -47,9 +47,6 @@ def run_setup(given: argparse.Namespace) -> int:
         return _REFUSED
     except ModalStepError as error:
         _print(str(error), error=True)
-    except Exception as error:  # noqa: BLE001 - ZenML's and the database's own, with a broken store
-        _print(f"ZenML cannot be used: {type(error).__name__}: {error}", error=True)
-        _print("`zenml-modal-nb doctor` says what to do.", error=True)
     return 1
 
 

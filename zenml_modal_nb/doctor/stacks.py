@@ -17,7 +17,6 @@ from zenml_modal_nb.pipelines.inventory import Component, Stack, Store, silently
 from zenml_modal_nb.pipelines.stack import NAME
 
 _SETUP = "zenml-modal-nb setup"
-_COPY = "my_stack"
 # What a step in a sandbox does not talk to.
 _NOT_ASKED = frozenset(
     {"orchestrator", "image_builder", "step_operator", "deployer", "model_deployer", "sandbox"}
@@ -107,9 +106,9 @@ def check_components(examined: Examination) -> Iterator[Finding]:
             "server", "ZenML refuses remote components with a store on this machine", "zenml login URL"
         )
     if silently(partial(registration.is_fixed, stack.name)):
-        copy = f"zenml stack copy {shlex.quote(stack.name)} {_COPY}"
+        copy = f"zenml stack copy {shlex.quote(stack.name)} {registration.COPY}"
         yield problem("stack", f"ZenML does not let '{stack.name}' be changed; a copy can be", copy)
-        stack = replace(stack, name=_COPY)
+        stack = replace(stack, name=registration.COPY)
     yield _operator(stack)
     for kind in ("artifact_store", "container_registry"):
         yield _remote(stack, kind)
@@ -193,10 +192,10 @@ def _commands(stack: Stack, kind: str) -> tuple[str, ...]:
 
 
 def _update(stack: Stack, kind: str, name: str) -> str:
-    # Step operators are replaced by those that are named, so those that are there are named too.
-    there = [each.name for each in stack.of_kind(kind)] if kind == "step_operator" else []
-    flags = " ".join(f"{_FLAGS[kind]} {shlex.quote(each)}" for each in (*there, name))
-    return f"zenml stack update {shlex.quote(stack.name)} {flags}"
+    if kind == "step_operator":
+        (command,) = registration.adding(stack.name, [each.name for each in stack.of_kind(kind)], name)
+        return command
+    return f"zenml stack update {shlex.quote(stack.name)} {_FLAGS[kind]} {shlex.quote(name)}"
 
 
 def _addresses(stack: Stack, server: str | None) -> Iterator[tuple[str, str]]:

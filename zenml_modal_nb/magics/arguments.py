@@ -9,14 +9,13 @@ from __future__ import annotations
 import shlex
 import textwrap
 import warnings
-from dataclasses import replace
 from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics import quantities, words
 from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.magics.options import BY_FLAG, NOT_YET, SUPPORTED, Option, unsupported
-from zenml_modal_nb.request import StepRequest
+from zenml_modal_nb.request import OF_OPERATORS, StepRequest
 
 _GPU, _GPU_COUNT = BY_FLAG["--gpu"], BY_FLAG["--gpu-count"]  # checked as a pair
 _ALONE = tuple(option for option in SUPPORTED if option not in (_GPU, _GPU_COUNT))
@@ -33,16 +32,19 @@ def parse(line: str, defaults: ModalStep) -> StepRequest:
         if option.has_default and defaults.texts(option):
             raise unsupported(f"%config ModalStep.{option.trait}")
     values: dict[str, Any] = {}
+    said: list[str] = []
     for option in _ALONE:
         items = tuple(option.parse(text) for text in given.texts.get(option.flag, ()))
         if option.flag not in given.dropped and (option.repeatable or not items):
             items = _usual(option, defaults) + items
         if items:
             values[option.field] = _merged(option, items) if option.repeatable else items[0]
-    gpu, gpu_count = _gpus(given, defaults)
+        if option.field in OF_OPERATORS and (items or option.flag in given.dropped):
+            said.append(option.field)
+    gpu, gpu_count, of_gpus = _gpus(given, defaults, with_operator="operator" in values)
     if defaults.max_inputs:
         values["max_inputs_mib"] = quantities.size(str(defaults.max_inputs), "%config ModalStep.max_inputs")
-    return replace(StepRequest(), gpu=gpu, gpu_count=gpu_count, **values)
+    return StepRequest(gpu=gpu, gpu_count=gpu_count, explicit=(*of_gpus, *said), **values)
 
 
 def format_line(request: StepRequest, defaults: ModalStep | None = None) -> str:
@@ -52,18 +54,13 @@ def format_line(request: StepRequest, defaults: ModalStep | None = None) -> str:
     """
     defaults = defaults or ModalStep()
     usual = parse("", defaults)
-    line: list[str] = []
-    if (request.gpu, request.gpu_count) != (usual.gpu, usual.gpu_count):
-        if request.gpu is None:
-            line.append(_GPU.negation)
-        else:
-            line += [_GPU.flag, request.gpu]
-            if request.gpu_count != 1 or defaults.texts(_GPU_COUNT):
-                line += [_GPU_COUNT.flag, str(request.gpu_count)]
+    line = _written_gpus(request, usual, defaults)
     for option in _ALONE:
         value, default = getattr(request, option.field), getattr(usual, option.field)
         if value != default:
             line += _written(option, value, default)
+        elif option.field in request.explicit and option.field not in usual.explicit:
+            line.append(option.negation)  # else the operator's own setting would hold
     if any(word.splitlines() not in ([], [word]) for word in line):  # as IPython splits a cell
         raise InvalidRequestError(
             "A value holds a line break, which the magic's line cannot hold. "
@@ -132,21 +129,24 @@ def _usual(option: Option, defaults: ModalStep) -> tuple[Any, ...]:
         raise InvalidRequestError(f"{error} It was set with %config ModalStep.{option.trait}.") from None
 
 
-def _gpus(given: words.Given, defaults: ModalStep) -> tuple[str | None, int]:
-    """Return the GPU type and count; (None, 1) for a run on CPU.
+def _gpus(
+    given: words.Given, defaults: ModalStep, *, with_operator: bool
+) -> tuple[str | None, int, tuple[str, ...]]:
+    """Return the GPU type and count, (None, 1) for a run on CPU, and which of the two were said.
 
     The line wins over the defaults, whether a count stands alone or in "A100:2"; both in one place is an
-    error.
+    error. With an operator a count may stand without a type, which is the operator's then.
     """
     from zenml_modal_nb.pricing import gpus  # here, so that loading the extension reads no price list
 
     here = given.text(_GPU.flag)
     gpu: str | None = None
     own: int | None = None  # the 2 of "A100:2"
+    said = here is not None or _GPU.flag in given.dropped
     if here is not None:
         gpu, own = _GPU.parse(here)
-    elif _GPU.flag not in given.dropped:
-        gpu, own = next(iter(_usual(_GPU, defaults)), (None, None))
+    elif not said and (usual_gpu := _usual(_GPU, defaults)):
+        ((gpu, own),), said = usual_gpu, True
     asked = given.text(_GPU_COUNT.flag)
     if asked is not None:
         count: int | None = _GPU_COUNT.parse(asked)
@@ -155,7 +155,7 @@ def _gpus(given: words.Given, defaults: ModalStep) -> tuple[str | None, int]:
         without = f"{_GPU.flag} {here}" if here is not None else _GPU.negation
         if gpu is None and count and (here is not None or _GPU.flag in given.dropped):
             raise InvalidRequestError(f"{without} and --gpu-count {asked} contradict each other. Keep one.")
-        if gpu is None and count:
+        if gpu is None and count and (said or not with_operator):
             raise InvalidRequestError(
                 f"--gpu-count {asked} needs a type. Write, for example, --gpu A100 as well."
             )
@@ -174,9 +174,30 @@ def _gpus(given: words.Given, defaults: ModalStep) -> tuple[str | None, int]:
             "type out.",
             stacklevel=2,
         )
-    if gpu is None or count == 0:
-        return None, 1
-    return gpu, gpus.check_count(gpu, 1 if count is None else count)
+    if count == 0 or (said and gpu is None):
+        return None, 1, ("gpu",)
+    if gpu is not None:
+        return gpu, gpus.check_count(gpu, 1 if count is None else count), ()
+    if count is None or not with_operator:
+        return None, 1, ("gpu_count",) if _GPU_COUNT.flag in given.dropped else ()
+    return None, count, ("gpu_count",)  # of the operator's type
+
+
+def _written_gpus(request: StepRequest, usual: StepRequest, defaults: ModalStep) -> list[str]:
+    of_gpus = ("gpu", "gpu_count")
+    here, there = (
+        (each.gpu, each.gpu_count, [name for name in of_gpus if name in each.explicit])
+        for each in (request, usual)
+    )
+    if here == there:
+        return []
+    count = [_GPU_COUNT.flag, str(request.gpu_count)]
+    if request.gpu is not None:
+        more = request.gpu_count != 1 or defaults.texts(_GPU_COUNT)
+        return [_GPU.flag, request.gpu, *(count if more else [])]
+    if (request.operator is not None and request.gpu_count != 1) or "gpu_count" in request.explicit:
+        return count
+    return [_GPU.negation] if usual.gpu is not None or "gpu" in request.explicit else []
 
 
 def _merged(option: Option, items: tuple[Any, ...]) -> tuple[Any, ...]:

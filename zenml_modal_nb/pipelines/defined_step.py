@@ -124,12 +124,15 @@ class DefinedStep(BaseStep):
         wanted = self.configuration.step_operator
         active = Client().active_stack_model
         operators = active.components.get(StackComponentType.STEP_OPERATOR, [])
-        if isinstance(wanted, str) and wanted not in [each.name for each in operators]:
+        there = [each.name for each in operators]
+        if isinstance(wanted, str) and wanted not in there:
+            from zenml_modal_nb.pipelines import registration
+
+            commands = "`, then `".join(registration.adding(active.name, there, wanted))
             raise ModalStepError(
                 f"The active ZenML stack '{active.name}' has no step operator '{wanted}', which the step '{self.name}' "
                 f"runs on. Activate a stack that has it: run `zenml stack set {stack.NAME}` in a terminal, or "
-                f'`Client().activate_stack("{stack.NAME}")` in a cell; or add it to yours: '
-                f"`zenml stack update {active.name} --step_operator {wanted}`."
+                f'`Client().activate_stack("{stack.NAME}")` in a cell; or add it to yours: `{commands}`.'
             )
 
     def call_entrypoint(self, *args: Any, **kwargs: Any) -> Any:

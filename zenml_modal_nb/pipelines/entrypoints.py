@@ -22,7 +22,7 @@ from zenml_modal_nb.pipelines import facts, stops
 from zenml_modal_nb.pipelines.docker import recipe_of
 from zenml_modal_nb.pipelines.launching import Entrypoint, app_of, tags_of
 from zenml_modal_nb.pipelines.operators import connection_of, requirements
-from zenml_modal_nb.pipelines.ordinary import gpu_of
+from zenml_modal_nb.pipelines.ordinary import gpu_of, name_at_modal
 from zenml_modal_nb.pipelines.record import memory_mib
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB
 from zenml_modal_nb.sandboxes import image as images
@@ -81,7 +81,7 @@ def submit(
         own_source=True,
     )
     resources = info.config.resource_settings
-    name = info.pipeline.name[:40]
+    name = name_at_modal(info.pipeline.name)
     plan = layers.plan(spec, name, connection.label)
     environment = {**recipe.environment, **entrypoint.environment}
     try:

@@ -66,11 +66,14 @@ def find(name: str) -> Operator:
     stack = Client().active_stack
     operator = stack.step_operators.get(name)
     if operator is None:
-        there = ", ".join(stack.step_operators) or "none"
+        from zenml_modal_nb.pipelines import registration
+
+        there = list(stack.step_operators)
+        commands = "`, then `".join(registration.adding(stack.name, there, name))
         raise InvalidRequestError(
-            f"The active ZenML stack '{stack.name}' has no step operator '{name}'. It has: {there}. Activate the stack "
-            f"that has it with `zenml stack set`, or add it: `zenml stack update {stack.name} --step_operator {name}`. "
-            "Nothing was created."
+            f"The active ZenML stack '{stack.name}' has no step operator '{name}'. It has: "
+            f"{', '.join(there) or 'none'}. Activate the stack that has it with `zenml stack set`, or add it: "
+            f"`{commands}`. Nothing was created."
         )
     if operator.flavor not in _FLAVORS:
         raise InvalidRequestError(
@@ -92,6 +95,10 @@ def find(name: str) -> Operator:
         )
     fields = ("gpu", "region", "cloud", "modal_environment", "workspace")
     usual = {each: getattr(settings, each) for each in fields if getattr(settings, each, None)}
+    if (
+        "timeout" in settings.model_fields_set
+    ):  # else ours: a day, ZenML's, is what a forgotten run would cost
+        usual["timeout"] = settings.timeout
     token = (
         (settings.token_id, settings.token_secret) if settings.token_id and settings.token_secret else None
     )
@@ -137,7 +144,7 @@ def connection_of(
     Raises:
         ConnectionFailedError: no token, a refused token, another workspace than asked for, or no answer.
     """
-    if not operator.stock and operator.token is None:
+    if not operator.stock and (operator.token is None or place == "local"):  # no token is needed here
         return connect(place, environment=environment, workspace=workspace)
     # ZenML's operator takes the profile that is active, whichever workspace is asked for.
     connection = connect("modal", environment=environment, token=operator.token)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import queue
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from zenml.client import Client
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from zenml_modal_nb.pipelines.operators import Operator
 
 _PACKER = "zenml_modal_nb.run.ordinary"
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ def begin(info: StepRunInfo, settings: ModalNotebookSettings, operator: Operator
     """Make a run of a step that a pipeline has come to, with the inputs it has there.
 
     Raises:
-        StackComponentInterfaceError: its settings contradict each other, or it needs ZenML where it runs.
+        StackComponentInterfaceError: its settings contradict each other, or it is no function.
+        ModalStepError: its code needs ZenML where it runs, or cannot travel.
     """
     step = BaseStep.load_from_source(info.spec.source)
     function = step.entrypoint
@@ -71,7 +74,6 @@ def begin(info: StepRunInfo, settings: ModalNotebookSettings, operator: Operator
             f"The step '{step.name}' is no function, so it cannot be sent to a sandbox by itself. Run it connected: "
             "settings={'step_operator': {'execution': 'connected'}}, on a stack with a remote server and store."
         )
-    _refuse_zenml(step.name, function)
     gpu, count = gpu_of(settings, info)
     stack = Client().active_stack
     # Not from the snapshot, which does not know the steps of a dynamic pipeline.
@@ -91,7 +93,7 @@ def begin(info: StepRunInfo, settings: ModalNotebookSettings, operator: Operator
         memory_mib=memory_mib(resources),
         settings=settings,
         operator=operator,
-        recipe=recipe_of(info.config.docker_settings),
+        recipe=recipe_of(info.config.docker_settings, detached=True),
         environment=_texts(env_utils.get_runtime_environment(config=info.config, stack=stack)),
         secrets=_texts(env_utils.get_runtime_secret_environment(config=info.config, stack=stack)),
     )
@@ -103,7 +105,7 @@ def gpu_of(settings: ModalNotebookSettings, info: StepRunInfo) -> tuple[str | No
     """Return type and count, of which Modal makes one word; a count of 0 is none, with ZenML's own warning.
 
     Raises:
-        StackComponentInterfaceError: a count without a type, or two counts.
+        StackComponentInterfaceError: a count without a type, two counts, or one that is no number.
     """
     from zenml.integrations.modal import sandbox_utils
 
@@ -116,29 +118,25 @@ def gpu_of(settings: ModalNotebookSettings, info: StepRunInfo) -> tuple[str | No
     wanted = sandbox_utils.get_gpu_values(settings, info.config.resource_settings)
     if wanted is None:
         return None, 1
-    kind, _, number = wanted.partition(":")
+    kind, colon, number = wanted.partition(":")
+    if colon and not (number.isdecimal() and int(number)):
+        raise StackComponentInterfaceError(
+            f"The step '{info.pipeline_step_name}' has gpu='{asked}', and '{number}' is no number of GPUs. Write, for "
+            f"example, gpu='{kind}:2'."
+        )
     return kind, int(number or 1)
+
+
+def name_at_modal(pipeline: str) -> str:
+    """Return a pipeline's name as an app's may hold it, e.g. "train-my-model" for "train my model"."""
+    return _NOT_IN_A_NAME.sub("-", pipeline).strip("-.")[:40] or "pipeline"
 
 
 def _texts(variables: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in variables.items()}
 
 
-def _refuse_zenml(name: str, function: FunctionType) -> None:
-    """Refuse what needs ZenML inside the sandbox, where there is none: it would fail there, or be lost."""
-    for used in dict.fromkeys(_names(function.__code__)):
-        found = function.__globals__.get(used)
-        home = getattr(found, "__module__", None) or getattr(found, "__name__", "")
-        if isinstance(home, str) and home.partition(".")[0] == "zenml" and not isinstance(found, BaseStep):
-            raise StackComponentInterfaceError(
-                f"The step '{name}' uses {used} of ZenML, and runs detached, in a sandbox that ZenML does not reach. "
-                "Run it connected, settings={'step_operator': {'execution': 'connected'}}, on a stack with a remote "
-                f"server and artifact store, or move {used} to a step that runs here. Nothing was created."
-            )
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
+def is_of_zenml(found: object) -> bool:
+    """Tell whether an object is ZenML's own; not of another step, which is called as the function that it is."""
+    home = getattr(found, "__module__", None) or getattr(found, "__name__", "")
+    return isinstance(home, str) and home.partition(".")[0] == "zenml" and not isinstance(found, BaseStep)

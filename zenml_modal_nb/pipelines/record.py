@@ -110,13 +110,17 @@ def settings_of(job: CellJob) -> dict[str, Any]:
     from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
 
     target = job.target
-    operator: ModalStepOperatorSettings = ModalStepOperatorSettings(
-        gpu=job.gpu_type,
-        region=target.region,
-        cloud=target.cloud,
-        modal_environment=job.connection.environment,
-        timeout=target.timeout,
-    )
+    asked = {
+        "gpu": job.gpu_type,
+        "region": target.region,
+        "cloud": target.cloud,
+        "modal_environment": job.connection.environment,
+    }
+    # ZenML takes None for "as the component has it", and an empty text for none.
+    told = {
+        name: "" if value is None and name in job.operator.usual else value for name, value in asked.items()
+    }
+    operator: ModalStepOperatorSettings = ModalStepOperatorSettings(**told, timeout=target.timeout)
     if not job.operator.stock:
         operator = ModalNotebookSettings(**operator.model_dump(), workspace=job.connection.workspace)
     unit = "MB" if job.operator.stock else "MiB"  # what ZenML's operator calls MB, Modal takes for MiB

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from zenml.models import ComponentResponse, StackResponse
 
 STOCK = "modal"  # the flavor of ZenML's own step operator for Modal
+COPY = "my_stack"  # in commands, of a stack that ZenML does not let be changed
 
 
 class RegistrationError(ModalStepError):
@@ -87,12 +89,21 @@ def is_fixed(stack: str) -> bool:
     return stack == DEFAULT_STACK_AND_COMPONENT_NAME
 
 
+def adding(stack: str, there: Iterable[str], operator: str) -> tuple[str, ...]:
+    """Return the commands that add a step operator to a stack, which has others already."""
+    # Those that are named take the place of those that are there, so these are named too.
+    flags = " ".join(f"--step_operator {shlex.quote(each)}" for each in (*there, operator))
+    if is_fixed(stack):
+        return f"zenml stack copy {shlex.quote(stack)} {COPY}", f"zenml stack update {COPY} {flags}"
+    return (f"zenml stack update {shlex.quote(stack)} {flags}",)
+
+
 def _flavor(client: Client) -> Part:
     from zenml.enums import StackComponentType
+    from zenml.models import FlavorUpdate
 
     kind = StackComponentType.STEP_OPERATOR
     what = f"flavor '{own.NAME}'"
-
     try:
         found = client.get_flavor_by_name_and_type(own.NAME, kind)
     except KeyError:
@@ -101,10 +112,12 @@ def _flavor(client: Client) -> Part:
         return Part(what, "is there")
 
     def replace() -> None:
-        client.delete_flavor(str(found.id))
-        own.register_flavor(client)
+        # Not deleted: ZenML keeps a flavor that step operators are of, and they stay as they are.
+        client.zen_store.update_flavor(found.id, FlavorUpdate.model_validate(dict(own.flavor_request())))
 
-    question = f"The {what} is another one, {found.source}. Replace it by {own.FLAVOR_SOURCE}?"
+    of_it = ", ".join(component_names("step_operator", own.NAME))
+    also = f", also for the step operators that are of it ({of_it})" if of_it else ""
+    question = f"The {what} is another one, {found.source}. Replace it by {own.FLAVOR_SOURCE}{also}?"
     return Part(what, "replaced", replace, question)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zenml.client import Client
-    from zenml.models import StackResponse
+    from zenml.models import FlavorRequest, StackResponse
 
 NAME = "modal_notebook"  # of the flavor, of our operator and of our stack
 FLAVOR_SOURCE = "zenml_modal_nb.pipelines.flavor.ModalNotebookFlavor"
@@ -50,18 +50,23 @@ def own_stack(tell: Callable[[str], None] = lambda told: None) -> StackResponse:
     return stack
 
 
+def flavor_request() -> FlavorRequest:
+    """Return what our flavor is registered as."""
+    from zenml_modal_nb.pipelines.flavor import ModalNotebookFlavor
+
+    # Not as `Client.create_flavor` does: it cuts the path at the source root, which may be this package's directory,
+    # and then no other process would find `pipelines.flavor`.
+    request = ModalNotebookFlavor().to_model(integration="custom")
+    request.source = FLAVOR_SOURCE
+    return request
+
+
 def register_flavor(client: Client) -> None:
     """Make our flavor known to the user's ZenML, unless it is."""
     from zenml.exceptions import EntityExistsError
 
-    from zenml_modal_nb.pipelines.flavor import ModalNotebookFlavor
-
-    # Not `Client.create_flavor`: it cuts the path at the source root, which may be this package's directory, and then
-    # no other process would find `pipelines.flavor`.
-    request = ModalNotebookFlavor().to_model(integration="custom")
-    request.source = FLAVOR_SOURCE
     with suppress(EntityExistsError):  # another machine was first
-        client.zen_store.create_flavor(request)
+        client.zen_store.create_flavor(flavor_request())
 
 
 def _register(client: Client) -> StackResponse:

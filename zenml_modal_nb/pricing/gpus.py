@@ -89,9 +89,18 @@ def check_count(gpu_type: str, count: int) -> int:
     )
 
 
-def split(modal_gpu: str) -> tuple[Gpu, int]:
-    """Take Modal's notation apart, e.g. "A100:2" into the A100-40GB and 2; raises `InvalidRequestError`."""
+def read(modal_gpu: str) -> tuple[str, int]:
+    """Take Modal's notation apart, e.g. "a100:2" into "A100", as Modal accepts it, and 2.
+
+    Raises `InvalidRequestError`.
+    """
     kind, _, count = modal_gpu.partition(":")
     if count and not count.isdecimal():
         raise InvalidRequestError(f"GPU count {count!r} in {modal_gpu!r} is not a number. Write e.g. A100:2.")
-    return find(kind), check_count(kind, int(count or 1))
+    return check(kind), check_count(kind, int(count or 1))
+
+
+def split(modal_gpu: str) -> tuple[Gpu, int]:
+    """Take Modal's notation apart, e.g. "A100:2" into the A100-40GB and 2; raises `InvalidRequestError`."""
+    kind, count = read(modal_gpu)
+    return find(kind), count

@@ -107,7 +107,7 @@ class _Definition:
                 inputs={},
                 known=[],
                 ephemeral={},
-                # The inputs are not known yet, from which it follows; see `ModalNotebookStepOperator._launch`.
+                # The inputs are not known yet, from which it follows; see `pipelines.launching._launch`.
                 target=job.target if request.memory_mib else replace(job.target, memory_mib=None),
             ),
             code,

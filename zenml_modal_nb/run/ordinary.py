@@ -15,11 +15,12 @@ from zenml_modal_nb.packaging.payload import unpack_error
 from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.pipelines.defined_step import DefinedRun
 from zenml_modal_nb.pipelines.execution import Execution, Values
-from zenml_modal_nb.pipelines.ordinary import StepCall
+from zenml_modal_nb.pipelines.ordinary import StepCall, name_at_modal
 from zenml_modal_nb.rendering.ansi import clean
 from zenml_modal_nb.rendering.plain import PlainRenderer
 from zenml_modal_nb.rendering.publisher import TextPublisher
 from zenml_modal_nb.request import StepRequest
+from zenml_modal_nb.run.ordinary_uses import refuse_zenml
 from zenml_modal_nb.run.preparation import Cell, prepare
 
 _FUNCTION, _INPUT, _OUTPUT = "zenml_step", "zenml_input_", "zenml_output_"
@@ -29,8 +30,9 @@ def pack(call: StepCall, events: queue.SimpleQueue[Event | None]) -> DefinedRun:
     """Return a run of the call that is not started.
 
     Raises:
-        ModalStepError: a value or the code cannot travel, or Modal is not to be reached.
+        ModalStepError: the code needs ZenML, it or a value cannot travel, or Modal is not to be reached.
     """
+    refuse_zenml(call.name, call.function)
     home = sys.modules[call.function.__module__]
     # Without annotations, which may name ZenML's own classes: the sandbox then needs no ZenML.
     function = FunctionType(
@@ -51,7 +53,7 @@ def pack(call: StepCall, events: queue.SimpleQueue[Event | None]) -> DefinedRun:
     given = ", ".join(f"{name}={_INPUT}{name}" for name in call.inputs)
     target = f"{', '.join(outputs)} = " if outputs else ""
     label = f"step {call.name}"
-    cell = Cell(f"{target}{_FUNCTION}({given})", label, f"<{label}>", call.pipeline[:40])
+    cell = Cell(f"{target}{_FUNCTION}({given})", label, f"<{label}>", name_at_modal(call.pipeline))
     prepared = prepare(_request(call, outputs), cell, vars(home), seen, call.operator)
     job = replace(
         prepared.job, ephemeral=dict(call.secrets), inputs=dict(call.inputs), digests={}, ordinary=True

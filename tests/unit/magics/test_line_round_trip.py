@@ -1,16 +1,17 @@
 """A request written as a magic line is the same request when the line is read."""
 
 import string
+from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.arguments import format_line, parse
 from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.pricing.gpus import CATALOGUE
-from zenml_modal_nb.request import StepRequest
+from zenml_modal_nb.request import OF_OPERATORS, StepRequest
 
 names = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=64)
 variables = st.from_regex(r"v_[a-z0-9_]{0,8}", fullmatch=True)
@@ -27,6 +28,12 @@ gpus = st.one_of(
 @st.composite
 def requests(draw: st.DrawFn) -> StepRequest:
     gpu, gpu_count = draw(gpus)
+    operator = draw(st.none() | variables)
+    if operator is not None and gpu is None:
+        gpu_count = draw(st.integers(1, 8))  # of the operator's type
+    explicit = draw(st.lists(st.sampled_from(OF_OPERATORS), unique=True))
+    if gpu_count != 1:
+        explicit = [name for name in explicit if name != "gpu"]
     few = {"max_size": 3, "unique": True}
     return StepRequest(
         gpu=gpu,
@@ -57,6 +64,8 @@ def requests(draw: st.DrawFn) -> StepRequest:
         dry_run=draw(st.booleans()),
         cache=draw(st.booleans()),
         define=draw(st.booleans()),
+        operator=operator,
+        explicit=tuple(explicit),
     )
 
 
@@ -69,13 +78,36 @@ def test_a_line_means_the_request_it_was_written_for(request_: StepRequest) -> N
 @settings(max_examples=50)
 @given(requests(), requests())
 def test_it_means_the_same_on_top_of_a_users_defaults(request_: StepRequest, usual: StepRequest) -> None:
+    typeless = request_.gpu is None and request_.gpu_count != 1
+    assume(not (typeless and usual.gpu))  # the count would be of the default's type: no line asks for that
     defaults = ModalStep(
         gpu=usual.modal_gpu, cpu=usual.cpu, region=usual.region, timeout=usual.timeout, on=usual.on,
         pip=list(usual.pip), env=dict(usual.env), secret=list(usual.secrets), file=list(usual.files),
         fetch=list(usual.fetch), volume=[":".join(each) for each in usual.volumes], dry_run=usual.dry_run,
-        cache=usual.cache, define=usual.define,
+        cache=usual.cache, define=usual.define, operator=usual.operator,
     )  # fmt: skip
-    assert parse(format_line(request_, defaults), defaults) == request_
+    read = parse(format_line(request_, defaults), defaults)
+    assert replace(read, explicit=()) == replace(request_, explicit=())
+    assert set(request_.explicit) <= set(read.explicit)
+    assert parse(format_line(read, defaults), defaults) == read
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--operator g --no-gpu",
+        "--operator g --gpu-count 1",
+        "--operator g --gpu-count 4",
+        "--operator g --no-region --no-timeout",
+    ],
+)
+def test_what_an_operators_own_setting_gives_way_to_stays_on_the_line(line: str) -> None:
+    request_ = parse(line, ModalStep())
+    words = set(line.split())
+    assert set(format_line(request_).split()) == words
+    assert parse(format_line(request_), ModalStep()) == request_
+    # Without an operator there is nothing that it would drop.
+    assert replace(request_, operator=None).explicit == ()
 
 
 @pytest.mark.parametrize(
