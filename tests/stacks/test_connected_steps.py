@@ -82,9 +82,10 @@ if __name__ == "__main__":
         (log,) = [each for each in logs if each.source == "step"]
         lines = [entry.message for entry in Client().active_stack.log_store.fetch(log, limit=100).items]
         told = {
+            "recorded": dict(step.run_metadata),
             "steps": {name: each.status.value for name, each in run.steps.items()},
             "logged": [line for line in lines if line.startswith("in the sandbox")],
-            "metadata": dict(step.run_metadata),
+            "metadata": step.run_metadata["step"],
             "ends": {each.name: ends(each) for each in (breaks, lasts, nowhere)},
         }
         print("FACTS", repr(told))
@@ -237,8 +238,8 @@ def test_steps_that_run_here_connected_and_detached_pass_artifacts_and_tell_how_
     facts = facts_of(done.stdout)
     assert facts["steps"] == dict.fromkeys(["load", "train", "double", "show"], "completed")
     assert facts["logged"] == ["in the sandbox [1, 2, 3] red round"]
-    recorded = facts["metadata"]
-    assert recorded["step"] == "train"
+    assert facts["metadata"] == "train"
+    recorded = facts["recorded"]
     assert (recorded["gpu"], recorded["cpu"], recorded["memory_mib"]) == ("A100:2", 4.0, 32768)
     assert (recorded["region"], recorded["timeout_seconds"], recorded["billed"]) == ("us-east", 600, False)
     assert recorded["sandbox_id"].startswith("sb-")

@@ -73,7 +73,6 @@ def submit(
     name = info.pipeline.name[:40]
     plan = layers.plan(spec, name, connection.label)
     environment = {**recipe.environment, **entrypoint.environment}
-
     target, meter = _target(info, settings, connection)
     _tell(target)
     size = {"cpu": target.cpu, "memory": target.memory_mib, "workdir": images.OWN_SOURCE}
@@ -105,7 +104,7 @@ def submit(
         facts.publish_sandbox(operator_id, info, sandbox_id, target)
     except BaseException as error:
         if isinstance(error, SandboxError) and info.step_run_id in _running:
-            return
+            return  # its outcome says the same
         _abandon(info.step_run_id)
         raise
 
@@ -142,8 +141,10 @@ def wait(step_run: StepRunResponse) -> ExecutionStatus:
 
 
 def stop(step_run_id: UUID) -> None:
-    """End the sandbox of a step that was submitted here; `wait` tells that it was stopped."""
-    _running[step_run_id].stop(Reason.STOPPED)
+    """End the sandbox of a step that was submitted here, if it has not ended; `wait` tells that it was stopped."""
+    watcher = _running.get(step_run_id)
+    if watcher is not None:
+        watcher.stop(Reason.STOPPED)
 
 
 def _abandon(step_run_id: UUID) -> None:
