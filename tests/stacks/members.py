@@ -52,13 +52,20 @@ class Member(TeamHome):
     @contextmanager
     def fault(self, fault: Fault) -> Iterator[None]:
         """Let something go wrong at Modal meanwhile."""
-        record = self.server_record
-        control = FaultControl(record["url"], record["token_id"], record["token_secret"])
-        planned = control.add(fault)
+        planned = self._faults.add(fault)
         try:
             yield
         finally:
-            control.clear(planned)
+            self._faults.clear(planned)
+
+    def refused(self, kind: type[Fault]) -> int:
+        """How often faults of a kind have happened that are planned now."""
+        return sum(each.happened for each in self._faults.list() if isinstance(each.fault, kind))
+
+    @property
+    def _faults(self) -> FaultControl:
+        record = self.server_record
+        return FaultControl(record["url"], record["token_id"], record["token_secret"])
 
     def script(
         self, name: str, text: str, *, without: Sequence[str] = (), seconds: float = 170, **beside: str

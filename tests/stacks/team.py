@@ -1,7 +1,8 @@
 """A team's stacks on one machine: a real ZenML server over HTTP, an S3 artifact store, a registry's name.
 
 `team` has two operators of ZenML's own flavor, `modal` and `modal_dev`; `light` has no registry and no image builder,
-and two of our flavor, `own` (connected, as the stack is remote) and `apart` (detached).
+and two of our flavor, `own` (connected, as the stack is remote) and `apart` (detached). `mixed` has `modal`, the
+first, and those two.
 
 Nothing of it is built by Docker: the parent image is prebuilt, and no image is ever pulled, since the local Modal API
 runs sandboxes with this interpreter.
@@ -73,6 +74,10 @@ client.create_stack_component("own", "modal_notebook", Type.STEP_OPERATOR, confi
 client.create_stack_component("apart", "modal_notebook", Type.STEP_OPERATOR, configuration=detached)
 client.create_stack("light", {
     Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "s3", Type.STEP_OPERATOR: ["own", "apart"],
+})
+client.create_stack("mixed", {
+    Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "s3", Type.CONTAINER_REGISTRY: "registry",
+    Type.IMAGE_BUILDER: "builder", Type.STEP_OPERATOR: ["modal", "own", "apart"],
 })
 client.activate_stack("team")
 """

@@ -94,6 +94,7 @@ if __name__ == "__main__":
         (log,) = [each for each in logs if each.source == "step"]
         lines = [entry.message for entry in Client().active_stack.log_store.fetch(log, limit=100).items]
         told = {
+            "recorded": dict(step.run_metadata),
             "steps": {name: each.status.value for name, each in run.steps.items()},
             "logged": [line for line in lines if line.startswith("in the sandbox")],
             "metadata": step.run_metadata["step"],
@@ -140,12 +141,13 @@ def parallel():
 
 if __name__ == "__main__":
     found = []
-    Client().activate_stack("light")
+    Client().activate_stack("STACK")
     try:
         parallel()
     finally:
         Client().activate_stack("team")
-    print("FACTS", repr(found))
+    run = Client().get_pipeline("parallel").last_run
+    print("FACTS", repr([found, sorted(each.status.value for each in run.steps.values())]))
 """
 
 
@@ -225,12 +227,14 @@ def test_a_step_names_no_operator_where_the_stack_has_one_and_is_cached_the_seco
 
 
 @pytest.mark.slow
-def test_steps_of_a_dynamic_pipeline_run_at_the_same_time(member: Member) -> None:
+@pytest.mark.parametrize("stack", ["light", "mixed"])
+def test_steps_of_a_dynamic_pipeline_run_at_the_same_time(member: Member, stack: str) -> None:
     before = time.time()
     with meeting(3) as port:
-        done = member.script("dynamic", DYNAMIC, sums=SUMS, meeting=MEETING.replace("PORT", str(port)))
+        meet = MEETING.replace("PORT", str(port))
+        done = member.script(f"dynamic_{stack}", DYNAMIC.replace("STACK", stack), sums=SUMS, meeting=meet)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert facts_of(done.stdout) == [4, 6, 9]
+    assert facts_of(done.stdout) == [[4, 6, 9], ["completed"] * 3]
     launched = member.launched(before)
     assert sorted(each.command[1] for each in launched) == ["-m", "-u", "-u"]
     assert max(each.began for each in launched) < min(each.ended for each in launched)
@@ -248,6 +252,15 @@ def test_steps_that_run_here_connected_and_detached_pass_artifacts_and_tell_how_
     assert facts["steps"] == dict.fromkeys(["load", "train", "double", "show"], "completed")
     assert facts["logged"] == ["in the sandbox [1, 2, 3] red round"]
     assert facts["metadata"] == "train"
+    recorded = facts["recorded"]
+    assert (recorded["gpu"], recorded["cpu"], recorded["memory_mib"]) == ("A100:2", 4.0, 32768)
+    assert (recorded["region"], recorded["timeout_seconds"], recorded["billed"]) == ("us-east", 600, False)
+    assert recorded["sandbox_id"].startswith("sb-")
+    assert recorded["hourly_rate_usd"] > 0
+    (said,) = [line for line in (done.stdout + done.stderr).splitlines() if "2 × A100" in line]
+    assert "train" in said
+    assert "this machine (local Modal API), not billed" in said
+    assert f"would cost ${recorded['hourly_rate_usd']:,.2f}/h on Modal" in said
     assert facts["ends"]["breaks"].startswith("KeyError: ")
     assert "The step did not end within its timeout" in facts["ends"]["lasts"]
     assert "Unknown region 'us-nowhere'" in facts["ends"]["nowhere"]

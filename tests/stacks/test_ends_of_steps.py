@@ -122,6 +122,7 @@ def test_each_end_is_told_apart_in_words_and_in_the_record(member: Member, opera
     text = ENDS.replace("OPERATOR", operator).replace("NOTES_FILE", repr(str(notes)))
     done = member.script(f"ends_{operator}", text, seconds=480)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Exception in thread" not in done.stderr
     ends, noted = facts_of(done.stdout)
 
     memory = "The sandbox ran out of memory. Ask for more with ResourceSettings(memory=...)."
@@ -153,3 +154,54 @@ def test_each_end_is_told_apart_in_words_and_in_the_record(member: Member, opera
     assert [each.end for each in member.launched(before)] == [
         "OUT_OF_MEMORY", finished, "TERMINATED", finished, "TIMED_OUT", "EXITED",
     ]  # fmt: skip
+
+
+# No time passes for the thread that runs the pipeline, nor for those that wait for its steps: what waits wakes up by
+# an event or never.
+UNTIMED = """
+import threading
+import time
+
+from zenml import pipeline, step
+from zenml.client import Client
+
+sleep, wait = time.sleep, threading.Condition.wait
+
+def is_untimed(seconds):
+    name = threading.current_thread().name
+    return seconds is not None and seconds >= 1 and name.startswith(("MainThread", "zenml-modal-nb"))
+
+def sleep_for_ever(seconds):
+    if is_untimed(seconds):
+        threading.Event().wait()
+    sleep(seconds)
+
+def wait_for_the_event(self, timeout=None):
+    return wait(self, None if is_untimed(timeout) else timeout)
+
+@step(step_operator="OPERATOR")
+def answers() -> int:
+    return 42
+
+@pipeline(enable_cache=False)
+def untimed_OPERATOR():
+    answers()
+
+if __name__ == "__main__":
+    Client().activate_stack("light")
+    time.sleep, threading.Condition.wait = sleep_for_ever, wait_for_the_event
+    try:
+        print("FACTS", repr(untimed_OPERATOR().status.value))
+    finally:
+        time.sleep, threading.Condition.wait = sleep, wait
+        Client().activate_stack("team")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("operator", ["own", "apart"])
+def test_the_end_of_a_step_is_an_event_that_no_time_has_to_pass_for(member: Member, operator: str) -> None:
+    done = member.script(f"untimed_{operator}", UNTIMED.replace("OPERATOR", operator))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert facts_of(done.stdout) == "completed"

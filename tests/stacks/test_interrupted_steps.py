@@ -132,6 +132,70 @@ def test_an_interrupt_while_a_gpu_is_waited_for_leaves_no_sandbox(member: Member
     assert [each.end for each in member.launched(before)] == ["TERMINATED"]
 
 
+# An interrupt just when the sandbox is there: while its image is remembered, in a file, or its ID is recorded.
+CREATED = """
+import signal
+import sys
+
+from zenml import pipeline, step
+from zenml.client import Client
+from zenml.zen_stores.rest_zen_store import RestZenStore
+
+@step(step_operator="OPERATOR")
+def waits() -> None:
+    import time
+    time.sleep(600)
+
+@pipeline(enable_cache=False)
+def created_OPERATOR():
+    waits()
+
+armed = [""]
+
+def interrupt(moment):
+    if armed[0] == moment:
+        armed[0] = ""
+        signal.raise_signal(signal.SIGINT)
+
+def at_file(event, arguments):
+    if event == "os.rename" and "/notebooks/" in str(arguments[1]):
+        interrupt("image")
+
+def at_metadata(self, metadata, record=RestZenStore.create_run_metadata):
+    if "sandbox_id" in metadata.values:
+        interrupt("ID")
+    return record(self, metadata)
+
+def ends(moment):
+    armed[0] = moment
+    try:
+        created_OPERATOR()
+    except KeyboardInterrupt:
+        run = Client().get_pipeline("created_OPERATOR").last_run
+        return run.status.value, run.steps["waits"].status.value
+
+if __name__ == "__main__":
+    sys.addaudithook(at_file)
+    RestZenStore.create_run_metadata = at_metadata
+    Client().activate_stack("light")
+    try:
+        print("FACTS", repr([ends("image"), ends("ID")]))
+    finally:
+        Client().activate_stack("team")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("operator", ["own", "apart"])
+def test_an_interrupt_just_after_the_creation_ends_the_sandbox(member: Member, operator: str) -> None:
+    before = time.time()
+    done = member.script(f"created_{operator}", CREATED.replace("OPERATOR", operator))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert facts(done.stdout) == [("stopped", "stopped")] * 2, done.stdout + done.stderr
+    assert [each.end for each in member.launched(before)] == ["TERMINATED"] * 2
+
+
 CANCELLED = """
 import socket
 from zenml import pipeline, step
@@ -161,7 +225,7 @@ def cancelled():
         each.result()
 
 if __name__ == "__main__":
-    Client().activate_stack("light")
+    Client().activate_stack("STACK")
     try:
         cancelled()
     except Exception:
@@ -175,9 +239,13 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_failure_of_one_ends_the_sandboxes_of_the_others(member: Member, server: socket.socket) -> None:
+@pytest.mark.parametrize("stack", ["light", "mixed"])
+def test_the_failure_of_one_ends_the_sandboxes_of_the_others(
+    member: Member, server: socket.socket, stack: str
+) -> None:
     before = time.time()
-    with member.started("cancelled", CANCELLED.replace("PORT", str(server.getsockname()[1]))) as process:
+    text = CANCELLED.replace("PORT", str(server.getsockname()[1])).replace("STACK", stack)
+    with member.started(f"cancelled_{stack}", text) as process:
         there = {each.recv(1): each for each in [server.accept()[0] for _ in range(3)]}
         there[b"b"].sendall(b"!")
         printed, told = process.communicate(timeout=150)

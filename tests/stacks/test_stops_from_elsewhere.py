@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -10,6 +11,8 @@ import pytest
 from frontend import Home, Kernel, LocalModal
 from members import Member
 from team import IMAGE
+
+from zenml_modal_nb.emulator.faults import NoCapacity
 
 STOP = """
 import sys
@@ -160,3 +163,60 @@ def test_steps_of_a_run_that_the_command_line_stops_end_with_their_sandboxes(mem
     }
     assert "NEVER" not in done.stdout
     assert [each.end for each in member.launched(before)] == ["TERMINATED"] * 4
+
+
+PENDING = """
+from zenml import pipeline, step
+from zenml.client import Client
+
+@step(step_operator="OPERATOR", settings={"step_operator:OPERATOR": {"gpu": "T4"}})
+def waits() -> None: ...
+
+@step
+def later() -> None:
+    print("NEVER")
+
+@pipeline(enable_cache=False)
+def stopped_pending_OPERATOR():
+    waits()
+    later(after="waits")
+
+if __name__ == "__main__":
+    Client().activate_stack("light")
+    try:
+        stopped_pending_OPERATOR()
+    except Exception as error:
+        print("RAISED", type(error).__name__, error)
+    finally:
+        Client().activate_stack("team")
+    run = Client().get_pipeline("stopped_pending_OPERATOR").last_run
+    print("FACTS", repr((run.status.value, {name: each.status.value for name, each in run.steps.items()})))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("operator", ["own", "apart"])
+def test_a_run_that_is_told_to_stop_while_it_waits_for_a_gpu_waits_no_longer(
+    member: Member, operator: str
+) -> None:
+    before, until = time.time(), time.monotonic() + 120
+    text = PENDING.replace("OPERATOR", operator)
+    with (
+        member.fault(NoCapacity("T4")),
+        member.started(f"stopped_pending_{operator}", text) as process,
+    ):
+        while not member.launched(before) and time.monotonic() < until:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.2)
+        asked = member.python("-c", STOP)
+        assert asked.returncode == 0, asked.stderr
+        try:
+            printed, told = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    (line,) = [line for line in printed.splitlines() if line.startswith("FACTS ")]
+    assert ast.literal_eval(line.removeprefix("FACTS ")) == ("stopped", {"waits": "stopped"}), printed + told
+    assert "NEVER" not in printed
+    assert [each.end for each in member.launched(before)] == ["TERMINATED"]

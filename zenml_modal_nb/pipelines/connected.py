@@ -155,7 +155,7 @@ def wait_connected(operator: Any, step_run: StepRunResponse, execution: Executio
         stops.take_outcome(execution)
         execution.follower.closed(None)
     facts.publish_bill(operator, step_run, execution)
-    stops.raise_if_by_hand(step_run, execution)
+    stops.raise_if_by_hand(step_run, execution.ended)
     if execution.ended is not None:
         with facts.reason_kept():
             raise execution.ended

@@ -7,32 +7,32 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 from uuid import UUID
 
 from zenml.client import Client
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunStoppedException
-from zenml.integrations.modal import sandbox_utils
 
 from zenml_modal_nb.errors import SandboxError
-from zenml_modal_nb.pipelines import facts, stops
+from zenml_modal_nb.events import Reason, Target
+from zenml_modal_nb.pipelines import facts, launching, stops
 from zenml_modal_nb.pipelines.docker import recipe_of
-from zenml_modal_nb.pipelines.launching import Entrypoint, app_of, tags_of
+from zenml_modal_nb.pipelines.launching import Entrypoint
 from zenml_modal_nb.pipelines.operators import connection_of, requirements
 from zenml_modal_nb.pipelines.ordinary import gpu_of, name_at_modal
 from zenml_modal_nb.pipelines.record import memory_mib
+from zenml_modal_nb.pricing.meter import Meter
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB
 from zenml_modal_nb.sandboxes import image as images
-from zenml_modal_nb.sandboxes import layers, loop
-from zenml_modal_nb.sandboxes.creation import create
+from zenml_modal_nb.sandboxes import layers
 from zenml_modal_nb.sandboxes.depot import Depot
-from zenml_modal_nb.sandboxes.ending import why_not_created, why_step_ended
 from zenml_modal_nb.sandboxes.launch import Launch
-from zenml_modal_nb.sandboxes.termination import advice, terminate
+from zenml_modal_nb.sandboxes.life import SETTLE
+from zenml_modal_nb.sandboxes.prices import prices_for
+from zenml_modal_nb.sandboxes.termination import advice
 from zenml_modal_nb.sandboxes.terms import OF_STEP
+from zenml_modal_nb.sandboxes.watch import Watcher
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -40,21 +40,12 @@ if TYPE_CHECKING:
 
     from zenml_modal_nb.pipelines.flavor import ModalNotebookSettings
     from zenml_modal_nb.pipelines.operators import Operator
+    from zenml_modal_nb.sandboxes.connection import Connection
 
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class EntrypointRun:
-    """One step's sandbox; `ended` is set at its end, however that comes."""
-
-    sandbox: Any
-    ended: threading.Event
-    server: str
-
-
-_running: dict[UUID, EntrypointRun] = {}  # by step run, from submission to end
+_running: dict[UUID, Watcher] = {}  # by step run, from submission until its end has been taken notice of
 
 
 def submit(
@@ -64,13 +55,12 @@ def submit(
     operator: Operator,
     entrypoint: Entrypoint,
 ) -> None:
-    """Create the sandbox.
+    """Create the sandbox; why there is none `wait` tells, once Modal has been asked for it.
 
     Raises:
         StackComponentInterfaceError: settings that contradict each other or that Modal's builder cannot honour.
-        ModalStepError: there is no sandbox, and why.
+        ModalStepError: Modal cannot be asked, and why.
     """
-    gpu_of(settings, info)
     recipe = recipe_of(info.config.docker_settings)
     connection = connection_of(operator, None, settings.modal_environment, settings.workspace)
     spec = images.ImageSpec(
@@ -80,55 +70,54 @@ def submit(
         recipe.pip,
         own_source=True,
     )
-    resources = info.config.resource_settings
     name = name_at_modal(info.pipeline.name)
     plan = layers.plan(spec, name, connection.label)
     environment = {**recipe.environment, **entrypoint.environment}
-    try:
-        arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
-            app=app_of(connection.client, f"zenml-modal-nb-{name}"[:64], connection.environment),
-            image=images.define(spec, plan.layers),
-            settings=settings,
-            resource_settings=resources,
-            environment=environment,
-            modal_client=connection.client,
+    target, meter = _target(info, settings, connection)
+    _tell(target)
+    size = {"cpu": target.cpu, "memory": target.memory_mib, "workdir": images.OWN_SOURCE}
+
+    def start() -> Watcher:
+        _running.pop(info.step_run_id, None)
+        image = images.define(spec, plan.layers)
+        with launching.refusals_told(connection, OF_STEP):
+            arguments = launching.arguments_of(info, settings, connection, name, image, environment)
+        launch = Launch(
+            nonce=secrets.token_hex(16),
+            parts=(),
+            run={},
+            python=spec.python,
+            grace=float(settings.timeout),  # it needs nobody here, and is surely over then
+            arguments={**arguments, **size},
+            depot=Depot(connection.client, connection.environment, name),
+            server=connection.server,
+            terms=OF_STEP,
+            command=entrypoint.command,
         )
-    except Exception as error:  # Modal's
-        raise why_not_created(error, connection.server, terms=OF_STEP) from error
-    arguments["cpu"] = arguments["cpu"] or DEFAULT_CPU
-    arguments["memory"] = memory_mib(resources) or DEFAULT_MEMORY_MIB
-    arguments |= {"workdir": images.OWN_SOURCE, "tags": tags_of(info)}
-    launch = Launch(
-        nonce=secrets.token_hex(16),
-        parts=(),
-        run={},
-        python=spec.python,
-        grace=0.0,
-        arguments=arguments,
-        depot=Depot(connection.client, connection.environment, name),
-        server=connection.server,
-        terms=OF_STEP,
-        command=entrypoint.command,
-    )
+        _running[info.step_run_id] = watcher = Watcher(launch, meter)
+        watcher.begin()
+        return watcher
+
     try:
-        sandbox = create(launch)
-    except KeyboardInterrupt:
-        facts.publish_stopped(info.step_run)
-        raise
-    plan.keep()
-    run = EntrypointRun(sandbox, threading.Event(), connection.server)
-    threading.Thread(target=_watch, args=(run,), name="zenml-modal-nb-step", daemon=True).start()
-    _running[info.step_run_id] = run
-    try:
-        facts.publish_sandbox(operator_id, info, sandbox.object_id)
-    except BaseException:
-        _end(sandbox)
+        sandbox_id = launching.created(start, info, lambda reason: _running[info.step_run_id].stop(reason))
+        plan.keep()
+        facts.publish_sandbox(operator_id, info, sandbox_id, target)
+    except BaseException as error:
+        if isinstance(error, SandboxError) and info.step_run_id in _running:
+            return  # its outcome says the same
+        _abandon(info.step_run_id)
         raise
 
 
 def is_running(step_run_id: UUID) -> bool:
     """Tell whether a step was submitted here and its end has not been taken notice of."""
     return step_run_id in _running
+
+
+def is_over(step_run_id: UUID, timeout: float = 0.0) -> bool:
+    """Wait, at most `timeout` seconds, until a step has ended, or ZenML says so while Modal says nothing."""
+    watcher = _running[step_run_id]
+    return watcher.ended(timeout) or (watcher.is_away and _is_recorded(step_run_id))
 
 
 def wait(step_run: StepRunResponse) -> ExecutionStatus:
@@ -138,74 +127,88 @@ def wait(step_run: StepRunResponse) -> ExecutionStatus:
         RunStoppedException: the step was stopped.
         RunEndedError: the sandbox ended before the step had recorded how it ended, and why.
     """
-    run = _running[step_run.id]
+    watcher = _running[step_run.id]
     try:
-        while not run.ended.wait(stops.LOOK):
-            if stops.is_asked_for(step_run.id, step_run.pipeline_run_id):
-                _stop(step_run, run)
-                raise RunStoppedException(f"The step {step_run.name} was stopped.")
-        return _status(step_run, run)
-    except KeyboardInterrupt:
-        _stop(step_run, run)
+        stops.heed(partial(is_over, step_run.id), step_run.id, step_run.pipeline_run_id, watcher.stop)
+        status = _recorded(step_run.id)
+        if status is None:
+            _raise_end(step_run, watcher)
+    except BaseException:
+        _abandon(step_run.id)
         raise
-    finally:
-        _running.pop(step_run.id, None)
+    _running.pop(step_run.id)
+    return status
 
 
-def status(step_run: StepRunResponse) -> ExecutionStatus:
-    """Tell how a step is that nobody waits for, e.g. one of a dynamic pipeline; a stop asked for elsewhere ends it."""
-    run = _running[step_run.id]
-    if not run.ended.is_set():
-        if not stops.is_asked_for_now(step_run):
-            return ExecutionStatus.RUNNING
-        _stop(step_run, run)
-        _forget(step_run)
-        return ExecutionStatus.STOPPED
+def stop(step_run_id: UUID) -> None:
+    """End the sandbox of a step that was submitted here, if it has not ended; `wait` tells that it was stopped."""
+    watcher = _running.get(step_run_id)
+    if watcher is not None:
+        watcher.stop(Reason.STOPPED)
+
+
+def _abandon(step_run_id: UUID) -> None:
+    """Leave no sandbox of a step behind that nobody waits for any more."""
+    watcher = _running.pop(step_run_id, None)
+    if watcher is None:
+        return
+    watcher.stop(Reason.STOPPED)
+    if not watcher.closed(SETTLE):
+        found = None if watcher.sandbox is None else watcher.sandbox.object_id
+        logger.warning("It is not confirmed that the step's sandbox has ended; %s", advice(found))
+
+
+def _recorded(step_run_id: UUID) -> ExecutionStatus | None:
+    """Return how the step has ended as ZenML has it, None if it has not."""
+    found = Client().get_run_step(step_run_id, hydrate=False).status
+    return found if found.is_finished or found == ExecutionStatus.RETRYING else None
+
+
+def _is_recorded(step_run_id: UUID) -> bool:
     try:
-        with facts.reason_kept():
-            return _status(step_run, run)
+        return _recorded(step_run_id) is not None
+    except Exception as error:  # noqa: BLE001 - a laptop that has no network reaches neither
+        logger.debug("Whether %s has ended is not known: %r", step_run_id, error)
+        return False
+
+
+def _raise_end(step_run: StepRunResponse, watcher: Watcher) -> NoReturn:
+    ended: SandboxError
+    try:
+        ended = watcher.outcome()
     except SandboxError as error:
-        logger.error("The step `%s` has failed: %s", step_run.name, error)  # ZenML itself tells no reason
-        return ExecutionStatus.FAILED
-    finally:
-        _forget(step_run)
+        ended = error
+    stops.raise_if_by_hand(step_run, ended)
+    raise ended
 
 
-def cancel(step_run: StepRunResponse) -> None:
-    """End the sandbox of a step that was submitted here; `status` tells that it was stopped."""
-    stops.cancel(step_run)
-    _end(_running[step_run.id].sandbox)
+def _target(
+    info: StepRunInfo, settings: ModalNotebookSettings, connection: Connection
+) -> tuple[Target, Meter]:
+    kind, count = gpu_of(settings, info)
+    gpu = kind if kind is None or count == 1 else f"{kind}:{count}"
+    cpu = info.config.resource_settings.cpu_count or DEFAULT_CPU
+    memory = memory_mib(info.config.resource_settings) or DEFAULT_MEMORY_MIB
+    prices = prices_for(connection)
+    meter = Meter(gpu, cpu, memory, settings.region, prices)
+    target = Target(
+        step_name=info.pipeline_step_name,
+        place=connection.label,
+        billed=connection.billed,
+        gpu=gpu,
+        cpu=cpu,
+        memory_mib=memory,
+        region=settings.region,
+        cloud=settings.cloud,
+        timeout=settings.timeout,
+        hourly_rate=None if meter.hourly is None else float(meter.hourly),
+        rate_source=prices.source,
+    )
+    return target, meter
 
 
-def _forget(step_run: StepRunResponse) -> None:
-    _running.pop(step_run.id, None)
-    stops.forget(step_run.id)
+def _tell(target: Target) -> None:
+    """Say where a step runs and at what price, in the words of a cell's header, before there is anything to pay."""
+    from zenml_modal_nb.rendering import words  # which a sandbox has no use for
 
-
-def _stop(step_run: StepRunResponse, run: EntrypointRun) -> None:
-    _end(run.sandbox)
-    stops.publish(step_run)
-
-
-def _end(sandbox: Any) -> None:
-    if not loop.start(terminate(sandbox)).result():
-        logger.warning(
-            "It is not confirmed that sandbox %s has ended; %s", sandbox.object_id, advice(sandbox.object_id)
-        )
-
-
-def _status(step_run: StepRunResponse, run: EntrypointRun) -> ExecutionStatus:
-    found = Client().get_run_step(step_run.id, hydrate=False).status
-    if found.is_finished or found == ExecutionStatus.RETRYING:
-        return found
-    if stops.is_cancelled(step_run):
-        stops.publish(step_run)
-        return ExecutionStatus.STOPPED
-    raise loop.start(why_step_ended(run.sandbox)).result()
-
-
-def _watch(run: EntrypointRun) -> None:
-    try:
-        run.sandbox.wait(raise_on_termination=False)
-    finally:
-        run.ended.set()
+    logger.info("Step `%s`: %s", target.step_name, words.SEPARATOR.join(words.facts(target)))

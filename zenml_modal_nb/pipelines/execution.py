@@ -29,6 +29,7 @@ from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.image import ImageSpec
 from zenml_modal_nb.sandboxes.launch import Part
+from zenml_modal_nb.sandboxes.life import SETTLE
 from zenml_modal_nb.sandboxes.usage import Usage
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
 
     from zenml_modal_nb.pipelines.cell_log import CellLog
-
-_SETTLE = 15.0  # seconds that the end of a run waits for the sandbox's termination to be confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +196,7 @@ class Execution:
 
     def settle(self) -> None:
         """Wait, for some seconds at most, until nothing of this run is left at Modal; `gone` says whether it is so."""
-        self.gone = self._follower is None or self._follower.closed(_SETTLE)
+        self.gone = self._follower is None or self._follower.closed(SETTLE)
 
     def running(self) -> float:
         """Seconds in the sandbox, or since the cell started as long as there is none."""

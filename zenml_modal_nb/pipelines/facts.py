@@ -18,7 +18,7 @@ from zenml.orchestrators.publish_utils import (
 from zenml.utils.dashboard_utils import get_run_url
 
 from zenml_modal_nb.errors import SandboxError
-from zenml_modal_nb.events import File, Recorded
+from zenml_modal_nb.events import File, Recorded, Target
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -49,17 +49,18 @@ def open_record(info: StepRunInfo, execution: Execution) -> None:
         execution.log.open(info, run)
 
 
-def publish_sandbox(operator: UUID, info: StepRunInfo, sandbox_id: str, job: CellJob | None = None) -> None:
-    """Record which sandbox a step runs in and, of a job, what was asked for: each entry costs ZenML two writes."""
+def publish_sandbox(
+    operator: UUID, info: StepRunInfo, sandbox_id: str, target: Target, job: CellJob | None = None
+) -> None:
+    """Record which sandbox a step runs in, and what was asked for: each entry costs ZenML two writes."""
     metadata: dict[str, MetadataType] = {"sandbox_id": sandbox_id}
-    asked = {} if job is None else _plan(job)
-    publish_step_run_metadata(info.step_run_id, {operator: {**metadata, **asked}})
+    publish_step_run_metadata(info.step_run_id, {operator: {**metadata, **_plan(target, job)}})
     info.step_run.run_metadata.update(metadata)
 
 
 def publish_plan(operator: UUID, info: StepRunInfo, job: CellJob) -> None:
     """Record what was asked for, of a sandbox whose ID ZenML's own operator records."""
-    publish_step_run_metadata(info.step_run_id, {operator: _plan(job)})
+    publish_step_run_metadata(info.step_run_id, {operator: _plan(job.target, job)})
 
 
 def publish_bill(operator: UUID, step_run: StepRunResponse, execution: Execution) -> None:
@@ -134,8 +135,7 @@ def _identity(job: CellJob) -> dict[str, MetadataType]:
     return {"run": known}
 
 
-def _plan(job: CellJob) -> dict[str, MetadataType]:
-    target = job.target
+def _plan(target: Target, job: CellJob | None) -> dict[str, MetadataType]:
     return {
         "gpu": target.gpu or "none",
         "cpu": target.cpu or 0.0,
@@ -143,7 +143,7 @@ def _plan(job: CellJob) -> dict[str, MetadataType]:
         "region": target.region or "any",
         "timeout_seconds": target.timeout,
         "billed": target.billed,
-        **_files(job),
+        **({} if job is None else _files(job)),
         # An unknown price is no price of 0.
         **({} if target.hourly_rate is None else {"hourly_rate_usd": target.hourly_rate}),
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 from zenml.integrations.modal import sandbox_utils
 
 from zenml_modal_nb.errors import SandboxError
+from zenml_modal_nb.events import Reason
+from zenml_modal_nb.pipelines import stops
 from zenml_modal_nb.pipelines.record import memory_mib
 from zenml_modal_nb.sandboxes import image as images
 from zenml_modal_nb.sandboxes import layers, secrets, volumes
+from zenml_modal_nb.sandboxes.connection import Connection
 from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.ending import is_of_stopped_app, why_not_created
 from zenml_modal_nb.sandboxes.follow import Follower
 from zenml_modal_nb.sandboxes.launch import Launch
+from zenml_modal_nb.sandboxes.life import Life
 from zenml_modal_nb.sandboxes.terms import OF_CELL, OF_STEP, Terms
 
 if TYPE_CHECKING:
@@ -44,7 +49,7 @@ def begin(
     meanwhile: Callable[[], None],
     entrypoint: Entrypoint | None = None,
 ) -> str:
-    """Create and follow the sandbox; an app that was stopped since the last cell is looked up again, once.
+    """Create and follow the sandbox of a cell, or of a step that runs as one; returns its ID.
 
     `meanwhile` is called while Modal creates the sandbox.
 
@@ -53,23 +58,48 @@ def begin(
     """
     job = execution.job
     plan = layers.plan(job.image, job.notebook, job.connection.label)
-    for last in (False, True):
-        try:
+
+    def start() -> Follower:
+        with refusals_told(job.connection, _terms(job)):
             launch = _launch(info, job, settings, plan, entrypoint)
-        except Exception as error:  # Modal's, e.g. an unknown environment
-            raise why_not_created(error, job.connection.server, terms=_terms(job)) from error
-        try:
-            execution.follow(Follower(launch, execution.observe, execution.meter))
-            meanwhile()
-            sandbox_id = execution.follower.created()
-        except SandboxError as error:
-            if last or not is_of_stopped_app(error):
-                raise
-            app_of.cache_clear()
-        else:
-            plan.keep()
-            return sandbox_id
-    raise AssertionError("the second attempt returns or raises")
+        execution.follow(Follower(launch, execution.observe, execution.meter))
+        meanwhile()
+        return execution.follower
+
+    sandbox_id = created(start, info, execution.stop)
+    plan.keep()
+    return sandbox_id
+
+
+def created(start: Callable[[], Life[Any]], info: StepRunInfo, stop: Callable[[Reason], None]) -> str:
+    """Start a sandbox and return its ID when it exists; a stop asked for elsewhere is heeded meanwhile.
+
+    An app that was stopped since it was found is looked up again, once.
+
+    Raises:
+        SandboxError: there is no sandbox, and why.
+    """
+    try:
+        return _created(start(), info, stop)
+    except SandboxError as error:
+        if not is_of_stopped_app(error):
+            raise
+    app_of.cache_clear()
+    return _created(start(), info, stop)
+
+
+def _created(life: Life[Any], info: StepRunInfo, stop: Callable[[Reason], None]) -> str:
+    stops.heed(life.is_created, info.step_run_id, info.run_id, stop)
+    return life.created()
+
+
+@contextmanager
+def refusals_told(connection: Connection, terms: Terms) -> Iterator[None]:
+    """Turn what Modal refuses before there is a sandbox to ask for, e.g. an unknown environment, into our words."""
+    try:
+        yield
+    except Exception as error:
+        raise why_not_created(error, connection.server, terms=terms) from error
 
 
 def begin_of_zenml(execution: Execution, command: tuple[str, ...], arguments: Mapping[str, Any]) -> Any:
@@ -94,7 +124,7 @@ def begin_of_zenml(execution: Execution, command: tuple[str, ...], arguments: Ma
         command=command,
     )
     execution.follow(Follower(launch, execution.observe, execution.meter))
-    execution.sandbox_id = execution.follower.created()
+    execution.sandbox_id = _created(execution.follower, info, execution.stop)
     return execution.follower.sandbox
 
 
@@ -105,21 +135,12 @@ def _launch(
     plan: layers.Plan,
     entrypoint: Entrypoint | None,
 ) -> Launch:
-    resources = info.config.resource_settings
-    client = job.connection.client
     environment = {**job.environment, **volumes.environment(job.volumes)}
     if entrypoint is not None:
         environment |= entrypoint.environment
     stages = images.stages(job.image, plan.layers)
-    arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
-        app=app_of(client, f"zenml-modal-nb-{job.notebook}"[:64], job.connection.environment),
-        image=stages[-1],
-        settings=settings,
-        resource_settings=resources,
-        environment=environment,
-        modal_client=client,
-    )
-    arguments["memory"] = memory_mib(resources) or job.target.memory_mib
+    arguments = arguments_of(info, settings, job.connection, job.notebook, stages[-1], environment)
+    arguments["memory"] = arguments["memory"] or job.target.memory_mib
     arguments["secrets"] = [
         *arguments.get("secrets", []),
         *secrets.of(job.secrets, job.ephemeral, job.connection),
@@ -129,7 +150,6 @@ def _launch(
     if entrypoint is not None:
         arguments["workdir"] = images.OWN_SOURCE
     arguments["cpu"] = arguments["cpu"] or job.target.cpu
-    arguments["tags"] = tags_of(info)
     return Launch(
         nonce=job.nonce,
         parts=job.parts if entrypoint is None else (),
@@ -137,7 +157,7 @@ def _launch(
         python=job.image.python,
         grace=job.grace,
         arguments=arguments,
-        depot=Depot(client, job.connection.environment, job.notebook),
+        depot=Depot(job.connection.client, job.connection.environment, job.notebook),
         # Models that a GPU has trained are large.
         large_results=job.gpu_type is not None and entrypoint is None,
         into=job.directory,
@@ -147,6 +167,32 @@ def _launch(
         stages=stages,
         command=() if entrypoint is None else entrypoint.command,
     )
+
+
+def arguments_of(
+    info: StepRunInfo,
+    settings: ModalNotebookSettings,
+    connection: Connection,
+    notebook: str,
+    image: Any,
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the arguments of a sandbox's creation, in ZenML's own mapping; raises what Modal's SDK raises.
+
+    CPU and memory are what ZenML's settings say, None where they say nothing. `notebook` names the app.
+    """
+    resources = info.config.resource_settings
+    arguments: dict[str, Any] = sandbox_utils.build_sandbox_create_kwargs(
+        app=app_of(connection.client, f"zenml-modal-nb-{notebook}"[:64], connection.environment),
+        image=image,
+        settings=settings,
+        resource_settings=resources,
+        environment=dict(environment),
+        modal_client=connection.client,
+    )
+    arguments["memory"] = memory_mib(resources)
+    arguments["tags"] = tags_of(info)
+    return arguments
 
 
 def _terms(job: CellJob) -> Terms:

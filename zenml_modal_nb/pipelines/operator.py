@@ -15,7 +15,7 @@ from zenml.integrations.modal.step_operators import ModalStepOperator
 
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason
-from zenml_modal_nb.pipelines import defined_step, entrypoints, facts, launching, ordinary, stops
+from zenml_modal_nb.pipelines import defined_step, entrypoints, facts, handover, launching, ordinary, stops
 from zenml_modal_nb.pipelines import execution as executions
 from zenml_modal_nb.pipelines.cell_log import CellLog
 from zenml_modal_nb.pipelines.connected import wait_connected
@@ -25,6 +25,8 @@ from zenml_modal_nb.pipelines.operators import Operator, of_component
 from zenml_modal_nb.pipelines.recording import fire_start_hook, record_step
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from zenml.config.base_settings import BaseSettings
     from zenml.config.step_configurations import Step
     from zenml.config.step_run_info import StepRunInfo
@@ -91,7 +93,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             StackComponentInterfaceError: settings that contradict each other, or cannot be honoured.
             ModalStepError: a value or the code cannot travel, or Modal refuses.
         """
-        with facts.reason_kept():
+        with facts.reason_kept(), stops.interrupts_recorded(info.step_run):
             self._submit_step(info, Entrypoint(tuple(entrypoint_command), environment))
 
     def _submit_step(self, info: StepRunInfo, entrypoint: Entrypoint) -> None:
@@ -99,6 +101,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
         if execution is not None:
             self._submit(info, execution, entrypoint if execution.job.operator.connected else None)
             return
+        if info.snapshot.is_dynamic:
+            self._answer_for(info.step_run_id)
         settings = cast(ModalNotebookSettings, self.get_settings(info))
         step = defined_step.find(info.spec.source)
         if step is not None:
@@ -115,15 +119,19 @@ class ModalNotebookStepOperator(ModalStepOperator):
         else:
             self._begin(info, ordinary.begin(info, settings, operator))
 
+    def _answer_for(self, step_run_id: UUID) -> None:
+        first = Client().active_stack.step_operator
+        assert first is not None  # this one, if no other
+        handover.enlist(step_run_id, self)
+        handover.dispatch(type(first))
+
     def _begin(self, info: StepRunInfo, run: DefinedRun) -> None:
         defined_step.enlist(info.step_run_id, run)
         try:
             self._submit(info, run.execution)
-        except BaseException as error:  # no sandbox goes on
+        except BaseException:  # no sandbox goes on
             run.abandon()
             defined_step.forget(info.step_run_id)
-            if isinstance(error, KeyboardInterrupt):
-                facts.publish_stopped(info.step_run)
             raise
 
     def _submit(self, info: StepRunInfo, execution: Execution, entrypoint: Entrypoint | None = None) -> None:
@@ -140,7 +148,7 @@ class ModalNotebookStepOperator(ModalStepOperator):
             open_record()
             return
         execution.sandbox_id = sandbox_id
-        facts.publish_sandbox(self.id, info, sandbox_id, execution.job)
+        facts.publish_sandbox(self.id, info, sandbox_id, execution.job.target, execution.job)
         if entrypoint is None:
             execution.step_run = Client().get_run_step(info.step_run_id)  # it knows its log by now
 
@@ -156,7 +164,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
 
     def _wait(self, step_run: StepRunResponse) -> ExecutionStatus:
         if entrypoints.is_running(step_run.id):
-            return entrypoints.wait(step_run)
+            with stops.interrupts_recorded(step_run):
+                return entrypoints.wait(step_run)
         run = defined_step.running(step_run.id)
         if run is None:
             execution = executions.current()
@@ -179,33 +188,35 @@ class ModalNotebookStepOperator(ModalStepOperator):
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Tell how a step is that nobody waits for, e.g. one that a dynamic pipeline has submitted; records its end."""
         facts.forget_reason()
-        if entrypoints.is_running(step_run.id):
-            return entrypoints.status(step_run)
         run = defined_step.running(step_run.id)
-        if run is None:
+        connected = entrypoints.is_running(step_run.id)
+        if run is None and not connected:
             return super().get_status(step_run)
-        if not run.is_over():
+        if not (entrypoints.is_over(step_run.id) if run is None else run.is_over()):
             if stops.is_asked_for_now(step_run):
-                run.execution.stop(Reason.STOPPED)
+                self._stop(step_run)
             return ExecutionStatus.RUNNING
         try:
             return self.wait(step_run)
         except RunStoppedException:
             return ExecutionStatus.STOPPED
         except Exception as error:  # noqa: BLE001 - it is recorded as the step's, and ZenML raises it from there
-            logger.debug("%s has failed: %r", step_run.name, error)
+            # Of a connected step's reason ZenML itself tells nothing; a detached one's footer has it.
+            level = logging.ERROR if connected and isinstance(error, SandboxError) else logging.DEBUG
+            logger.log(level, "The step `%s` has failed: %s", step_run.name, error)
             return ExecutionStatus.FAILED
         finally:
             stops.forget(step_run.id)
+            handover.forget(step_run.id)
 
     def _follow(self, step_run: StepRunResponse, run: DefinedRun) -> None:
         """Tell what happens until the sandbox has ended; an interrupt ends it and stops step and run."""
-        try:
-            run.show_until_ended()
-        except BaseException:
-            run.abandon()
-            facts.publish_stopped(step_run)
-            raise
+        with stops.interrupts_recorded(step_run):
+            try:
+                run.show_until_ended()
+            except BaseException:
+                run.abandon()
+                raise
 
     def _record(self, step_run: StepRunResponse, execution: Execution) -> ExecutionStatus:
         if execution.ended is None:
@@ -213,22 +224,26 @@ class ModalNotebookStepOperator(ModalStepOperator):
         facts.publish_bill(self.id, step_run, execution)
         assert execution.log is not None
         execution.log.close()
-        stops.raise_if_by_hand(step_run, execution)
+        stops.raise_if_by_hand(step_run, execution.ended)
         return record_step(execution)
 
     def cancel(self, step_run: StepRunResponse) -> None:
-        """End a cell's sandbox, followed here or not."""
-        if entrypoints.is_running(step_run.id):
-            entrypoints.cancel(step_run)
-            return
-        run = defined_step.running(step_run.id)
-        execution = executions.current() if run is None else run.execution
-        if run is not None:
+        """End a step's sandbox, followed here or not."""
+        execution = executions.current()
+        if entrypoints.is_running(step_run.id) or defined_step.running(step_run.id) is not None:
             stops.cancel(step_run)
-        if execution is not None:
+            self._stop(step_run)
+        elif execution is not None:
             execution.stop(Reason.STOPPED)
-            return
-        super().cancel(step_run)
+        else:
+            super().cancel(step_run)
+
+    def _stop(self, step_run: StepRunResponse) -> None:
+        run = defined_step.running(step_run.id)
+        if run is None:
+            entrypoints.stop(step_run.id)
+        else:
+            run.execution.stop(Reason.STOPPED)
 
 
 def _unbuilt(settings: DockerSettings) -> DockerSettings:

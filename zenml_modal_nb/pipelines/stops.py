@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -77,12 +79,20 @@ def forget(step_run_id: UUID) -> None:
     _cancelled.discard(step_run_id)
 
 
+def heed(
+    is_over: Callable[[float], bool], step_run_id: UUID, run_id: UUID, stop: Callable[[Reason], None]
+) -> None:
+    """Return when what is waited for is over, which a stop brings about; `is_over` waits for so many seconds."""
+    while not is_over(LOOK):
+        if is_asked_for(step_run_id, run_id):
+            stop(Reason.STOPPED)
+
+
 def heed_until_ended(execution: Execution) -> None:
     """Return when the sandbox has ended, which a stop brings about."""
-    assert execution.info is not None
-    while not execution.follower.ended(LOOK):
-        if is_asked_for(execution.info.step_run_id, execution.info.run_id):
-            execution.stop(Reason.STOPPED)
+    info = execution.info
+    assert info is not None
+    heed(execution.follower.ended, info.step_run_id, info.run_id, execution.stop)
 
 
 def take_outcome(execution: Execution) -> None:
@@ -94,8 +104,19 @@ def take_outcome(execution: Execution) -> None:
         execution.ended = error
 
 
-def raise_if_by_hand(step_run: StepRunResponse, execution: Execution) -> None:
+def raise_if_by_hand(step_run: StepRunResponse, ended: Exception | None) -> None:
     """Record a run that somebody has stopped, or its cost cap; raises RunStoppedException, as ZenML expects then."""
-    if isinstance(execution.ended, RunEndedError) and execution.ended.reason in _BY_HAND:
+    if isinstance(ended, RunEndedError) and ended.reason in _BY_HAND:
         publish(step_run)
-        raise RunStoppedException(str(execution.ended))
+        raise RunStoppedException(str(ended))
+
+
+@contextmanager
+def interrupts_recorded(step_run: StepRunResponse) -> Iterator[None]:
+    """Record an interrupt as a stop, not a failure as ZenML would; around what ends the sandbox before it raises."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            publish(step_run)
+        raise

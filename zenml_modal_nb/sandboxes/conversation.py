@@ -21,7 +21,7 @@ from zenml_modal_nb.runner.frames import Frame
 from zenml_modal_nb.sandboxes import volumes
 from zenml_modal_nb.sandboxes.channel import Channel, Text
 from zenml_modal_nb.sandboxes.collecting import Collection
-from zenml_modal_nb.sandboxes.ending import RunEndedError, why_ended
+from zenml_modal_nb.sandboxes.ending import RunEndedError, end_of, why_ended
 from zenml_modal_nb.sandboxes.fetching import Fetched, fetch
 from zenml_modal_nb.sandboxes.launch import Launch, send
 from zenml_modal_nb.sandboxes.losses import Losses
@@ -133,7 +133,8 @@ class Conversation:
         if not self._unread and not self._result.done():
             for each in self._before:
                 self._emit(each)
-            raise await why_ended(self._sandbox, bool(self.directory), self._launch.terms)
+            launch = self._launch
+            raise await why_ended(self._sandbox, launch.grace, bool(self.directory), launch.terms)
 
     async def _finish_stderr(self, end: int) -> None:
         """Wait for the other stream's last frame; what it has lost by then is read from the runner's copy."""
@@ -211,15 +212,11 @@ class Conversation:
 
     async def _is_ending(self) -> bool:
         """Tell whether the sandbox ends about now: its input is closed a moment before its end is known."""
-        import modal
-
         try:
             async with asyncio.timeout(_ENDING):
-                await self._sandbox.wait.aio(raise_on_termination=False)
-        except TimeoutError:
+                await end_of(self._sandbox, _ENDING)
+        except lost_contact():  # the time is over, or Modal away
             return False
-        except modal.exception.SandboxTimeoutError:  # its own time was over
-            return True
         return True
 
     def _collect(self, stored: Frame) -> None:

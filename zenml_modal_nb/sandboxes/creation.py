@@ -1,17 +1,15 @@
-"""The creation of a sandbox that can be cancelled at any moment; `follow` carries it out."""
+"""The creation of a sandbox that can be cancelled at any moment; `life` carries it out."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
-from threading import Event as Flag
 from typing import Any
 
 from zenml_modal_nb.events import Building, Event, Waiting
 from zenml_modal_nb.sandboxes.ending import build_error, why_not_created
 from zenml_modal_nb.sandboxes.launch import Launch
-from zenml_modal_nb.sandboxes.loop import start
 from zenml_modal_nb.sandboxes.reading import lost_contact
 from zenml_modal_nb.sandboxes.termination import RUN_TAG, advice, terminate, terminate_tagged
 
@@ -21,7 +19,6 @@ _CREATION = 2.0  # seconds that a creation may still take once it is to be undon
 _MOMENT = 1.0  # seconds within which an image that exists is found
 _GLANCE = 0.1  # seconds between two looks whether it is there, and that any creation is given
 _LAST_LINES = 20  # of a build log, that an error shows
-_UNDOING = 20.0  # seconds that an interrupt waits until nothing is left of a creation
 _LOOKS = (0.0, 0.2, 0.6, 1.6)  # seconds before each look for a sandbox whose creation was cancelled
 
 
@@ -121,29 +118,6 @@ class Creation:
         if lost is not None:
             logger.info("Whether a sandbox of this run exists is not known (%s); %s", lost, advice(None))
         return lost is None
-
-
-def create(launch: Launch) -> Any:
-    """Create a sandbox that nobody follows, in the calling thread; an interrupt leaves none behind.
-
-    Raises:
-        RunEndedError: there is none, and why.
-    """
-    over = Flag()
-
-    async def carry_out() -> Any:
-        try:
-            return await Creation(launch, lambda event: None).sandbox()
-        finally:
-            over.set()
-
-    creating = start(carry_out())
-    try:
-        return creating.result()
-    except BaseException:  # an interrupt too
-        creating.cancel()
-        over.wait(_UNDOING)
-        raise
 
 
 def _is_built(image: Any) -> bool:

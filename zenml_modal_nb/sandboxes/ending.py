@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
+from enum import Enum, auto
+from threading import Event as Flag
 from typing import Any
 
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason
+from zenml_modal_nb.sandboxes.reading import has_ended, lost_contact
 from zenml_modal_nb.sandboxes.terms import OF_CELL, OF_STEP, Terms
 
+logger = logging.getLogger(__name__)
+
+_PAUSE = 0.1  # seconds before a sandbox that answers again is waited for again
 MODAL = "Modal"
 
 # e.g. "/bin/sh: 1: python: not found", 'exec: "python": executable file not found in $PATH'
@@ -34,25 +42,61 @@ class RunEndedError(SandboxError):
         self.reason = reason
 
 
-async def why_ended(sandbox: Any, greeted: bool = True, terms: Terms = OF_CELL) -> RunEndedError:
-    """Ask a sandbox whose output has ended how it ended; return codes as in Modal's SDK.
+class End(Enum):
+    """How a sandbox ends, as Modal has it."""
 
-    `greeted` says that the runner was there, which needs a Python that starts.
+    EXITED = auto()
+    TIMED_OUT = auto()
+    TERMINATED = auto()
+
+
+async def end_of(sandbox: Any, patience: float, away: Flag | None = None) -> End:
+    """Wait for a sandbox's end; `away` is set while Modal does not answer, which is no end.
+
+    `patience` is for how long it may not answer, in seconds; raises what the SDK raises when that is over.
     """
     import modal
 
-    try:
-        await sandbox.wait.aio()
-    except modal.exception.SandboxTimeoutError:
-        return RunEndedError(
-            Reason.TIMED_OUT,
-            f"The {terms.what} did not end within its timeout and the sandbox was stopped. {terms.timeout}",
-        )
-    except modal.exception.SandboxTerminatedError:
-        return RunEndedError(
-            Reason.PREEMPTED,
-            f"The sandbox was terminated by Modal or from {terms.outside}. {terms.again}.",
-        )
+    away = away or Flag()
+    while True:
+        try:
+            await sandbox.wait.aio()
+        except modal.exception.SandboxTimeoutError:
+            return End.TIMED_OUT
+        except modal.exception.SandboxTerminatedError:
+            return End.TERMINATED
+        except lost_contact() as error:  # the SDK has repeated the call for a second or two
+            logger.debug("Sandbox %s cannot be waited for: %r", sandbox.object_id, error)
+        else:
+            return End.EXITED
+        away.set()
+        await has_ended(sandbox, patience)  # `wait` tells how
+        away.clear()
+        await asyncio.sleep(_PAUSE)
+
+
+async def why_ended(
+    sandbox: Any,
+    patience: float,
+    greeted: bool = True,
+    terms: Terms = OF_CELL,
+    away: Flag | None = None,
+) -> RunEndedError:
+    """Wait for a sandbox's end, as `end_of` does, and say how it ended; return codes as in Modal's SDK.
+
+    `greeted` says that the runner was there, which needs a Python that starts.
+    """
+    match await end_of(sandbox, patience, away):
+        case End.TIMED_OUT:
+            return RunEndedError(
+                Reason.TIMED_OUT,
+                f"The {terms.what} did not end within its timeout and the sandbox was stopped. {terms.timeout}",
+            )
+        case End.TERMINATED:
+            return RunEndedError(
+                Reason.PREEMPTED,
+                f"The sandbox was terminated by Modal or from {terms.outside}. {terms.again}.",
+            )
     if not greeted and sandbox.returncode in _NOT_EXECUTABLE:
         return RunEndedError(Reason.NOT_STARTED, _no_python(terms))
     # 137 without a termination: the kernel killed the process, and memory is why it does.
@@ -65,9 +109,9 @@ async def why_ended(sandbox: Any, greeted: bool = True, terms: Terms = OF_CELL) 
     )
 
 
-async def why_step_ended(sandbox: Any) -> RunEndedError:
-    """Ask how a sandbox ended that ran ZenML's entrypoint, which has not said how its step ended."""
-    ended = await why_ended(sandbox, terms=OF_STEP)
+async def why_step_ended(sandbox: Any, patience: float, away: Flag) -> RunEndedError:
+    """Say, at its end, how a sandbox ended that runs ZenML's entrypoint, if that has not said how its step ended."""
+    ended = await why_ended(sandbox, patience, terms=OF_STEP, away=away)
     if ended.reason is not Reason.LOST_CONTACT:
         return ended
     return RunEndedError(
@@ -77,13 +121,14 @@ async def why_step_ended(sandbox: Any) -> RunEndedError:
     )
 
 
-def why_not_followed(error: Exception) -> SandboxError:
+def why_not_followed(error: Exception, terms: Terms = OF_CELL) -> SandboxError:
     """Say that what became of a sandbox is not known, unless the error knows it."""
     if isinstance(error, SandboxError):
         return error
     ended = RunEndedError(
         Reason.LOST_CONTACT,
-        f"The sandbox could not be followed to its end: {type(error).__name__}: {error}. Run the cell again.",
+        f"The sandbox could not be followed to its end: {type(error).__name__}: {str(error).rstrip('.')}. "
+        f"{terms.again}.",
     )
     ended.__cause__ = error
     return ended

@@ -94,7 +94,7 @@ class StreamReading:
                 if isinstance(error.__cause__, UnicodeDecodeError):
                     # The server has dropped output up to the middle of a character; a fresh handle may begin there.
                     await self.catch_up()
-            if await self._has_ended():
+            if await has_ended(self._sandbox, self._patience):
                 tries_after_end += 1
                 if tries_after_end == _TRIES_AFTER_END:
                     return
@@ -115,20 +115,6 @@ class StreamReading:
                     yield text
         except lost_contact(UnicodeDecodeError) as error:
             raise _BrokenOffError from error
-
-    async def _has_ended(self) -> bool:
-        """Ask the sandbox itself, with patience: a laptop may have been closed."""
-        loop = asyncio.get_running_loop()
-        began, pause = loop.time(), _SHORTEST_PAUSE
-        while True:
-            try:
-                return await self._sandbox.poll.aio() is not None
-            except lost_contact() as error:
-                if loop.time() - began > self._patience:
-                    raise
-                logger.debug("Sandbox %s does not answer: %r", self._sandbox.object_id, error)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _take(self, text: str) -> None:
         async with self._lock:
@@ -189,6 +175,21 @@ class StreamReading:
             if len(segment) < _SEGMENT:
                 break
         return bytes(data[offset:] if end is None else data[offset : offset + end - start])
+
+
+async def has_ended(sandbox: Any, patience: float) -> bool:
+    """Ask a sandbox whether it has ended, with patience, in seconds: a laptop may have been closed."""
+    loop = asyncio.get_running_loop()
+    began, pause = loop.time(), _SHORTEST_PAUSE
+    while True:
+        try:
+            return await sandbox.poll.aio() is not None
+        except lost_contact() as error:
+            if loop.time() - began > patience:
+                raise
+            logger.debug("Sandbox %s does not answer: %r", sandbox.object_id, error)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def lost_contact(*also: type[Exception]) -> tuple[type[Exception], ...]:
