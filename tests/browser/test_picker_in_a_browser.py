@@ -110,6 +110,45 @@ def test_a_mistake_that_is_mended_can_be_inserted_at_once(site: Site, browser: B
     page.close()
 
 
+def test_the_line_is_copied_also_where_the_browser_grants_no_clipboard(site: Site, browser: Browser) -> None:
+    path = site.write("copied", LOAD, "%modal_pick --gpu L4", "")
+    context = browser.new_context()
+    page = context.new_page()
+    notebook = Notebook(page, site.url(path.stem))
+    context.grant_permissions(["geolocation"], origin=site.address)  # this and nothing else
+    state = "navigator.permissions.query({ name: 'clipboard-write' }).then((each) => each.state)"
+    assert page.evaluate(state) == "denied"
+    notebook.run(0)
+    notebook.finish(0)
+    form = notebook.run(1).locator(".zmnb-picker")
+    form.get_by_role("button", name="Copy").click()
+    expect(form.locator(".zmnb-done-text")).to_have_text("Copied: paste it on top of a cell.")
+    notebook.cell(2).locator(".cm-content").click()
+    page.keyboard.press("Control+v")
+    expect(notebook.cell(2).locator(".cm-content")).to_have_text("%%modal_step --gpu L4")
+    context.close()
+
+
+def test_where_no_widget_may_add_a_cell_the_line_is_copied(site: Site, browser: Browser) -> None:
+    path = site.write("beside-a-console", "1")
+    context = browser.new_context()
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.address)
+    page = context.new_page()
+    Notebook(page, site.url(path.stem))
+    page.evaluate("jupyterapp.commands.execute('console:create', { kernelPreference: { name: 'python3' } })")
+    prompt = page.locator(".jp-CodeConsole-promptCell .cm-content")
+    for cell in ("%load_ext zenml_modal_nb", "%modal_pick --gpu L4"):
+        prompt.click()
+        page.keyboard.insert_text(cell)
+        page.keyboard.press("Shift+Enter")
+    form = page.locator(".jp-CodeConsole .zmnb-picker")
+    form.get_by_label("T4 · 16 GiB").check()
+    form.get_by_role("button", name="Insert magic line").click()
+    expect(form.locator(".zmnb-done-text")).to_contain_text("lets no widget add a cell, so paste the line")
+    assert page.evaluate("navigator.clipboard.readText()") == "%%modal_step --gpu T4"
+    context.close()
+
+
 def test_a_waiting_cell_gets_the_line_that_keys_have_chosen(
     site: Site, browser: Browser, pictures: Path
 ) -> None:
