@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
+from jupyter_client.session import new_id
 
 Message = dict[str, Any]
 
@@ -205,6 +206,7 @@ class Kernel:
         self._client.wait_for_ready(timeout=PATIENCE)
         self.seen: list[Message] = []  # every message but status and input, in order of arrival
         self._idle: set[str] = set()
+        self.draws_widgets = True  # and says so to who asks
 
     def close(self) -> None:
         self._client.stop_channels()
@@ -218,8 +220,11 @@ class Kernel:
         self._manager.shutdown_kernel(now=True)
 
     def send(self, cell: str, **options: Any) -> str:
-        """Ask for a cell to be run, and return its ID."""
-        return str(self._client.execute(cell, **options))
+        """Ask for a cell to be run, and return its ID.
+
+        No failure stops it: ipykernel 6 takes what comes within milliseconds after one for what had waited behind it.
+        """
+        return str(self._client.execute(cell, **{"stop_on_error": False, **options}))
 
     def send_from_notebook(self, cell: str) -> str:
         """Ask as a notebook does that somebody looks at: it names the cell, and shows widgets."""
@@ -243,6 +248,16 @@ class Kernel:
         if subshell is not None:
             message["header"]["subshell_id"] = subshell
         self._client.shell_channel.send(message)
+
+    def close_widget(self, comm_id: str) -> None:
+        """Refuse a widget, as a page that knows none."""
+        self._client.shell_channel.send(
+            self._client.session.msg("comm_close", {"comm_id": comm_id, "data": {}})
+        )
+
+    def begin_session(self) -> None:
+        """Be another page of the same notebook from now on."""
+        self._client.session.session = new_id()
 
     def wait_for_answer(self, comm_id: str, kind: str) -> Message:
         """Receive until a widget has been sent a message of its own, by `Widget.send`."""
@@ -350,6 +365,8 @@ class Kernel:
                     self._idle.add(parent(message))
             elif message["msg_type"] != "execute_input":
                 self.seen.append(message)
+                if self.draws_widgets and _is_question(message):
+                    self.tell_widget(message["content"]["comm_id"], {"kind": "hello"})
 
     def _reply(self, cell: str) -> Message:
         until = time.monotonic() + PATIENCE
@@ -358,6 +375,12 @@ class Kernel:
             if parent(message) == cell:
                 return dict(message["content"])
         raise AssertionError(f"no reply to {cell}")
+
+
+def _is_question(message: Message) -> bool:
+    """Whether this is the widget that only asks for widgets: it has a script and no view."""
+    state = message["content"].get("data", {}).get("state", {})
+    return message["msg_type"] == "comm_open" and "_esm" in state and state["_view_name"] is None
 
 
 def parent(message: Message) -> str:

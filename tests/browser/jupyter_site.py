@@ -52,12 +52,12 @@ class Site:
     address: str
     token: str
 
-    def write(self, name: str, *cells: str) -> Path:
+    def write(self, name: str, *cells: str, kernel: str = "python3") -> Path:
         """Put a notebook into the user's folder."""
         path = self.home.path / "work" / f"{name}.ipynb"
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+            metadata={"kernelspec": {"name": kernel, "display_name": "Python 3", "language": "python"}},
         )
         nbformat.write(notebook, path)
         return path

@@ -54,6 +54,101 @@ def test_the_line_is_put_into_a_new_cell_which_runs(
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("field", "typed", "option"),
+    [
+        ("Time limit", "5h", "--timeout 5h"),
+        ("Region", "us-east", "--region us-east"),  # a row of the price comes with it, and moves the button
+    ],
+)
+@pytest.mark.parametrize("held", [0, 120])
+def test_what_was_typed_last_is_on_the_line_that_is_inserted_at_once(
+    site: Site, browser: Browser, field: str, typed: str, option: str, held: int
+) -> None:
+    path = site.write(f"at-once-{typed}-{held}", LOAD, "%modal_pick --gpu H100")
+    page = browser.new_page(viewport={"width": 1100, "height": 1000})
+    notebook = Notebook(page, site.url(path.stem))
+    notebook.run(0)
+    notebook.finish(0)
+    form = notebook.run(1).locator(".zmnb-picker")
+    expect(form.locator(".zmnb-line")).to_have_text("%%modal_step --gpu H100")
+    button = form.get_by_role("button", name="Insert magic line")
+    button.scroll_into_view_if_needed()
+    form.get_by_label(field, exact=True).click()
+    page.keyboard.type(typed)
+    box = button.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.wait_for_timeout(held)  # as long as a finger stays down
+    page.mouse.up()
+    expect(form.locator(".zmnb-done-text")).to_have_text("Inserted below this cell.")
+    expect(notebook.cell(2).locator(".cm-content")).to_contain_text(f"%%modal_step --gpu H100 {option}")
+    expect(form.locator(".zmnb-line")).to_have_text(f"%%modal_step --gpu H100 {option}")
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == 3
+    page.close()
+
+
+def test_a_mistake_that_is_mended_can_be_inserted_at_once(site: Site, browser: Browser) -> None:
+    path = site.write("mended", LOAD, "%modal_pick")
+    page = browser.new_page(viewport={"width": 1100, "height": 1000})
+    notebook = Notebook(page, site.url(path.stem))
+    notebook.run(0)
+    notebook.finish(0)
+    form = notebook.run(1).locator(".zmnb-picker")
+    memory = form.get_by_label("Memory", exact=True)
+    memory.fill("much")
+    memory.press("Tab")
+    insert = form.get_by_role("button", name="Insert magic line")
+    expect(insert).to_be_disabled()
+    insert.click(force=True)
+    expect(form.locator(".zmnb-done-text")).to_contain_text("something above has to change first")
+    memory.fill("8GiB")
+    insert.click(force=True)
+    expect(form.locator(".zmnb-done-text")).to_have_text("Inserted below this cell.")
+    expect(notebook.cell(2).locator(".cm-content")).to_contain_text("%%modal_step --memory 8GiB")
+    page.close()
+
+
+def test_the_line_is_copied_also_where_the_browser_grants_no_clipboard(site: Site, browser: Browser) -> None:
+    path = site.write("copied", LOAD, "%modal_pick --gpu L4", "")
+    context = browser.new_context()
+    page = context.new_page()
+    notebook = Notebook(page, site.url(path.stem))
+    context.grant_permissions(["geolocation"], origin=site.address)  # this and nothing else
+    state = "navigator.permissions.query({ name: 'clipboard-write' }).then((each) => each.state)"
+    assert page.evaluate(state) == "denied"
+    notebook.run(0)
+    notebook.finish(0)
+    form = notebook.run(1).locator(".zmnb-picker")
+    form.get_by_role("button", name="Copy").click()
+    expect(form.locator(".zmnb-done-text")).to_have_text("Copied: paste it on top of a cell.")
+    notebook.cell(2).locator(".cm-content").click()
+    page.keyboard.press("Control+v")
+    expect(notebook.cell(2).locator(".cm-content")).to_have_text("%%modal_step --gpu L4")
+    context.close()
+
+
+def test_where_no_widget_may_add_a_cell_the_line_is_copied(site: Site, browser: Browser) -> None:
+    path = site.write("beside-a-console", "1")
+    context = browser.new_context()
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.address)
+    page = context.new_page()
+    Notebook(page, site.url(path.stem))
+    page.evaluate("jupyterapp.commands.execute('console:create', { kernelPreference: { name: 'python3' } })")
+    prompt = page.locator(".jp-CodeConsole-promptCell .cm-content")
+    for cell in ("%load_ext zenml_modal_nb", "%modal_pick --gpu L4"):
+        prompt.click()
+        page.keyboard.insert_text(cell)
+        page.keyboard.press("Shift+Enter")
+    form = page.locator(".jp-CodeConsole .zmnb-picker")
+    form.get_by_label("T4 · 16 GiB").check()
+    form.get_by_role("button", name="Insert magic line").click()
+    expect(form.locator(".zmnb-done-text")).to_contain_text("lets no widget add a cell, so paste the line")
+    assert page.evaluate("navigator.clipboard.readText()") == "%%modal_step --gpu T4"
+    context.close()
+
+
 def test_a_waiting_cell_gets_the_line_that_keys_have_chosen(
     site: Site, browser: Browser, pictures: Path
 ) -> None:

@@ -45,6 +45,17 @@ class Page:
         """What the page's "Run this cell with it" does where it cannot write into a cell."""
         self._send(self.actions, {"method": "custom", "content": {"kind": "arm"}})
 
+    def ask_for_line(self) -> Message:
+        """Ask which line is meant by all that was set before, as the page's buttons do."""
+        question = {"kind": "line", "asker": 0.5, "number": 3}
+        reply = self.kernel.tell(self.actions, {"method": "custom", "content": question})
+        (answer,) = [
+            each["content"]["data"]["content"]
+            for each in reply.messages
+            if each["msg_type"] == "comm_msg" and each["content"]["data"]["method"] == "custom"
+        ]
+        return dict(answer)
+
     @property
     def actions(self) -> str:
         (found,) = [key for key, state in self.models.items() if "spoken" in state]
@@ -93,6 +104,15 @@ def test_two_a100_are_picked_and_the_line_and_the_price_follow(kernel: Kernel) -
     assert "2 × A100-40GB</th><td>$4.20/h" in page.text
     assert "if the cell runs for all of 1 h 30 min" in page.text
     assert "not provided" in page.text  # no token here: it would run on this machine
+
+
+def test_a_page_that_asks_hears_the_line_of_what_it_has_set(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick")
+    page.set("Time limit", value="5h")
+    answer = page.ask_for_line()
+    assert answer == {"kind": "line", "asker": 0.5, "number": 3, "line": "%%modal_step --timeout 5h"}
+    page.set("Time limit", value="soon")
+    assert page.ask_for_line()["line"] == ""
 
 
 def test_a_count_is_limited_to_what_the_type_allows(kernel: Kernel) -> None:

@@ -10,6 +10,7 @@ from zenml_modal_nb.magics.options import BY_FLAG
 # A cell magic is one only on the cell's first line that is not blank; `%modal_pick` may stand anywhere.
 _CELL_MAGIC = re.compile(r"%%(?:modal_step|modal_pick)\s")
 _LINE_MAGIC = re.compile(r"\s*(?:[^%=]+=\s*)?%modal_pick\s")  # e.g. picker = %modal_pick
+_SPACES = " \t\r\n"  # shlex's
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,12 @@ def _split(before: str) -> tuple[tuple[str, ...], str, str, str | None]:
     words: list[str] = []
     word, quote, start, escaped = "", None, None, False
     for at, letter in enumerate(before):
-        if start is None and not letter.isspace():
+        if start is None and letter not in _SPACES:
             start = at
         if escaped:
-            word, escaped = word + letter, False
+            # In double quotes a backslash escapes a quote and itself, and is one before anything else.
+            kept = "\\" if quote is not None and letter not in '"\\' else ""
+            word, escaped = f"{word}{kept}{letter}", False
         elif letter == "\\" and quote != "'":
             escaped = True
         elif quote is not None:
@@ -82,7 +85,7 @@ def _split(before: str) -> tuple[tuple[str, ...], str, str, str | None]:
                 word += letter
         elif letter in "'\"":
             quote = letter
-        elif not letter.isspace():
+        elif letter not in _SPACES:
             word += letter
         elif start is not None:
             words.append(word)

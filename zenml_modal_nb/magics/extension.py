@@ -18,7 +18,9 @@ def load(shell: InteractiveShell) -> None:
     from zenml_modal_nb.magics.doctor_magic import DoctorMagics
     from zenml_modal_nb.magics.pick import PickMagics
     from zenml_modal_nb.pipelines import warmup
+    from zenml_modal_nb.rendering import choice
 
+    choice.prepare(shell)
     defaults = _defaults(shell)
     shell.register_magics(ModalStepMagics(shell, defaults), PickMagics(shell), DoctorMagics(shell, defaults))
     completion.register(shell, defaults)

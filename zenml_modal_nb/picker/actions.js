@@ -5,6 +5,11 @@
 const VIEW = "application/vnd.jupyter.widget-view+json";
 const WAITS = "Execute this cell once more: it then runs with this choice.";
 
+const IMPOSSIBLE = "There is no line yet: something above has to change first.";
+const BUSY = "Waiting for the kernel, which runs a cell or is gone …";
+const MOMENT = 700; // milliseconds after which a wait is told
+const STILL = 5; // pixels that a hand may move in a press
+
 const armed = new WeakSet(); // models whose cell waits to be executed again: with what is chosen by then
 
 function notebookOf(model) {
@@ -41,8 +46,7 @@ async function copied(line, then) {
   return (await copy(line)) ? `Copied: ${then}` : "This page has no clipboard: select the line above and copy it.";
 }
 
-async function insert(model) {
-  const line = model.get("line");
+async function insert(model, line) {
   const notebook = notebookOf(model);
   if (!notebook) return copied(line, "this front end lets no widget add a cell, so paste the line into one.");
   const at = indexOfCell(notebook, model.get("root"));
@@ -50,8 +54,7 @@ async function insert(model) {
   return at < 0 ? "Inserted at the end of the notebook." : "Inserted below this cell.";
 }
 
-async function run(model) {
-  const line = model.get("line");
+async function run(model, line) {
   const notebook = notebookOf(model);
   const at = notebook ? indexOfCell(notebook, model.get("root")) : -1;
   const cell = at < 0 ? null : notebook.cells[at];
@@ -77,13 +80,64 @@ function button(text, title, action) {
 
 // In a JupyterLab notebook the arrow keys move between cells, even from a radio button, unless the focused element says
 // not to; and radio buttons of ipywidgets have no name, by which a browser knows that the arrows go from one to the next.
-function keepKeys(el, group) {
+function keepKeys(form, group, signal) {
   const focused = ({ target }) => {
     target.setAttribute("data-lm-suppress-shortcuts", "true");
     const radios = target.closest(".widget-radio-box")?.querySelectorAll("input[type=radio]") ?? [];
     for (const each of radios) each.name = group;
   };
-  requestAnimationFrame(() => el.closest(".zmnb-picker")?.addEventListener("focusin", focused));
+  form.addEventListener("focusin", focused, { signal });
+}
+
+// A field says what was typed when it loses the focus, e.g. to a button that is pressed. What comes of that, a row of
+// the price, may move the button before the press is over, and a browser takes it then for no click.
+function keepPresses(form, signal) {
+  form.addEventListener("pointerdown", (down) => {
+    const pressed = down.button === 0 && down.target.closest("button");
+    if (!pressed) return;
+    const over = new AbortController();
+    addEventListener("pointerup", (up) => {
+      over.abort();
+      const still = Math.hypot(up.clientX - down.clientX, up.clientY - down.clientY) < STILL;
+      if (still && !pressed.contains(up.target)) pressed.click();
+    }, { signal: over.signal });
+    addEventListener("pointercancel", () => over.abort(), { signal: over.signal });
+  }, { signal });
+}
+
+// The kernel's line for all that the form shows. Each change is followed by two questions: a field that was changed
+// again before the kernel had heard of it sends that when it has, which is before the first answer comes.
+class Line {
+  constructor(model) {
+    this.model = model;
+    this.asker = Math.random(); // the same form may be shown twice, and an answer comes to both
+    this.asked = this.needed = 0;
+    this.waiting = [];
+  }
+
+  get isSettled() {
+    return this.needed === 0;
+  }
+
+  ask() {
+    this.model.send({ kind: "line", asker: this.asker, number: ++this.asked });
+  }
+
+  changed() {
+    this.ask();
+    this.needed = this.asked + 1;
+  }
+
+  heard({ asker, number, line }) {
+    if (asker !== this.asker || number !== this.asked) return;
+    if (number < this.needed) return this.ask();
+    this.needed = 0;
+    for (const each of this.waiting.splice(0)) each(line);
+  }
+
+  async settled() {
+    return this.isSettled ? this.model.get("line") : new Promise((resolve) => this.waiting.push(resolve));
+  }
 }
 
 function render({ model, el }) {
@@ -94,16 +148,18 @@ function render({ model, el }) {
   spoken.className = "zmnb-spoken";
   spoken.setAttribute("role", "status");
 
+  const line = new Line(model);
+  let used = ""; // the line that `said` is about
   const does = (action) => async () => {
-    said.textContent = await action(model);
+    const slow = setTimeout(() => (said.textContent = BUSY), MOMENT);
+    const found = await line.settled();
+    clearTimeout(slow);
+    used = found;
+    said.textContent = found ? await action(model, found) : IMPOSSIBLE;
   };
   const buttons = [
     button("Insert magic line", "Put the line into a new cell below this one", does(insert)),
-    button(
-      "Copy",
-      "Copy the line",
-      does(() => copied(model.get("line"), "paste it on top of a cell."))
-    ),
+    button("Copy", "Copy the line", does((_, found) => copied(found, "paste it on top of a cell."))),
   ];
   if (model.get("cell")) {
     buttons.push(button("Run this cell with it", "Make this cell run with this choice", does(run)));
@@ -112,18 +168,35 @@ function render({ model, el }) {
   el.append(...buttons, said, spoken);
 
   const update = () => {
-    for (const each of buttons) each.disabled = !model.get("line");
+    // Not `disabled`: what is being typed may make the choice possible, and its button is pressed in the same moment.
+    for (const each of buttons) each.setAttribute("aria-disabled", String(!model.get("line")));
     spoken.textContent = model.get("spoken");
   };
   const forget = () => {
-    said.textContent = armed.has(model) ? WAITS : "";
+    if (model.get("line") !== used) said.textContent = armed.has(model) ? WAITS : "";
     update();
   };
   forget();
-  keepKeys(el, `zmnb-${model.get("root")}`);
+  const over = new AbortController();
+  const begin = () => {
+    const { signal } = over;
+    if (signal.aborted) return;
+    const form = el.closest(".zmnb-picker");
+    if (!form) return requestAnimationFrame(begin); // it is put into the form a little later
+    keepKeys(form, `zmnb-${model.get("root")}`, signal);
+    keepPresses(form, signal);
+    const changed = ({ target }) => el.contains(target) || line.changed();
+    form.addEventListener("change", changed, { signal });
+    form.addEventListener("click", (event) => event.target.closest("button") && changed(event), { signal });
+  };
+  requestAnimationFrame(begin);
+  const heard = (message) => line.heard(message);
+  model.on("msg:custom", heard);
   model.on("change:line", forget);
   model.on("change:spoken", update);
   return () => {
+    over.abort();
+    model.off("msg:custom", heard);
     model.off("change:line", forget);
     model.off("change:spoken", update);
   };

@@ -201,8 +201,11 @@ class Form:
         self.actions.spoken = f"{line} now means this, until the kernel restarts."
 
     def _asked(self, _: object, content: Mapping[str, object], __: object) -> None:
-        """Hear of a button of the front end's: it could not write into the cell that is to run."""
-        if content.get("kind") == "arm" and not self._picker.problems:
+        """Hear of the front end's buttons: which line is meant, or that it could not write the cell that is to run."""
+        if content.get("kind") == "line":
+            # All that the page had sent before has been heard: this is the line of what it shows.
+            self.actions.send({**content, "line": self.actions.line})
+        elif content.get("kind") == "arm" and not self._picker.problems:
             self._picker.arm()
 
     def _priced(self, impossible: bool) -> str:

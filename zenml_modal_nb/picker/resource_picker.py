@@ -14,7 +14,7 @@ from zenml_modal_nb.picker.choices import TEXTS, Choices, priced
 from zenml_modal_nb.picker.prices import Prices
 from zenml_modal_nb.pricing.quote import Quote
 from zenml_modal_nb.pricing.rates import Rates
-from zenml_modal_nb.rendering.choice import PLAIN_VARIABLE
+from zenml_modal_nb.rendering.choice import draws_widgets
 from zenml_modal_nb.request import StepRequest
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class ResourcePicker:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The form for a front end with widgets, and the text, which every other one shows."""
         bundle: dict[str, Any] = {"text/plain": repr(self)}
-        if hasattr(self._shell, "kernel") and os.environ.get(PLAIN_VARIABLE, "") in ("", "0"):
+        if draws_widgets(self._shell, os.environ):
             bundle |= self.form.view()
             bundle["text/plain"] = repr(self)
         return bundle

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
+
+from wcwidth import wcwidth
 
 from zenml_modal_nb.events import Cost, Event, Failed, Finished, Log, Progress, Resources, Stopped, Transfer
 from zenml_modal_nb.rendering import words
@@ -12,6 +15,7 @@ from zenml_modal_nb.rendering.publisher import Publisher
 
 _ERASE = "\r\x1b[2K"  # to the line's start, then clear it (ECMA-48 EL)
 _NO_COLOUR = "\x1b[0m"  # a colour that the log left on would stain everything after it
+_EMOJI, _EMOJI_WIDENS = "\ufe0f", 1  # e.g. \u2764\ufe0f: the heart alone is one column wide, as an emoji two
 
 
 class TerminalRenderer:
@@ -55,5 +59,15 @@ class TerminalRenderer:
     def _draw(self, text: str) -> None:
         if not text or self._lines.in_a_line:
             return  # there is nothing to say yet, or an unfinished line of the log stands there
-        self._publisher.stream("stdout", _ERASE + _NO_COLOUR + text[: max(1, self._columns() - 1)])
+        self._publisher.stream("stdout", _ERASE + _NO_COLOUR + _fitting(text, self._columns() - 1))
         self._drawn = True
+
+
+def _fitting(text: str, columns: int) -> str:
+    """Return what of a text takes at most so many columns: of a line that wraps only the end would be erased.
+
+    Each character counts for itself: what some terminals draw as one, e.g. a family of emoji, others draw apart.
+    """
+    text = text.expandtabs()
+    ends = accumulate(_EMOJI_WIDENS if each == _EMOJI else max(wcwidth(each), 0) for each in text)
+    return text[: sum(end <= columns for end in ends)]

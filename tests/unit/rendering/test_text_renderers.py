@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import pytest
+
 from zenml_modal_nb.events import (
     Building,
     Cost,
@@ -179,6 +181,24 @@ def test_the_state_never_wraps(on_modal: Target) -> None:
     renderer = TerminalRenderer(TextPublisher(terminal, terminal), lambda: 10)
     play(renderer, Queued(on_modal), Cost(0.01, 9))
     assert terminal.screen()[-1] == "train · p"
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("漢" * 60, 39),  # two columns each, and the last one of 80 stays free
+        ("x" + "漢" * 60, 40),  # half a character cannot be drawn
+        ("e\u0301" * 100, 2 * 79),  # an accent takes no column of its own
+        ("\u2764\ufe0f" * 60, 2 * 39 + 1),  # a heart as an emoji takes two, and one without
+        ("a\t" * 20, 79),  # the tenth tab ends in the eightieth column
+    ],
+    ids=["wide", "odd", "combining", "emoji", "tabs"],
+)
+def test_a_progress_line_is_cut_by_columns_and_not_by_characters(text: str, whole: int) -> None:
+    terminal = Terminal()
+    renderer = TerminalRenderer(TextPublisher(terminal, terminal), lambda: 80)
+    play(renderer, Progress(text))
+    assert terminal.screen()[-1] == text.expandtabs()[:whole]
 
 
 def test_dumb_terminals_and_those_who_ask_get_plain_lines() -> None:
