@@ -205,6 +205,7 @@ class Kernel:
         self._client.wait_for_ready(timeout=PATIENCE)
         self.seen: list[Message] = []  # every message but status and input, in order of arrival
         self._idle: set[str] = set()
+        self.shows_widgets = True
 
     def close(self) -> None:
         self._client.stop_channels()
@@ -350,6 +351,9 @@ class Kernel:
                     self._idle.add(parent(message))
             elif message["msg_type"] != "execute_input":
                 self.seen.append(message)
+                opened = message["msg_type"] == "comm_open" and message["content"]["data"].get("state", {})
+                if self.shows_widgets and opened and "face" in opened:  # what the panel's script says
+                    self.tell_widget(message["content"]["comm_id"], {"kind": "hello"})
 
     def _reply(self, cell: str) -> Message:
         until = time.monotonic() + PATIENCE

@@ -15,6 +15,8 @@ import traitlets
 from ipykernel.comm import Comm
 from ipykernel.kernelbase import Kernel
 
+from zenml_modal_nb.rendering.front import FRONT
+
 MOST_RUNS = 8  # whose pages are kept
 
 _SCRIPT = "export default { render({ model, el }) { el.innerHTML = model.get('html'); } };"
@@ -38,12 +40,16 @@ class Kept(anywidget.AnyWidget):
             self.comm: Any = channel
 
 
-_runs: deque[list[Kept]] = deque()
+_runs: deque[tuple[list[Kept], Any]] = deque()  # pages and the layout that they share
 
 
 def keep(pages: Mapping[str, str], layout: Any) -> None:
     """Keep the HTML of a run's pages, by the names of the widgets that showed it; the oldest run's go."""
-    _runs.append([Kept(model_id=name, html=html, layout=layout) for name, html in pages.items()])
+    kept = [Kept(model_id=name, html=html, layout=layout) for name, html in pages.items()]
+    for each in kept:
+        each.on_msg(lambda *_: FRONT.hear())  # of a panel's script, heard when the cell has ended
+    _runs.append((kept, layout))
     while len(_runs) > MOST_RUNS:
-        for each in _runs.popleft():
+        gone, layout = _runs.popleft()
+        for each in (*gone, layout):
             each.close()
