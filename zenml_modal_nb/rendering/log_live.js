@@ -283,7 +283,9 @@ function render({ model, el }) {
     if (settings.query) settings.grown?.();
   };
   let end = 0; // where the log was scrolled to
+  let touched = false; // a finger is on the log: to scroll then would end its own scrolling
   const toEnd = () => {
+    if (touched) return;
     log.scrollTop = log.scrollHeight;
     end = log.scrollTop;
   };
@@ -314,6 +316,12 @@ function render({ model, el }) {
     // Further up than we have scrolled: by a bar that was dragged, or a finger.
     else if (!there && settings.follow && log.scrollTop < end - 1) follow(false);
   });
+  const touch = (on) => () => {
+    touched = on;
+    if (!on) view.soon();
+  };
+  log.addEventListener("touchstart", touch(true), { passive: true });
+  for (const name of ["touchend", "touchcancel"]) log.addEventListener(name, touch(false), { passive: true });
   const follow = (on) => {
     settings.follow = on;
     for (const each of settings.changed) each();
