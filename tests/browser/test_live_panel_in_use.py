@@ -52,6 +52,22 @@ def test_what_a_page_does_not_show_of_a_flood_is_counted_to_the_line(
     page.close()
 
 
+def test_a_long_line_is_not_cut_in_a_colour_sequence(site: Site, browser: Browser, gate: Gate) -> None:
+    cell = (
+        "%%modal_step\nfor cut in range(12):\n"
+        f"    print('a' * 50 + '\\x1b[38;5;208m' + 'b' * (2000 - cut))\nprint('all')\n{gate.wait}"
+    )
+    page = browser.new_page()
+    _, output = begun(page, site, "cut", cell)
+    log = output.locator("div.zmnb-log")
+    expect(log).to_contain_text("all")
+    *long, _ = log.locator(".zmnb-l").all_text_contents()
+    assert [line.strip("ab") for line in long] == [""] * 12
+    gate.open()
+    expect(output.locator(".zmnb-state")).to_contain_text("done in")
+    page.close()
+
+
 def test_arrow_keys_move_in_the_log_and_not_through_the_notebook(
     site: Site, browser: Browser, gate: Gate
 ) -> None:

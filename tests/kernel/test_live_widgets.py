@@ -60,6 +60,7 @@ def test_the_log_comes_as_deltas_and_stays_as_pages_in_order_with_the_plots(kern
     assert "one" in first["text/plain"]
     assert '<span class="zmnb-err">careful</span>' in first["text/html"] + second["text/html"]
     assert between == {"text/plain": "'between'"}
+    assert [each["text/html"].count("<style>") for each in (panel, first, second)] == [1, 0, 0]
     assert "<b>three</b>" in second["text/plain"]
     assert "&lt;b&gt;three&lt;/b&gt;" in second["text/html"]
     assert all(VIEW not in each for each in (panel, first, second))

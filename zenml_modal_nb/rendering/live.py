@@ -70,8 +70,8 @@ class WidgetPage:
     once, and offers what it has heard an answer to.
     """
 
-    # Half a minute of anything that can be read, and three times the characters of 50 lines a second for as long as the
-    # run lasts. A flood costs 12 KiB a second, so even one of two minutes less than 2 MB.
+    # Three times the characters of 50 lines of 80 a second, for as long as the run lasts; a flood costs that and no more
+    # after its first 96 KiB, so one of a hundred seconds less than 2 MB with its messages.
     pace = Pace(burst=96 << 10, rate=12 << 10, tail=4 << 10, quick=1 << 40, interval=0.02)
 
     def __init__(self, publisher: KernelPublisher, stop: Callable[[], None]) -> None:
