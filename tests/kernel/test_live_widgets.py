@@ -9,6 +9,7 @@ import ipykernel
 import pytest
 from frontend import Gate, Kernel, Message, Reply, parent
 
+from zenml_modal_nb.rendering.front import PATIENCE
 from zenml_modal_nb.rendering.lines import HEAD, TAIL
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -216,6 +217,20 @@ def test_a_kept_page_answers_who_asks_for_it_alone(kernel: Kernel) -> None:
         each["content"]["data"]["state"] for each in answer.messages if each["msg_type"] == "comm_msg"
     ]
     assert "Modal step asked" in state["html"]
+
+
+@pytest.mark.slow  # a panel must stand for a while
+@pytest.mark.parametrize("shows_widgets", [True, False])
+def test_only_a_page_whose_panel_was_never_heard_gets_html(new_kernel: Kernel, shows_widgets: bool) -> None:
+    new_kernel.shows_widgets = (
+        shows_widgets  # what its script says comes behind the cell: there is no subshell
+    )
+    new_kernel.run("%load_ext zenml_modal_nb")
+    new_kernel.finish(new_kernel.send_from_notebook(f"%%modal_step\nimport time; time.sleep({PATIENCE})"))
+    reply = new_kernel.finish(new_kernel.send_from_notebook("%%modal_step\nprint('line')"))
+    assert any(map(widget, reply.messages)) == shows_widgets
+    assert ("install `anywidget`" in reply.stderr) != shows_widgets
+    assert "done in" in saved(reply)[0 if shows_widgets else 1]["text/plain"]
 
 
 def test_of_long_ago_runs_no_pages_are_kept(kernel: Kernel) -> None:

@@ -70,8 +70,8 @@ class WidgetPage:
     once, and offers what it has heard an answer to.
     """
 
-    # Three times the characters of 50 lines of 80 a second, for as long as the run lasts; a flood costs that and no more
-    # after its first 96 KiB, so one of a hundred seconds less than 2 MB with its messages.
+    # Three times what 50 lines of 80 characters a second are, for as long as the run lasts. After its first 96 KiB a
+    # flood costs that and no more, so one of a hundred seconds less than 2 MB with its messages.
     pace = Pace(burst=96 << 10, rate=12 << 10, tail=4 << 10, quick=1 << 40, interval=0.02)
 
     def __init__(self, publisher: KernelPublisher, stop: Callable[[], None]) -> None:

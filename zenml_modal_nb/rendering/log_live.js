@@ -111,6 +111,7 @@ function skip(stream, before, time) {
   gap.text = told(gap.gap);
   if (gap.inTail) size += gap.text.length;
   gap.version++;
+  for (const view of views) view.changing.add(gap);
 }
 
 function write(stream, time, text) {
@@ -268,7 +269,7 @@ function render({ model, el }) {
     for (; last < end && (fresh.firstChild === null || room()); last++) fresh.append(node(tail[last - base]));
     bottom.append(fresh);
     if (last < end || top.childElementCount < head.length) view.soon();
-    for (const line of [...changing, ...open, gap]) {
+    for (const line of [...changing, ...open]) {
       const shown = line && drawn.get(line);
       if (shown && shown.version !== line.version) {
         fill(shown.made, line);
@@ -291,6 +292,7 @@ function render({ model, el }) {
   };
   const changing = new Set();
   const view = {
+    changing,
     soon: () => (due ||= requestAnimationFrame(paint)),
     later: () => {
       clearTimeout(late);
