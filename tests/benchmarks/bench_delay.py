@@ -1,8 +1,11 @@
 """How long a line takes from the sandbox's `print` to the front end's message; prints figures, asserts nothing.
 
-50 lines a second for ten seconds, on the local rung, both as a notebook that shows widgets gets them and as other
-front ends do. Each line says when it was printed; sandbox and front end share this machine's clock. Other cells'
-messages that came meanwhile are counted: there should be none.
+50 lines of 80 characters a second for three minutes, on the local rung, both as a notebook that shows widgets gets them
+and as other front ends do, with the delays of each half minute, so that a pace that falls with time shows. Each line
+says when it was printed; sandbox and front end share this machine's clock. Meanwhile a thread of another cell prints:
+lines that came as another cell's are counted, on both sides, and there should be none (ipykernel 6 takes a thread's
+output for that of the cell that runs).
+Argument: the number of seconds.
 """
 
 from __future__ import annotations
@@ -19,13 +22,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from frontend import Home, Kernel, Message, parent
 
-LINES = 500
+SECONDS = int(sys.argv[1]) if sys.argv[1:] else 180
+STRETCH = 30  # seconds whose delays are told together
 JOB = (
     "import time\n"
     "began = time.time()\n"
-    f"for n in range({LINES}):\n"
+    f"for n in range({50 * SECONDS}):\n"
     "    time.sleep(max(0.0, began + n / 50 - time.time()))\n"
-    "    print(f'{time.time():.6f}')\n"
+    "    print(f'{time.time():.6f} of the step '.ljust(79, '.'))\n"
+)
+OTHER = (
+    "import threading, time\n"
+    "def other():\n"
+    "    while not ended.wait(0.05):\n"
+    "        print('of another cell')\n"
+    "ended = threading.Event()\n"
+    "threading.Thread(target=other, daemon=True).start()"
 )
 
 
@@ -35,31 +47,47 @@ def texts(message: Message) -> str:
     if message["msg_type"] == "stream":
         return str(content["text"])
     state = content.get("data", {}).get("state", {}) if message["msg_type"] == "comm_msg" else {}
-    return "".join(piece[3] for name, piece in state.items() if name[1:].isdigit())
+    return "".join(piece[3] or "" for name, piece in state.items() if name[1:].isdigit())
 
 
 class Timed(Kernel):
     """A kernel whose messages carry the moment at which they came."""
 
-    def delays(self, cell: str) -> tuple[list[float], int]:
-        """Follow a cell to its end: the delay of each line in milliseconds, and messages of other cells."""
-        found: list[float] = []
-        foreign = 0
+    def delays(self, cell: str) -> tuple[list[tuple[float, float]], int]:
+        """Follow a cell to its end: each line's moment and delay in seconds, and lines that came as another cell's."""
+        found: list[tuple[float, float]] = []
+        strayed = 0
 
         def look() -> bool:
-            nonlocal foreign
+            nonlocal strayed
             now = time.time()
             for message in self.seen:
-                if parent(message) != cell:
-                    foreign += 1
-                    continue
-                lines = texts(message).split()
-                found.extend(1000 * (now - float(line)) for line in lines if line[:1].isdigit())
+                for line in texts(message).splitlines():
+                    if ("of the step" in line) != (parent(message) == cell):
+                        strayed += line.endswith(("of another cell", "."))
+                    elif parent(message) == cell:
+                        printed = float(line.split()[0])
+                        found.append((printed, now - printed))
             self.seen.clear()
             return cell in self._idle
 
         self._receive_until(look)
-        return found, foreign
+        return found, strayed
+
+
+def told(name: str, found: list[tuple[float, float]]) -> None:
+    """Print the delays of each stretch, and how many lines came."""
+    began = found[0][0]
+    for start in range(0, SECONDS, STRETCH):
+        delays = [1000 * delay for at, delay in found if start <= at - began < start + STRETCH]
+        if len(delays) < 2:
+            print(f"{name:8} from {start:4} s   {len(delays)} lines")
+            continue
+        cuts = statistics.quantiles(delays, n=100)
+        print(
+            f"{name:8} from {start:4} s   {len(delays)} lines   "
+            f"p50 {cuts[49]:6.1f} ms   p95 {cuts[94]:6.1f} ms   max {max(delays):6.1f} ms"
+        )
 
 
 def main() -> None:
@@ -72,13 +100,14 @@ def main() -> None:
                 kernel.run("%load_ext zenml_modal_nb")
                 kernel.run("%%modal_step\n1")
                 for name, send in (("widgets", kernel.send_from_notebook), ("stream", kernel.send)):
+                    kernel.run(OTHER)
                     kernel.seen.clear()
-                    delays, foreign = kernel.delays(send(f"%%modal_step\n{JOB}"))
-                    cuts = statistics.quantiles(delays, n=100)
+                    found, strayed = kernel.delays(send(f"%%modal_step\n{JOB}"))
+                    kernel.run("ended.set()")
+                    told(name, found)
                     print(
-                        f"ipykernel {ipykernel.__version__} {name:8} {len(delays)} lines   "
-                        f"p50 {cuts[49]:6.1f} ms   p95 {cuts[94]:6.1f} ms   max {max(delays):6.1f} ms   "
-                        f"of other cells {foreign}"
+                        f"{name:8} ipykernel {ipykernel.__version__}   {len(found)} of {50 * SECONDS} lines came   "
+                        f"{strayed} as another cell's"
                     )
             finally:
                 kernel.close()

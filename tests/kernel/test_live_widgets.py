@@ -9,6 +9,8 @@ import ipykernel
 import pytest
 from frontend import Gate, Kernel, Message, Reply, parent
 
+from zenml_modal_nb.rendering.lines import HEAD, TAIL
+
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -18,7 +20,7 @@ def widget(message: Message) -> str:
 
 
 def pieces(messages: list[Message]) -> list[list[Any]]:
-    """The log as it came: number, stream, time and text of each piece, in order."""
+    """The log as it came: number, stream, time and text of each piece, and lines before it, in order."""
     return [
         piece
         for each in messages
@@ -50,7 +52,7 @@ def test_the_log_comes_as_deltas_and_stays_as_pages_in_order_with_the_plots(kern
     )
     assert reply.ok
     assert not [each for each in reply.messages if each["msg_type"] == "stream"]
-    texts = [(stream, text) for _, stream, _, text in pieces(reply.messages)]
+    texts = [(stream, text) for _, stream, _, text, *_ in pieces(reply.messages)]
     assert sorted(texts) == [(0, "<b>three</b>\n"), (0, "one\n"), (1, "careful\n")]
     panel, first, between, second = saved(reply)
     assert "done in" in panel["text/plain"]
@@ -58,6 +60,7 @@ def test_the_log_comes_as_deltas_and_stays_as_pages_in_order_with_the_plots(kern
     assert "one" in first["text/plain"]
     assert '<span class="zmnb-err">careful</span>' in first["text/html"] + second["text/html"]
     assert between == {"text/plain": "'between'"}
+    assert [each["text/html"].count("<style>") for each in (panel, first, second)] == [1, 0, 0]
     assert "<b>three</b>" in second["text/plain"]
     assert "&lt;b&gt;three&lt;/b&gt;" in second["text/html"]
     assert all(VIEW not in each for each in (panel, first, second))
@@ -85,10 +88,19 @@ def test_a_progress_bar_is_one_line_of_the_page(kernel: Kernel) -> None:
     assert [each["text/plain"] for each in saved(reply)][1] == "100%"
 
 
+CLEAR = "%%modal_step\nfrom IPython.display import clear_output\n"
+
+
+def opened(reply: Reply) -> int:
+    """How many widgets of ours a cell has opened."""
+    states = [each["content"]["data"]["state"] for each in reply.messages if each["msg_type"] == "comm_open"]
+    return len([state for state in states if "_esm" in state])
+
+
 def test_a_cleared_page_keeps_its_panel(kernel: Kernel) -> None:
     reply = kernel.finish(
         kernel.send_from_notebook(
-            "%%modal_step\nfrom IPython.display import clear_output\nprint('old')\nclear_output()\nprint('new')"
+            f"{CLEAR}print('old')\ndisplay('shown')\nprint('old too')\nclear_output()\nprint('new')"
         )
     )
     cleared = [each["msg_type"] for each in reply.messages].index("clear_output")
@@ -96,6 +108,65 @@ def test_a_cleared_page_keeps_its_panel(kernel: Kernel) -> None:
     panel, log = saved(after)
     assert "done in" in panel["text/plain"]
     assert log["text/plain"] == "new"
+
+
+def test_a_page_of_our_own_is_cleared_without_being_shown_anew(kernel: Kernel) -> None:
+    reply = kernel.finish(
+        kernel.send_from_notebook(
+            f"{CLEAR}for n in range(50):\n    clear_output(wait=True)\n    print('epoch', n)"
+        )
+    )
+    assert [each["text/plain"] for each in saved(reply)][1:] == ["epoch 49"]
+    assert opened(reply) == 2
+    assert "clear_output" not in [each["msg_type"] for each in reply.messages]
+    assert len([each for each in reply.messages if each["msg_type"] == "display_data"]) == 2
+
+
+def test_a_page_that_is_cleared_for_the_next_plot_opens_no_further_widgets(kernel: Kernel) -> None:
+    reply = kernel.finish(
+        kernel.send_from_notebook(
+            f"{CLEAR}for n in range(20):\n    clear_output(wait=True)\n    print('before', n)\n"
+            "    display(n)\n    print('after', n)"
+        )
+    )
+    cleared = max(n for n, each in enumerate(reply.messages) if each["msg_type"] == "clear_output")
+    shown = saved(Reply(reply.content, reply.messages[cleared:]))
+    assert [each["text/plain"] for each in shown][1:] == ["before 19", "19", "after 19"]
+    assert opened(reply) == 3
+
+
+def test_a_cell_that_clears_its_page_at_the_end_leaves_no_empty_log(kernel: Kernel) -> None:
+    reply = kernel.finish(kernel.send_from_notebook(f"{CLEAR}print('old')\nclear_output()"))
+    assert saved(reply)[1] == {"text/html": "", "text/plain": ""}
+
+
+def test_a_log_that_is_too_fast_for_a_page_is_counted_to_the_line(kernel: Kernel) -> None:
+    lines = 100_000
+    reply = kernel.finish(
+        kernel.send_from_notebook(
+            f"%%modal_step\nimport sys\nfor n in range({lines}):\n"
+            "    print('line', n, 'x' * 60, file=sys.stderr if n % 7 == 0 else sys.stdout)"
+        )
+    )
+    snapshot = saved(reply)[1]["text/plain"].split("\n")
+    assert len([each for each in snapshot if each.startswith("line ")]) == HEAD + TAIL
+    assert f"[… {lines - HEAD - TAIL:,} lines are not shown here; the whole log is in ZenML …]" in snapshot
+    *_, (_, stream, _, text, *before) = pieces(reply.messages)
+    before[stream] += text.count("\n")
+    assert sum(before) == lines
+    came = sum(text.count("\n") for _, _, _, text, *_ in pieces(reply.messages))
+    assert came < lines / 2
+
+
+def test_widgets_of_long_ago_runs_are_gone_from_the_kernel(kernel: Kernel) -> None:
+    kernel.run("from zenml_modal_nb.rendering.kept import MOST_RUNS")
+    count = "len(__import__('ipywidgets').Widget.widgets)"
+    found = []
+    for _ in range(2):
+        for _ in range(kernel.ask("MOST_RUNS")):
+            kernel.finish(kernel.send_from_notebook("%%modal_step\nprint(1)"))
+        found.append(kernel.ask(count))
+    assert found[0] == found[1]
 
 
 def test_the_whole_log_is_on_the_disk_however_much_of_it_the_page_shows(kernel: Kernel) -> None:
@@ -147,6 +218,7 @@ def test_a_kept_page_answers_who_asks_for_it_alone(kernel: Kernel) -> None:
     assert "Modal step asked" in state["html"]
 
 
+@pytest.mark.slow  # a panel must stand for a while
 def test_of_long_ago_runs_no_pages_are_kept(kernel: Kernel) -> None:
     kernel.run("from zenml_modal_nb.rendering.kept import MOST_RUNS, _runs")
     for _ in range(3):

@@ -31,6 +31,16 @@ def uncoloured(text: str) -> str:
     return _ANY_SGR.sub("", clean(text))
 
 
+def ending(text: str, size: int) -> str:
+    """Return the last characters of a cleaned text, and nothing of a colour sequence that the cut went through."""
+    cut = len(text) - size
+    if cut <= 0:
+        return text
+    begun = text.rfind("\x1b", 0, cut)
+    sequence = _ANY_SGR.match(text, begun) if begun >= 0 else None
+    return text[max(cut, sequence.end()) if sequence else cut :]
+
+
 def plain(text: str) -> str:
     """Return the text without any control sequence, on one line, with single spaces."""
     return " ".join(uncoloured(text).split())

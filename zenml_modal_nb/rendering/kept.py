@@ -38,12 +38,14 @@ class Kept(anywidget.AnyWidget):
             self.comm: Any = channel
 
 
-_runs: deque[list[Kept]] = deque()
+_runs: deque[tuple[list[Kept], Any]] = deque()  # pages and the layout that they share
 
 
 def keep(pages: Mapping[str, str], layout: Any) -> None:
     """Keep the HTML of a run's pages, by the names of the widgets that showed it; the oldest run's go."""
-    _runs.append([Kept(model_id=name, html=html, layout=layout) for name, html in pages.items()])
+    kept = [Kept(model_id=name, html=html, layout=layout) for name, html in pages.items()]
+    _runs.append((kept, layout))
     while len(_runs) > MOST_RUNS:
-        for each in _runs.popleft():
+        gone, layout = _runs.popleft()
+        for each in (*gone, layout):
             each.close()

@@ -1,19 +1,25 @@
-"""A log as a page holds it: its first and its last lines; `log_live.js` does the same with the same text."""
+"""A log as a page holds it: its first and its last lines.
+
+`log_live.js` folds lines in the same way, of what has reached it; here it is all that was printed. Colours start anew
+after the gap here; there each line has the colour that it came with.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
 
 from zenml_modal_nb.events import Stream
-from zenml_modal_nb.rendering.ansi import uncoloured
+from zenml_modal_nb.rendering import words
+from zenml_modal_nb.rendering.ansi import ending, uncoloured
 from zenml_modal_nb.rendering.colours import Look, markup
 
 HEAD = 200  # lines
 TAIL = 800
 LONGEST = 2000  # characters of a line that are kept, the last ones of a longer one
-_MOST = 96 << 10  # characters of the tail
+MOST = 96 << 10  # characters of the tail
+_UNREAD = 64 << 10  # characters that are taken together
 
 
 @dataclass(slots=True)
@@ -33,10 +39,24 @@ class Lines:
     tail: deque[Line] = field(default_factory=deque)
     skipped: int = 0
     _size: int = 0  # characters in `tail`, as of when their lines were last written to
+    _unread: list[tuple[Stream, str]] = field(default_factory=list)
+    _waiting: int = 0  # characters in `_unread`
     _open: dict[Stream, Line] = field(default_factory=dict)
 
     def write(self, stream: Stream, text: str) -> None:
         r"""Append text; `\r` goes back to the start of the open line."""
+        self._unread.append((stream, text))
+        self._waiting += len(text)
+        if self._waiting > _UNREAD:
+            self._read()
+
+    def _read(self) -> None:
+        for stream, pieces in groupby(self._unread, key=lambda piece: piece[0]):
+            self._take(stream, "".join(text for _, text in pieces))
+        self._unread.clear()
+        self._waiting = 0
+
+    def _take(self, stream: Stream, text: str) -> None:
         *whole, rest = text.replace("\r\n", "\n").split("\n")
         if len(whole) > HEAD + TAIL + 1:  # most of a flood is never looked at
             for piece in whole[: HEAD + 1]:
@@ -58,7 +78,7 @@ class Lines:
             if place:
                 line.rewound = True
             if part:
-                line.text = (part.rstrip(" ") if line.rewound else line.text + part)[-LONGEST:]
+                line.text = ending(part.rstrip(" ") if line.rewound else line.text + part, LONGEST)
                 line.rewound = False
         if self.tail:  # what the head holds is few
             self._size += len(line.text) - before
@@ -70,7 +90,7 @@ class Lines:
             self.head.append(line)
             return
         self.tail.append(line)
-        while len(self.tail) > TAIL or (self._size > _MOST and len(self.tail) > 1):
+        while len(self.tail) > TAIL or (self._size > MOST and len(self.tail) > 1):
             gone = self.tail.popleft()
             self._size -= len(gone.text)
             self.skipped += 1
@@ -94,5 +114,6 @@ class Lines:
         return "\n".join(parts)
 
     def _told(self) -> chain[Line | str]:
-        gap = [f"[… {self.skipped:,} lines are not shown here …]"] if self.skipped else []
+        self._read()
+        gap = [words.left_out(self.skipped)] if self.skipped else []
         return chain(self.head, gap, self.tail)

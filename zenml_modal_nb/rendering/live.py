@@ -24,12 +24,13 @@ from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.kept import keep
 from zenml_modal_nb.rendering.lines import Lines
 from zenml_modal_nb.rendering.markup import log_html
-from zenml_modal_nb.rendering.page import Pace, bundle
+from zenml_modal_nb.rendering.page import Pace, bundle, with_note
 from zenml_modal_nb.rendering.panel import Panel, Phase
 from zenml_modal_nb.rendering.publisher import KernelPublisher
 
 MOST_PARTS = 40  # of a log in widgets; further ones are the cell's own output, as in every front end
 SLOTS = 256  # pieces that a part's widget holds until its script, which loads beside, has taken them
+BEAT = 10.0  # seconds between signs of life; panel_live.js waits for three
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _PIECE = 1 << 20  # bytes of a log file in one message
 _STARTING = (Phase.PACKAGING, Phase.BUILDING)
@@ -54,8 +55,11 @@ class Part:
 
     comm_id: str = field(default_factory=lambda: uuid4().hex)
     display_id: str = field(default_factory=lambda: f"zenml-modal-nb-{uuid4().hex}")
-    lines: Lines = field(default_factory=Lines)
+    lines: Lines = field(default_factory=Lines)  # of all that was printed
     count: int = 0  # of pieces sent
+    ended: dict[Stream, int] = field(
+        default_factory=lambda: {"stdout": 0, "stderr": 0}
+    )  # lines sent or left out
 
 
 class WidgetPage:
@@ -65,7 +69,9 @@ class WidgetPage:
     once, and offers what it has heard an answer to.
     """
 
-    pace = Pace(burst=96 << 10, rate=8 << 10, tail=4 << 10, quick=1 << 40, interval=0.02)
+    # Three times what 50 lines of 80 characters a second are, for as long as the run lasts. After its first 96 KiB a
+    # flood costs that and no more, so one of a hundred seconds less than 2 MB with its messages.
+    pace = Pace(burst=96 << 10, rate=12 << 10, tail=4 << 10, quick=1 << 40, interval=0.02)
 
     def __init__(self, publisher: KernelPublisher, stop: Callable[[], None]) -> None:
         self._publisher = publisher
@@ -74,7 +80,9 @@ class WidgetPage:
         self._widget: LivePanel | None = None
         self._panel: Panel | None = None
         self._parts: list[Part] = []
+        self._spare: list[Part] = []  # of a page that was cleared, for what comes next
         self._open: Part | None = None  # which the next text goes to
+        self._foreign = False  # something that is not ours stands on the page
         self.later = publisher.later
 
     def panel(self, panel: Panel) -> None:
@@ -90,21 +98,27 @@ class WidgetPage:
             comm: Any = self._widget.comm
             comm.__dict__.pop("_reply_subshell_id", None)
             self._show(update=False)
+            self.later(BEAT, partial(self._beat, self._widget))
         else:
             self._send(self._id, {"face": face(panel)})
 
-    def stream(self, name: Stream, text: str) -> None:
-        """Send text to the part of the log that is open, or to a new one."""
+    def hold(self, name: Stream, text: str) -> None:
+        """Keep text for the page of the end in the part of the log that is open, or in a new one."""
+        if self._open is None and self._widget is not None and len(self._parts) < MOST_PARTS:
+            self._open = self._begin(self._widget)
+        if self._open is not None:
+            self._open.lines.write(name, text)
+
+    def stream(self, name: Stream, text: str, left_out: int = 0) -> None:
+        """Send text to the part of the log that is open; what is sent was held before."""
         part = self._open
         if part is None:
-            if self._widget is None or len(self._parts) >= MOST_PARTS:
-                self._publisher.stream(name, text)
-                return
-            self._open = part = self._begin(self._widget)
-        part.lines.write(name, text)
-        piece = [part.count, int(name == "stderr"), int(time.time() * 1000), text]
-        self._send(part.comm_id, {f"c{part.count % SLOTS}": piece})
-        part.count += 1
+            self._publisher.stream(name, with_note(text, left_out))
+            self._foreign = True
+            return
+        part.ended[name] += left_out
+        self._send_piece(part, int(name == "stderr"), text)
+        part.ended[name] += text.count("\n")
 
     def display(
         self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str | None, update: bool
@@ -112,14 +126,20 @@ class WidgetPage:
         """Show a display of the cell; what is printed next stands below it."""
         if not update:
             self._open = None
+            self._foreign = True
         self._publisher.display(data, metadata, display_id, update)
 
     def clear(self) -> None:
         """Clear the page but for the panel, which the cell does not know of."""
+        if self._widget is not None and not self._foreign and len(self._parts) <= 1:
+            # Only ours stands there. To take it away and show it again would cost who uses it the focus.
+            for part in self._parts:
+                self._empty(part)
+            return
         self._publisher.clear()
+        self._foreign = False
         self._open = None
-        for part in self._parts:
-            self._publisher.comm("comm_close", part.comm_id, {})
+        self._spare += self._parts
         self._parts.clear()
         if self._widget is not None:
             self._show(update=False)
@@ -138,8 +158,32 @@ class WidgetPage:
         # Not by the widget's own way: the text is in no trait, and this may be any thread.
         self._publisher.comm("comm_msg", comm_id, {"method": "update", "state": state, "buffer_paths": []})
 
+    def _send_piece(self, part: Part, stream: int, text: str | None) -> None:
+        """Send text of a stream, 0 or 1, or that the part is empty from now on."""
+        piece = [part.count, stream, int(time.time() * 1000), text, *part.ended.values()]
+        self._send(part.comm_id, {f"c{part.count % SLOTS}": piece})
+        part.count += 1
+
+    def _empty(self, part: Part) -> None:
+        part.lines = Lines()
+        self._send_piece(part, 0, None)
+
     def _begin(self, widget: LivePanel) -> Part:
-        part = Part()
+        # Not a new one where an old one is free: each loads a module, and a page can unload none.
+        if self._spare:
+            part = self._spare.pop()
+            self._empty(part)
+        else:
+            part = Part()
+            self._open_model(part, widget)
+        told = "[the log; this front end shows it when the run has ended]"
+        self._publisher.display(
+            {_VIEW: _view(part.comm_id), "text/plain": told}, {}, part.display_id, update=False
+        )
+        self._parts.append(part)
+        return part
+
+    def _open_model(self, part: Part, widget: LivePanel) -> None:
         kept = ("_model_", "_view_", "_dom_classes", "layout", "tabbable", "tooltip", "run")
         state = {
             **{name: value for name, value in widget.get_state().items() if name.startswith(kept)},
@@ -154,21 +198,19 @@ class WidgetPage:
             target_name="jupyter.widget",
             metadata={"version": "2.1.0"},
         )
-        told = "[the log; this front end shows it when the run has ended]"
-        self._publisher.display(
-            {_VIEW: _view(part.comm_id), "text/plain": told}, {}, part.display_id, update=False
-        )
-        self._parts.append(part)
-        return part
 
     def _settle(self, panel: Panel) -> None:
         pages: dict[str, str] = {}  # by the widget that showed it
+        if self._widget is not None:
+            self._send(self._id, {"face": face(panel)})  # its script has the end read aloud
         for part in self._parts:
-            pages[part.comm_id] = log_html(part.lines)
-            data = {"text/html": pages[part.comm_id], "text/plain": part.lines.text()}
+            data = {"text/html": log_html(part.lines), "text/plain": part.lines.text()}
+            pages[part.comm_id] = data["text/html"]
             self._publisher.display(data, {}, part.display_id, update=True)
+        for part in (*self._parts, *self._spare):
             self._publisher.comm("comm_close", part.comm_id, {})
         self._parts.clear()
+        self._spare.clear()
         self._open = None
         end = bundle(panel)
         self._publisher.display(end, {}, self._display_id, update=self._widget is not None)
@@ -179,6 +221,13 @@ class WidgetPage:
             self._widget.close()
             self._widget = None
             keep(pages, layout)
+
+    def _beat(self, widget: LivePanel) -> None:
+        """Tell the panel's script that the kernel is there: of a long phase nothing else may come for minutes."""
+        if self._widget is widget:
+            content = {"method": "custom", "content": {"kind": "alive"}}
+            self._publisher.comm("comm_msg", str(widget.model_id), content)
+            self.later(BEAT, partial(self._beat, widget))
 
     def _answer(self, widget: LivePanel, content: object, buffers: object) -> None:
         """Act on what the panel's script asks for, on the thread of a subshell, or when the cell has ended."""

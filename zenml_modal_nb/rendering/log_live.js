@@ -1,9 +1,10 @@
 // One part of a run's log while the run goes on: its first and last lines, as `lines.py` holds them. What others have
 // written becomes text nodes and nothing else.
 
-const HEAD = 200, TAIL = 800, LONGEST = 2000; // as in lines.py
+const HEAD = 200, TAIL = 800, LONGEST = 2000, MOST = 96 << 10; // as in lines.py
 const SLOTS = 256; // as in live.py
 const SLICE = 150; // lines drawn in one frame at most, so that none takes long
+const LATER = 100; // milliseconds that a cleared log waits for what takes its place
 const MOMENT = 12; // milliseconds after which a frame draws no more of them
 const SGR = /\x1b\[([0-9;:]*)m/g;
 const NAMES = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 9: "strike" };
@@ -14,15 +15,24 @@ const STEPS = [0, 95, 135, 175, 215, 255];
 const head = [], tail = [];
 const open = [null, null]; // each stream's line that has no end yet
 const looks = [{}, {}]; // at the end of each stream
+const ended = [0, 0]; // lines of each stream that have come to their end, or were left out
 const views = new Set();
-let base = 0; // lines that have left the tail
+let size = 0; // characters in the tail
+let base = 0; // number of the tail's first line, of all that were in it
+let hidden = 0; // lines of the log that stood in the tail and have left it
+let gap = null; // the latest line that stands for others, which were left out on their way
+let epoch = 0; // how often the log was cleared
 let next = 0; // number of the piece that comes next
 
+// What the panel and the log's parts of a run share, as long as one of their models is there; in both scripts.
 const shared = (run) => {
   const runs = (globalThis.zenmlModalNb ??= new Map());
-  if (!runs.has(run)) runs.set(run, { times: false, follow: true, query: "", parts: new Set(), changed: new Set() });
+  const fresh = () => ({ times: false, follow: true, query: "", models: 0, parts: new Set(), changed: new Set() });
+  if (!runs.has(run)) runs.set(run, fresh());
   return runs.get(run);
 };
+const enter = (run) => shared(run).models++;
+const leave = (run) => --shared(run).models || globalThis.zenmlModalNb.delete(run);
 
 function piece(stream, time, text, ended) {
   let line = open[stream];
@@ -31,8 +41,10 @@ function piece(stream, time, text, ended) {
   text.split("\r").forEach((part, place) => {
     if (place) line.rewound = true;
     if (!part) return;
-    line.text = (line.rewound ? part.trimEnd() : line.text + part).slice(-LONGEST);
+    const before = line.text.length;
+    line.text = ending(line.rewound ? part.replace(/ +$/, "") : line.text + part);
     line.rewound = false;
+    if (line.inTail) size += line.text.length - before;
   });
   line.version++;
   if (line.text.includes("\x1b")) {
@@ -41,26 +53,75 @@ function piece(stream, time, text, ended) {
   if (!ended) open[stream] = line;
 }
 
+// The end of a long text, and nothing of a colour sequence that the cut went through.
+function ending(text) {
+  const cut = text.length - LONGEST;
+  if (cut <= 0) return text;
+  const begun = text.lastIndexOf("\x1b", cut - 1);
+  const sequence = begun < 0 ? null : /^\x1b\[[0-9;:]*m/.exec(text.slice(begun));
+  return text.slice(sequence ? Math.max(cut, begun + sequence[0].length) : cut);
+}
+
 function append(line) {
-  if (head.length < HEAD && !tail.length && !base) {
+  if (head.length < HEAD && !tail.length && !hidden) {
     head.push(line);
     return;
   }
+  line.inTail = true;
+  size += line.text.length;
   tail.push(line);
   if (tail.length >= TAIL + 64) drop(tail.length - TAIL); // many at a time: each moves all the others
+  else if (size > MOST) drop(Math.min(tail.length - 1, 64));
 }
 
 function drop(count) {
-  for (const line of tail.splice(0, count)) if (open[line.stream] === line) open[line.stream] = null;
+  for (const line of tail.splice(0, count)) {
+    if (open[line.stream] === line) open[line.stream] = null;
+    if (gap === line) gap = null;
+    size -= line.text.length;
+    hidden += line.gap ?? 1;
+  }
   base += count;
+}
+
+function clear() {
+  head.length = 0;
+  base += tail.length;
+  tail.length = hidden = size = 0;
+  open[0] = open[1] = gap = null;
+  looks[0] = looks[1] = {};
+  epoch++;
+}
+
+const told = (count) => `[… ${count === 1 ? "1 line is" : `${count.toLocaleString("en")} lines are`} not shown here; the whole log is in ZenML …]`;
+
+// Let a line stand for what has not come of a stream, so many of whose lines have ended before what comes next.
+function skip(stream, before, time) {
+  let count = before - ended[stream];
+  if (count <= 0) return;
+  ended[stream] = before;
+  looks[stream] = {};
+  if (open[stream]) count--; // whose end was left out
+  open[stream] = null;
+  if (!count) return;
+  const last = tail.at(-1) ?? head.at(-1);
+  if (!gap || gap !== last) append((gap = { stream: 0, time, text: "", look: {}, version: 0, gap: 0 }));
+  gap.gap += count;
+  if (gap.inTail) size -= gap.text.length;
+  gap.text = told(gap.gap);
+  if (gap.inTail) size += gap.text.length;
+  gap.version++;
+  for (const view of views) view.changing.add(gap);
 }
 
 function write(stream, time, text) {
   let whole = text.replaceAll("\r\n", "\n").split("\n");
   const rest = whole.pop();
+  ended[stream] += whole.length;
   if (whole.length > HEAD + TAIL + 1) {
     for (const each of whole.slice(0, HEAD + 1)) piece(stream, time, each, true);
-    base += whole.length - HEAD - 1 - TAIL;
+    drop(tail.length);
+    hidden += whole.length - HEAD - 1 - TAIL;
     whole = whole.slice(-TAIL);
   }
   for (const each of whole) piece(stream, time, each, true);
@@ -75,20 +136,23 @@ function take(model) {
     held.push(each);
   }
   if (held.length && held[0][0] !== next) {
-    // The script has come too late for some: those that are left, in order.
+    // The script has come too late for some: those that are left, in order. Each says how many lines were before it.
     held.length = 0;
     for (let slot = 0; slot < SLOTS; slot++) {
       const each = model.get(`c${slot}`);
       if (each && each[0] >= next) held.push(each);
     }
     held.sort((one, other) => one[0] - other[0]);
-    write(0, Date.now(), "[… the lines before are not shown here …]\n");
   }
-  for (const [number, stream, time, text] of held) {
-    write(stream, time, text);
+  for (const [number, stream, time, text, ...before] of held) {
+    before.forEach((count, which) => skip(which, count, time));
+    if (text === null) clear();
+    else write(stream, time, text);
     next = number + 1;
   }
-  if (held.length) for (const view of views) view.soon();
+  if (!held.length) return;
+  // What takes the place of a cleared log is on its way: nothing flickers.
+  for (const view of views) epoch && !head.length ? view.later() : view.soon();
 }
 
 function after(look, codes) {
@@ -147,7 +211,7 @@ function fill(node, line) {
 }
 
 const uncoloured = (line) => line.text.replace(SGR, "");
-const gap = () => (base ? `[… ${base.toLocaleString("en")} lines are not shown here …]` : "");
+const matches = (line, query) => !query || (!line.gap && uncoloured(line).toLowerCase().includes(query));
 
 function render({ model, el }) {
   const settings = shared(model.get("run"));
@@ -159,6 +223,7 @@ function render({ model, el }) {
   log.setAttribute("role", "log");
   log.setAttribute("aria-live", "off"); // a flood read aloud helps nobody; the panel says how the run goes
   log.setAttribute("aria-label", "Log");
+  log.dataset.lmSuppressShortcuts = "true"; // the arrow keys are the log's own
   const [top, between, bottom] = ["", "zmnb-gap", ""].map((name) => {
     const part = document.createElement("div");
     part.className = name;
@@ -169,11 +234,11 @@ function render({ model, el }) {
   el.append(box);
 
   const drawn = new WeakMap(); // a line → its node and the version that it shows
-  let first = base, last = base, due = 0;
+  let first = base, last = base, due = 0, late = 0, seen = epoch;
 
   const node = (line) => {
     const made = document.createElement("div");
-    made.className = line.stream ? "zmnb-l zmnb-err" : "zmnb-l";
+    made.className = line.gap ? "zmnb-gap" : line.stream ? "zmnb-l zmnb-err" : "zmnb-l";
     made.dataset.t = new Date(line.time).toLocaleTimeString("en-GB") + "." + String(line.time % 1000).padStart(3, "0");
     fill(made, line);
     drawn.set(line, { made, version: line.version });
@@ -181,11 +246,17 @@ function render({ model, el }) {
     return made;
   };
   const hide = (made, line) => {
-    made.hidden = !!settings.query && !uncoloured(line).toLowerCase().includes(settings.query);
+    made.hidden = !matches(line, settings.query);
   };
   const paint = () => {
     due = 0;
     if (tail.length > TAIL) drop(tail.length - TAIL);
+    if (seen !== epoch) {
+      seen = epoch;
+      top.replaceChildren();
+      bottom.replaceChildren();
+      first = last = base;
+    }
     const until = performance.now() + MOMENT;
     let left = SLICE;
     const room = () => left-- > 0 && performance.now() < until;
@@ -208,26 +279,51 @@ function render({ model, el }) {
     }
     changing.clear();
     open.forEach((line) => line && changing.add(line)); // it may get its end before the next time
-    between.textContent = gap();
-    if (settings.follow) log.scrollTop = log.scrollHeight;
+    between.textContent = hidden ? told(hidden) : "";
+    if (settings.follow) toEnd();
+    if (settings.query) settings.grown?.();
+  };
+  let end = 0; // where the log was scrolled to
+  let touched = false; // a finger is on the log: to scroll then would end its own scrolling
+  const toEnd = () => {
+    if (touched) return;
+    log.scrollTop = log.scrollHeight;
+    end = log.scrollTop;
   };
   const changing = new Set();
-  const view = { soon: () => (due ||= requestAnimationFrame(paint)) };
+  const view = {
+    changing,
+    soon: () => (due ||= requestAnimationFrame(paint)),
+    later: () => {
+      clearTimeout(late);
+      late = setTimeout(view.soon, LATER);
+    },
+  };
   const apply = () => {
     log.classList.toggle("zmnb-times", settings.times);
     for (const line of [...head, ...tail]) if (drawn.has(line)) hide(drawn.get(line).made, line);
-    if (settings.follow) log.scrollTop = log.scrollHeight;
+    if (settings.follow) toEnd();
   };
   const part = {
-    text: () => [...head.map(uncoloured), ...(base ? [gap()] : []), ...tail.map(uncoloured)].join("\n"),
-    matches: () => [...head, ...tail].filter((line) => uncoloured(line).toLowerCase().includes(settings.query)).length,
+    lines: (query) => {
+      const between = hidden && !query ? [{ text: told(hidden) }] : [];
+      return [...head, ...between, ...tail].filter((line) => matches(line, query)).map(uncoloured);
+    },
   };
   log.addEventListener("wheel", (event) => event.deltaY < 0 && follow(false), { passive: true });
   log.addEventListener("keydown", (event) => ["ArrowUp", "PageUp", "Home"].includes(event.key) && follow(false));
   log.addEventListener("scroll", () => {
-    if (settings.follow) return; // our own, and to ask where it is would lay everything out
-    if (log.scrollTop + log.clientHeight >= log.scrollHeight - 4) follow(true);
+    const there = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+    if (there && !settings.follow) follow(true);
+    // Further up than we have scrolled: by a bar that was dragged, or a finger.
+    else if (!there && settings.follow && log.scrollTop < end - 1) follow(false);
   });
+  const touch = (on) => () => {
+    touched = on;
+    if (!on) view.soon();
+  };
+  log.addEventListener("touchstart", touch(true), { passive: true });
+  for (const name of ["touchend", "touchcancel"]) log.addEventListener(name, touch(false), { passive: true });
   const follow = (on) => {
     settings.follow = on;
     for (const each of settings.changed) each();
@@ -241,16 +337,23 @@ function render({ model, el }) {
     views.delete(view);
     settings.parts.delete(part);
     settings.changed.delete(apply);
-    if (!settings.parts.size && !settings.changed.size) globalThis.zenmlModalNb.delete(model.get("run"));
     cancelAnimationFrame(due);
+    clearTimeout(late);
   };
 }
 
 function initialize({ model }) {
   const changed = () => take(model);
+  const run = model.get("run");
+  enter(run);
   model.on("change", changed);
   changed();
-  return () => model.off("change", changed);
+  return () => {
+    model.off("change", changed);
+    clear(); // the page keeps this module for good
+    views.clear();
+    leave(run);
+  };
 }
 
 export default { initialize, render };

@@ -46,10 +46,15 @@ def html(panel: Panel) -> str:
 
 
 def log_html(lines: Lines) -> str:
-    """Return a part of a log that has ended: it scrolls by itself, and can be focused to do so by keyboard."""
+    """Return a part of a log that has ended, empty without lines; its style comes with the panel above it.
+
+    It scrolls by itself, from its end, and can be focused to do so by keyboard; the arrow keys are its own then.
+    """
+    if not (shown := lines.html()):
+        return ""
     return (
-        f'<div class="zmnb-box">{STYLE}<pre class="zmnb-log" tabindex="0" role="log" aria-label="Log">'
-        f"{lines.html()}</pre></div>"
+        '<div class="zmnb-box"><pre class="zmnb-log" tabindex="0" role="region" aria-label="Log" '
+        f'data-lm-suppress-shortcuts="true"><span>{shown}</span></pre></div>'
     )
 
 

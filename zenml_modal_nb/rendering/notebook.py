@@ -39,7 +39,7 @@ class NotebookRenderer:
     def __init__(self, page: Page, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._page = page
         self._clock = clock
-        self._batch = Batch(page, page.pace, clock)
+        self._batch = Batch(page, clock)
         self._sieves: dict[Stream, Sieve] = {"stdout": Sieve(), "stderr": Sieve()}
         self._panel: Panel | None = None
         self._clear_next = False  # what is shown next takes the place of all there is

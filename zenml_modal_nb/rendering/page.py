@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
+from zenml_modal_nb.events import Stream
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.markup import html
 from zenml_modal_nb.rendering.panel import Panel
@@ -24,10 +26,27 @@ class Pace:
     interval: float = 0.05  # seconds between messages after that: twenty a second look continuous
 
 
-class Page(LivePublisher, Protocol):
-    """A publisher that also shows the panel; one per run, made by `choice`."""
+class Page(Protocol):
+    """Where a run is shown; one per run, made by `choice`."""
 
     pace: Pace
+
+    def display(
+        self, data: Mapping[str, Any], metadata: Mapping[str, Any], display_id: str | None, update: bool
+    ) -> None:
+        """Show a display of the cell."""
+
+    def hold(self, name: Stream, text: str) -> None:
+        """Take text of the log for what stands there in the end, whether or not it is sent before."""
+
+    def stream(self, name: Stream, text: str, left_out: int = 0) -> None:
+        """Append text to the log; so many line ends of this stream before it were left out."""
+
+    def clear(self) -> None:
+        """Take away all but the panel, which the cell does not know of."""
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call back once, on the thread that sends: `call` must not wait for who may be publishing."""
 
     def panel(self, panel: Panel) -> None:
         """Show the panel, for the first time or as it is now."""
@@ -43,8 +62,14 @@ class HtmlPage:
         self._display_id = display_id or f"zenml-modal-nb-{uuid4().hex}"
         self._shown: dict[str, str] | None = None
         self.display = publisher.display
-        self.stream = publisher.stream
         self.later = publisher.later
+
+    def hold(self, name: Stream, text: str) -> None:
+        """Do nothing: the log is the cell's own output, and what was not sent is not there."""
+
+    def stream(self, name: Stream, text: str, left_out: int = 0) -> None:
+        """Send text of the log, below a line about what was left out."""
+        self._publisher.stream(name, with_note(text, left_out))
 
     def panel(self, panel: Panel) -> None:
         """Send what has changed."""
@@ -57,6 +82,11 @@ class HtmlPage:
         self._publisher.clear()
         if self._shown is not None:
             self._publisher.display(self._shown, {}, self._display_id, update=False)
+
+
+def with_note(text: str, left_out: int) -> str:
+    """Return the text below a line that says how many lines before it were left out, if any were."""
+    return f"{words.left_out(left_out)}\n{text}" if left_out else text
 
 
 def bundle(panel: Panel) -> dict[str, str]:

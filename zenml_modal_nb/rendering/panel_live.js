@@ -1,13 +1,19 @@
 // The panel of a run while it goes on. All that it shows comes as words from `live.py` and becomes text nodes.
 
+// What the panel and the log's parts of a run share, as long as one of their models is there; in both scripts.
 const shared = (run) => {
   const runs = (globalThis.zenmlModalNb ??= new Map());
-  if (!runs.has(run)) runs.set(run, { times: false, follow: true, query: "", parts: new Set(), changed: new Set() });
+  const fresh = () => ({ times: false, follow: true, query: "", models: 0, parts: new Set(), changed: new Set() });
+  if (!runs.has(run)) runs.set(run, fresh());
   return runs.get(run);
 };
+const enter = (run) => shared(run).models++;
+const leave = (run) => --shared(run).models || globalThis.zenmlModalNb.delete(run);
 
 const NO_ANSWER = 3000; // milliseconds after which the kernel counts as out of reach
 const GREETINGS = 8; // within that time
+const SILENCE = 30000; // milliseconds without a word of the kernel, which gives a sign of life every ten seconds
+const ENDS = ["done", "failed", "stopped"];
 const SVG = "http://www.w3.org/2000/svg";
 
 function made(kind, name, text = "") {
@@ -37,6 +43,27 @@ function sparkline({ samples, top }) {
   line.setAttribute("points", samples.map((value, n) => `${((n * 60) / Math.max(1, samples.length - 1)).toFixed(1)},${y(value)}`).join(" "));
   svg.append(asked, line);
   return svg;
+}
+
+// Have something read aloud that stands on the page no more: a status that is filled after it was put there.
+function announce(text) {
+  const status = document.createElement("div");
+  status.setAttribute("role", "status");
+  status.style.cssText = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)";
+  document.body.append(status);
+  setTimeout(() => (status.textContent = text), 100);
+  setTimeout(() => status.remove(), 10000);
+}
+
+// Give the focus, when what had it is replaced, to what has come in its place.
+function handOver(area, wanted, left = 100) {
+  const active = document.activeElement;
+  const next = [...area.querySelectorAll(wanted)].at(-1);
+  if (active && active !== document.body && !area.contains(active)) return; // somebody has gone elsewhere
+  if ((!active || active === document.body) && next) {
+    if (!next.hasAttribute("tabindex")) next.tabIndex = -1;
+    next.focus({ preventScroll: true });
+  } else if (left) setTimeout(handOver, 50, area, wanted, left - 1);
 }
 
 function save(blobParts, name) {
@@ -90,10 +117,11 @@ function render({ model, el }) {
     settings.follow = !settings.follow;
     changed();
   });
-  const text = () => [...settings.parts].map((part) => part.text()).join("\n");
+  const lines = (query) => [...settings.parts].flatMap((part) => part.lines(query));
   const copy = button("Copy", "Copy the lines that are shown", async () => {
+    settings.grown = null;
     try {
-      await navigator.clipboard.writeText(text());
+      await navigator.clipboard.writeText(lines(settings.query).join("\n"));
       told.textContent = "copied";
     } catch {
       told.textContent = "the browser does not let this page copy; select the lines instead";
@@ -103,49 +131,75 @@ function render({ model, el }) {
   let wait = 0;
   const download = button("Download", "Save the whole log", () => {
     pieces = [];
+    settings.grown = null;
     model.send({ kind: "log" });
     told.textContent = "asking for the whole log …";
     wait = setTimeout(() => {
       pieces = null;
-      save([text()], "log.txt");
+      save([lines("").join("\n")], "log.txt");
       told.textContent = `saved what is shown; the whole log is ${model.get("face").log || "in ZenML"}`;
     }, NO_ANSWER);
   });
   tools.append(search, times, follow, copy, download, told);
+  const count = () => {
+    const found = settings.query ? lines(settings.query).length : 0;
+    const said = settings.query ? `${found} ${found === 1 ? "line" : "lines"}` : "";
+    if (told.textContent !== said) told.textContent = said;
+  };
   search.addEventListener("input", () => {
+    settings.search = search.value;
     settings.query = search.value.toLowerCase();
+    settings.grown = count; // until something else is said there
     changed();
-    const found = [...settings.parts].reduce((sum, part) => sum + part.matches(), 0);
-    told.textContent = settings.query ? `${found} ${found === 1 ? "line" : "lines"}` : "";
+    count();
   });
+  // A page that its cell clears shows this panel anew.
+  search.value = settings.search ?? "";
+  if (settings.grown) settings.grown = count;
+  search.addEventListener("focus", () => (settings.focused = true));
+  search.addEventListener("blur", () => setTimeout(() => search.isConnected && (settings.focused = false)));
+  if (settings.focused) requestAnimationFrame(() => document.activeElement === document.body && search.focus({ preventScroll: true }));
   // Keys typed here are for this field, not for the notebook's shortcuts.
+  root.dataset.lmSuppressShortcuts = "true";
   root.addEventListener("keydown", (event) => event.stopPropagation());
   const pressed = () => {
     times.setAttribute("aria-pressed", settings.times);
     follow.setAttribute("aria-pressed", settings.follow);
   };
 
-  let reached = false;
-  const deaf = "To stop, interrupt the kernel (■)";
-  stop.disabled = true;
+  const label = () => {
+    stop.disabled = settings.stop !== "can" || silent;
+    const texts = { stopping: "Stopping …", deaf: "To stop, interrupt the kernel (■)" };
+    stop.textContent = texts[settings.stop] ?? "Stop";
+  };
+  let stopping = 0;
   stop.addEventListener("click", () => {
-    stop.disabled = true;
-    stop.textContent = "Stopping …";
+    settings.stop = "stopping";
+    label();
+    stopping = setTimeout(() => {
+      settings.stop = "deaf";
+      label();
+    }, NO_ANSWER);
     model.send({ kind: "stop" });
   });
   // The front end's subshell begins with its first message, which itself still waits for the cell: so several.
   let asked = 0;
   const asking = setInterval(() => {
-    if (++asked < GREETINGS) return model.send({ kind: "hello" });
-    stop.textContent = deaf;
+    if (!settings.stop && ++asked < GREETINGS) return model.send({ kind: "hello" });
+    settings.stop ??= "deaf";
+    label();
     clearInterval(asking);
   }, NO_ANSWER / GREETINGS);
   const heard = (message, buffers) => {
-    if (message.kind === "hello" && !reached) {
-      reached = true;
+    alive();
+    if (message.kind === "hello") {
       clearInterval(asking);
-      stop.disabled = false;
-      stop.textContent = "Stop";
+      if (!settings.stop || settings.stop === "deaf") settings.stop = "can";
+      label();
+    } else if (message.kind === "stopping") {
+      clearTimeout(stopping);
+      settings.stop = "stopping";
+      label();
     } else if (message.kind === "log" && pieces) {
       clearTimeout(wait);
       if (message.first) pieces = [];
@@ -159,7 +213,31 @@ function render({ model, el }) {
 
   let at = performance.now();
   let phase = "";
+  let heardAt = performance.now(), heardOn = new Date(), lost = false, silent = false;
+  const alive = () => {
+    heardAt = performance.now();
+    heardOn = new Date();
+    lost = false;
+    if (silent) tick();
+  };
+  const quiet = () => {
+    const now = lost || performance.now() - heardAt > SILENCE;
+    if (now === silent) return now;
+    silent = now;
+    root.classList.toggle("zmnb-live", !silent);
+    label();
+    const face = model.get("face");
+    spoken.textContent = silent ? `no word from the kernel since ${heardOn.toLocaleTimeString("en-GB")}` : `${face.name}: ${face.doing}`;
+    if (silent) state.textContent = spoken.textContent;
+    return silent;
+  };
+  // The front end has lost the kernel, or found it again.
+  const connected = () => {
+    lost = !lost;
+    tick();
+  };
   const tick = () => {
+    if (quiet()) return;
     const face = model.get("face");
     const since = face.since === null ? null : face.since + (performance.now() - at) / 1000;
     const limit = face.timeout ? ` of ${clock(face.timeout)}` : "";
@@ -169,12 +247,19 @@ function render({ model, el }) {
   const draw = () => {
     const face = model.get("face");
     at = performance.now();
+    alive();
     root.setAttribute("aria-label", `Modal step ${face.name}`);
     name.textContent = face.name;
     cost.textContent = face.cost;
     if (face.phase !== phase) {
       phase = face.phase;
       spoken.textContent = `${face.name}: ${face.doing}`;
+      if (ENDS.includes(phase)) {
+        announce(spoken.textContent);
+        const area = root.closest(".jp-OutputArea");
+        const wanted = area?.querySelector(".zmnb-log") ? "pre.zmnb-log" : ".zmnb:not([data-lm-suppress-shortcuts])";
+        if (area?.contains(document.activeElement)) handOver(area, wanted);
+      }
     }
     facts.replaceChildren(...face.lines.map((line) => made("div", "zmnb-facts", line)));
     use.replaceChildren(
@@ -203,8 +288,10 @@ function render({ model, el }) {
   el.append(root);
   model.on("change:face", draw);
   model.on("msg:custom", heard);
+  model.on("comm_live_update", connected);
   settings.changed.add(pressed);
   pressed();
+  label();
   draw();
   model.send({ kind: "hello" });
   const ticking = setInterval(tick, 500);
@@ -212,10 +299,18 @@ function render({ model, el }) {
     clearInterval(ticking);
     clearInterval(asking);
     clearTimeout(wait);
+    clearTimeout(stopping);
     model.off("change:face", draw);
     model.off("msg:custom", heard);
+    model.off("comm_live_update", connected);
     settings.changed.delete(pressed);
   };
 }
 
-export default { render };
+function initialize({ model }) {
+  const run = model.get("run");
+  enter(run);
+  return () => leave(run);
+}
+
+export default { initialize, render };

@@ -269,6 +269,12 @@ def size(count: int) -> str:
     return f"{amount:.4g} GiB"
 
 
+def left_out(lines: int) -> str:
+    """Return the line that stands for lines of a log that a page does not show."""
+    which = "1 line is" if lines == 1 else f"{lines:,} lines are"
+    return f"[… {which} not shown here; the whole log is in ZenML …]"
+
+
 def lookup(recorded: Recorded) -> str:
     """Return the expression that finds the run in ZenML."""
     return f'Client().get_pipeline_run("{shortened(recorded.run_name, 120)}")'

@@ -34,7 +34,7 @@ def test_a_long_log_is_its_first_and_last_lines_and_says_how_many_lie_between() 
     *head, gap = lines.text().split("\n")[: HEAD + 1]
     tail = lines.text().split("\n")[HEAD + 1 :]
     assert head == [str(n) for n in range(HEAD)]
-    assert gap == f"[… {100_000 - HEAD - TAIL:,} lines are not shown here …]"
+    assert gap == f"[… {100_000 - HEAD - TAIL:,} lines are not shown here; the whole log is in ZenML …]"
     assert tail == [str(n) for n in range(100_000 - TAIL, 100_000)]
 
 
@@ -50,6 +50,20 @@ def test_one_flood_in_one_piece_ends_as_many_small_ones_do() -> None:
 def test_long_lines_do_not_fill_the_page() -> None:
     lines = written(*[("out", "x" * 50_000 + "\n")] * 2000)
     assert len(lines.text()) < HEAD * LONGEST + 200_000
+
+
+@pytest.mark.parametrize("cut", range(12))
+def test_a_long_line_is_not_cut_in_a_colour_sequence(cut: int) -> None:
+    sequence = "\x1b[38;5;208m"
+    text = "a" * 50 + sequence + "b" * (LONGEST - cut)
+    shown = written(("out", text)).text()
+    assert set(shown) <= {"a", "b"}
+    assert shown.endswith("b" * (LONGEST - cut))
+
+
+def test_one_line_that_is_not_shown_is_told_as_one() -> None:
+    lines = written(("out", "".join(f"{n}\n" for n in range(HEAD + TAIL + 1))))
+    assert "[… 1 line is not shown here; the whole log is in ZenML …]" in lines.html()
 
 
 def test_what_is_printed_is_text_and_colours_are_classes() -> None:

@@ -304,7 +304,7 @@ def test_a_flood_cannot_freeze_the_browser_and_says_what_it_leaves_out(page: Pag
 def test_an_endless_line_is_cut_not_lost(page: Page) -> None:
     shown(page, Log("x" * (HtmlPage.pace.burst + HtmlPage.pace.tail)))
     assert len(page.text()) >= HtmlPage.pace.tail
-    assert page.text().startswith("[… 1 lines are not shown here")
+    assert page.text().startswith("…x")
 
 
 def test_a_days_ticks_do_not_fill_the_page(page: Page, on_modal: Target) -> None:
