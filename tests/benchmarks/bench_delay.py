@@ -3,8 +3,8 @@
 50 lines of 80 characters a second for three minutes, on the local rung, both as a notebook that shows widgets gets them
 and as other front ends do, with the delays of each half minute, so that a pace that falls with time shows. Each line
 says when it was printed; sandbox and front end share this machine's clock. Meanwhile a thread of another cell prints:
-lines of the step that came as another cell's or with other text in them are counted, as is other text in the panel's log:
-there should be none. (That the thread's own lines come under the cell that runs is ipykernel's.)
+lines of the step that came as another cell's or with other text in them are counted, as is other text in the panel's
+log; there should be none. (That the thread's own lines come under the cell that runs is ipykernel's.)
 Argument: the number of seconds.
 """
 
