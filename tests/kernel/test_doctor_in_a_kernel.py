@@ -144,8 +144,9 @@ def test_fix_adds_the_stock_operator_behind_those_that_are_there(kernel: Kernel)
 # As an earlier version that kept its flavor in another module has left it, with a component and a stack of it.
 MOVED = """
 from zenml.models import FlavorUpdate
-flavor = Client().get_flavor_by_name_and_type("modal_notebook", DoctorKind.STEP_OPERATOR)
-_ = Client().zen_store.update_flavor(flavor.id, FlavorUpdate(source="old_package.flavor.ModalNotebookFlavor"))
+doctor_flavor = Client().get_flavor_by_name_and_type("modal_notebook", DoctorKind.STEP_OPERATOR)
+doctor_update = FlavorUpdate(source="old_package.flavor.ModalNotebookFlavor")
+doctor_flavor = Client().zen_store.update_flavor(doctor_flavor.id, doctor_update)
 """
 
 
