@@ -7,7 +7,6 @@ name, when the first such step is submitted.
 from __future__ import annotations
 
 import importlib
-import inspect
 import queue
 import re
 from collections.abc import Callable, Mapping
@@ -16,12 +15,11 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from zenml.client import Client
-from zenml.config.step_configurations import Step
 from zenml.exceptions import StackComponentInterfaceError
-from zenml.orchestrators.step_runner import StepRunner
 from zenml.steps import BaseStep
 from zenml.utils import env_utils
 
+from zenml_modal_nb.pipelines.arguments import arguments_of
 from zenml_modal_nb.pipelines.docker import Recipe, recipe_of
 from zenml_modal_nb.pipelines.record import memory_mib
 
@@ -65,6 +63,7 @@ def begin(info: StepRunInfo, settings: ModalNotebookSettings, operator: Operator
 
     Raises:
         StackComponentInterfaceError: its settings contradict each other, or it is no function.
+        StepInterfaceError: its arguments are not what its annotations say.
         ModalStepError: its code needs ZenML where it runs, or cannot travel.
     """
     step = BaseStep.load_from_source(info.spec.source)
@@ -76,16 +75,12 @@ def begin(info: StepRunInfo, settings: ModalNotebookSettings, operator: Operator
         )
     gpu, count = gpu_of(settings, info)
     stack = Client().active_stack
-    # Not from the snapshot, which does not know the steps of a dynamic pipeline.
-    configured = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
-    runner = StepRunner(step=configured, stack=stack)
-    inputs = runner._parse_inputs(inspect.signature(function), info.step_run.regular_inputs)
     resources = info.config.resource_settings
     call = StepCall(
         name=info.pipeline_step_name,
         pipeline=info.pipeline.name,
         function=function,
-        inputs=inputs,
+        inputs=arguments_of(info, function),
         outputs=tuple(info.config.outputs),
         gpu=gpu,
         gpu_count=count,
