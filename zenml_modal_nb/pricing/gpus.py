@@ -66,9 +66,14 @@ def check(gpu_type: str) -> str:
             f"GPU {gpu_type!r} is not offered by Modal. "
             f"The nearest it has: {_NOT_OFFERED[wanted]}. {_WHERE_TO_LOOK}"
         )
-    nearest = difflib.get_close_matches(wanted, [*ALIASES, *_BY_NAME], n=1, cutoff=0.6)
+    digits = wanted.replace("O", "0").replace("I", "1")  # e.g. A1OO, which looks like A100
+    nearest = _nearest(wanted) or _nearest(digits)
     suggestion = f" Did you mean {nearest[0]!r}?" if nearest else ""
     raise InvalidRequestError(f"GPU {gpu_type!r} is unknown to Modal.{suggestion} {_WHERE_TO_LOOK}")
+
+
+def _nearest(wanted: str) -> list[str]:
+    return difflib.get_close_matches(wanted, [*ALIASES, *_BY_NAME], n=1, cutoff=0.6)
 
 
 def find(gpu_type: str) -> Gpu:
