@@ -166,9 +166,30 @@ def test_a_waiting_cell_gets_the_line_that_keys_have_chosen(
     form.get_by_role("button", name="Run this cell with it").press("Enter")
     expect(form.locator(".zmnb-done-text")).to_contain_text("Press Shift+Enter")
     expect(notebook.cell(1).locator(".cm-content")).to_contain_text("%%modal_step --gpu L4")
-    output = notebook.run(1)
-    notebook.finish(1)
+    expect(notebook.cell(1).locator(".cm-content")).to_be_focused()
+    page.keyboard.press("Shift+Enter")
+    expect(notebook.cell(1).locator(".jp-Cell-outputArea")).to_contain_text("42")
+    page.close()
+
+
+@pytest.mark.parametrize("way", ["mouse", "Space"])
+def test_shift_enter_runs_the_cell_that_has_got_its_line(site: Site, browser: Browser, way: str) -> None:
+    path = site.write(f"then-shift-enter-{way}", LOAD, "%%modal_pick --gpu T4\npicked = 6 * 7\npicked")
+    page = browser.new_page()
+    notebook = Notebook(page, site.url(path.stem))
+    notebook.run(0)
+    notebook.finish(0)
+    button = notebook.run(1).get_by_role("button", name="Run this cell with it")
+    if way == "mouse":
+        button.click()
+    else:
+        button.press(way)
+    expect(notebook.cell(1).locator(".cm-content")).to_be_focused()
+    page.keyboard.press("Shift+Enter")
+    output = notebook.cell(1).locator(".jp-Cell-outputArea")
     expect(output).to_contain_text("42")
+    expect(output).to_contain_text("T4")
+    expect(notebook.cell(1).locator(".cm-content")).to_have_text("%%modal_step --gpu T4picked = 6 * 7picked")
     page.close()
 
 

@@ -54,13 +54,15 @@ async function insert(model, line) {
   return at < 0 ? "Inserted at the end of the notebook." : "Inserted below this cell.";
 }
 
-async function run(model, line) {
+async function run(model, line, el) {
   const notebook = notebookOf(model);
   const at = notebook ? indexOfCell(notebook, model.get("root")) : -1;
   const cell = at < 0 ? null : notebook.cells[at];
   const source = cell?.getSource() ?? "";
   if (/^\s*%%modal_pick\b/.test(source)) {
     cell.setSource(source.replace(/^\s*%%modal_pick[^\n]*/, () => line));
+    // Shift+Enter is the cell's where the cursor is in it; on the button it would press the button again.
+    el.closest(".jp-CodeCell")?.querySelector(".cm-content")?.focus();
     return "This cell now begins with the line. Press Shift+Enter in it to run it.";
   }
   model.send({ kind: "arm" });
@@ -155,7 +157,7 @@ function render({ model, el }) {
     const found = await line.settled();
     clearTimeout(slow);
     used = found;
-    said.textContent = found ? await action(model, found) : IMPOSSIBLE;
+    said.textContent = found ? await action(model, found, el) : IMPOSSIBLE;
   };
   const buttons = [
     button("Insert magic line", "Put the line into a new cell below this one", does(insert)),
