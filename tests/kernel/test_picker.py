@@ -124,6 +124,34 @@ def test_a_count_is_limited_to_what_the_type_allows(kernel: Kernel) -> None:
     assert "One sandbox has at most 4 A10" in page.text
 
 
+def test_a_gpu_may_be_left_to_the_step_operator_or_refused(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --operator modal --gpu-count 2")
+    assert page.line == "%%modal_step --gpu-count 2 --operator modal"
+    assert "the price lacks it" in page.text
+    page.select("GPUs", "the step operator's")
+    assert page.line == "%%modal_step --operator modal"
+    page.select("GPU", "T4")
+    assert page.line == "%%modal_step --gpu T4 --operator modal"
+    page.select("GPU", "No GPU")
+    assert page.line == "%%modal_step --no-gpu --operator modal"
+    page.select("GPU", "the step operator's")
+    assert page.line == "%%modal_step --operator modal"
+    page.select("GPUs", "3")
+    assert page.line == "%%modal_step --gpu-count 3 --operator modal"
+
+
+def test_without_a_step_operator_nothing_is_left_to_one(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick")
+    labels = page.models[page.named("GPU")]["_options_labels"]
+    assert labels[0] == "No GPU"
+    kernel.run("%config ModalStep.gpu = 'L4'")  # no line could leave it to the step operator
+    try:
+        page = Page(kernel, "%modal_pick --operator modal --gpu T4")
+        assert page.models[page.named("GPU")]["_options_labels"][0] == "No GPU"
+    finally:
+        kernel.run("%config ModalStep.gpu = None")
+
+
 def test_a_mistake_is_explained_at_its_field_and_escaped(kernel: Kernel) -> None:
     page = Page(kernel, "%modal_pick")
     page.set("Region", value="<img src=x onerror=alert(1)>")

@@ -16,7 +16,7 @@ from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.candidates import USUAL
 from zenml_modal_nb.picker import words
 from zenml_modal_nb.picker.actions import Actions
-from zenml_modal_nb.picker.choices import PRESETS, Choices, Preset
+from zenml_modal_nb.picker.choices import OF_OPERATOR, PRESETS, Choices, Preset
 from zenml_modal_nb.pricing import gpus
 from zenml_modal_nb.pricing.rates import Rates
 
@@ -132,21 +132,29 @@ class Form:
         return form
 
     def _fill(self, choices: Choices, rates: Rates) -> None:
-        chosen = None if choices.gpu is None else gpus.find(choices.gpu).name
+        chosen = gpus.find(choices.gpu).name if choices.gpu else None
         # An alias that the user wrote, e.g. H100!, stays what it is: its type's entry stands for it.
         options = [("No GPU", _NO_GPU)] + [
             (words.gpu(each, rates), choices.gpu if each.name == chosen else each.name)
             for each in gpus.CATALOGUE
         ]
+        left = choices.gpu == OF_OPERATOR
+        if left or self._picker.may_leave_gpu:
+            options.insert(0, ("the step operator's", OF_OPERATOR))
         if tuple(options) != tuple(self.gpu.options):
             self.gpu.options = options
-        self.gpu.value = choices.gpu or _NO_GPU
-        most = 1 if chosen is None else gpus.find(chosen).max_count
-        counts = list(range(1, max(most, choices.gpu_count) + 1))
-        if list(self.gpu_count.options) != counts:
+        self.gpu.value = _NO_GPU if choices.gpu is None else choices.gpu
+        most = gpus.find(chosen).max_count if chosen else max(each.max_count for each in gpus.CATALOGUE)
+        counts = [
+            (str(count), count)
+            for count in range(1, max(most if chosen or left else 1, choices.gpu_count) + 1)
+        ]
+        if left:
+            counts.insert(0, ("the step operator's", 0))
+        if tuple(self.gpu_count.options) != tuple(counts):
             self.gpu_count.options = counts
         self.gpu_count.value = choices.gpu_count
-        self.gpu_count.disabled = chosen is None
+        self.gpu_count.disabled = choices.gpu is None
         for name, field in {**self.texts, "cloud": self.cloud, "on": self.on}.items():
             text = getattr(choices, name)
             if name == "cloud" and text not in dict(self.cloud.options).values():
@@ -160,17 +168,20 @@ class Form:
 
     def _choose(self) -> None:
         before = self._picker.choices
+        gpu = None if self.gpu.value == _NO_GPU else self.gpu.value
+        # A count that was one of another type, or of none, is no wish about the step operator's.
+        count = 0 if gpu == OF_OPERATOR != before.gpu else self.gpu_count.value
         chosen = replace(
             before,
-            gpu=None if self.gpu.value == _NO_GPU else self.gpu.value,
-            gpu_count=self.gpu_count.value,
+            gpu=gpu,
+            gpu_count=count,
             cloud=self.cloud.value,
             on=self.on.value,
             **{name: field.value for name, field in self.texts.items()},
         )
         fitted = chosen.fitted()
         self._picker.choices = fitted
-        fewer = fitted.gpu is not None and fitted.gpu_count < chosen.gpu_count
+        fewer = fitted.gpu and fitted.gpu_count < chosen.gpu_count
         self.told.value = ""
         if fewer:
             lowered = f"One sandbox has at most {fitted.gpu_count} {fitted.gpu}: the count is now {fitted.gpu_count}."

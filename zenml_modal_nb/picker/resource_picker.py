@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics import arguments
 from zenml_modal_nb.magics.defaults import ModalStep
+from zenml_modal_nb.magics.options import BY_FLAG
 from zenml_modal_nb.picker import words
 from zenml_modal_nb.picker.choices import TEXTS, Choices, priced
 from zenml_modal_nb.picker.prices import Prices
@@ -121,6 +122,12 @@ class ResourcePicker:
             self._form = Form(self)
             self._prices.when_settled(self._changed)
         return self._form
+
+    @property
+    def may_leave_gpu(self) -> bool:
+        """Whether a line can leave the GPU to its step operator: no default of the user's holds instead."""
+        usual = (self._defaults.texts(BY_FLAG[flag]) for flag in ("--gpu", "--gpu-count"))
+        return self._choices.rest.operator is not None and not any(usual)
 
     @property
     def sets_defaults(self) -> bool:
