@@ -9,6 +9,7 @@ from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.options import BY_FLAG, Option
+from zenml_modal_nb.picker import words
 from zenml_modal_nb.pricing import gpus
 from zenml_modal_nb.pricing.quote import Quote, quote
 from zenml_modal_nb.pricing.rates import Rates
@@ -16,6 +17,7 @@ from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
 
 # A provider's own names: Google's have no dash before the number (us-east1), Amazon's and Oracle's do (us-east-1).
 _GOOGLES = re.compile(r"[a-z]+-[a-z]+\d+")
+_DECIMAL = re.compile(r"[GT]B\s*\Z", re.IGNORECASE)
 _OTHERS = re.compile(r"[a-z]+-[a-z]+-\d+")
 
 OF_OPERATOR = ""  # a GPU that is left to the step operator, as empty texts leave other matters
@@ -85,13 +87,25 @@ class Choices:
 
     def remarks(self, has_token: bool) -> dict[str, str]:
         """Return what a user must not misread, by field; none of it keeps a cell from running."""
-        return self._remarks_on_place(has_token) | self._remarks_on_gpu()
+        return self._remarks_on_place(has_token) | self._remarks_on_gpu() | self._remarks_on_memory()
 
     def _remarks_on_gpu(self) -> dict[str, str]:
         if self.gpu != OF_OPERATOR:
             return {}
         return {
             "gpu": f"If the step operator {self.rest.operator} has a GPU, the cell gets it, and the price lacks it."
+        }
+
+    def _remarks_on_memory(self) -> dict[str, str]:
+        """Explain a decimal size, which is a little more at Modal than its number says."""
+        try:
+            mib: int | None = self._value("memory")
+        except InvalidRequestError:  # told as a problem
+            return {}
+        if mib is None or not _DECIMAL.search(self.memory):
+            return {}
+        return {
+            "memory": f"{self.memory.strip()} is {mib} MiB at Modal, as in any ZenML step: {words.gib(mib)} GiB."
         }
 
     def _remarks_on_place(self, has_token: bool) -> dict[str, str]:

@@ -28,6 +28,12 @@ def dollars(amount: Decimal) -> str:
     return money(float(amount)) if amount < Decimal("0.01") else f"${amount:,.2f}"
 
 
+def gib(mib: int) -> str:
+    """Return MiB as a number of GiB for people: "0.125", "31.25", "1,024"."""
+    amount = mib / 1024
+    return f"{amount:.4g}" if amount < 1000 else f"{amount:,.0f}"
+
+
 def total(quote: Quote, request: StepRequest) -> str:
     """Return what the whole time limit would cost."""
     amount = quote.total(request.timeout)
@@ -39,10 +45,10 @@ def total(quote: Quote, request: StepRequest) -> str:
 def parts(quote: Quote, request: StepRequest) -> list[tuple[str, str]]:
     """Return what is paid for, each with its price per hour; a region's multiplier comes last."""
     cores = request.cpu or DEFAULT_CPU
-    memory = (request.memory_mib or DEFAULT_MEMORY_MIB) / 1024
+    memory = gib(request.memory_mib or DEFAULT_MEMORY_MIB)
     rows = [
         (f"{cores:g} core{'' if cores == 1 else 's'}", hourly(quote.cpu)),
-        (f"{memory:.4g} GiB of memory", hourly(quote.memory)),
+        (f"{memory} GiB of memory", hourly(quote.memory)),
     ]
     if request.gpu is not None:
         rows.insert(0, (f"{request.gpu_count} × {request.gpu}", hourly(quote.gpu)))

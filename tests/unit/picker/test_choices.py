@@ -161,3 +161,16 @@ def test_what_must_not_be_misread_is_said_at_the_place() -> None:
     assert "not provided" not in Choices().remarks(has_token=False)["on"]
     assert "modal token new" in Choices(on="modal").remarks(has_token=False)["on"]
     assert "nothing is billed" in Choices(on="local").remarks(has_token=True)["on"]
+
+
+def test_a_decimal_size_is_explained() -> None:
+    assert "32GB is 32000 MiB at Modal" in Choices(memory="32GB").remarks(has_token=True)["memory"]
+    assert "31.25 GiB" in Choices(memory="32GB").remarks(has_token=True)["memory"]
+    for text in ("", "32GiB", "512MB", "much"):
+        assert "memory" not in Choices(memory=text).remarks(has_token=True)
+
+
+def test_large_memory_has_digits() -> None:
+    text = repr(ResourcePicker("--memory 4095TiB"))
+    assert "4,193,280 GiB of memory" in text
+    assert "e+" not in text
