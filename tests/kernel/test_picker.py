@@ -140,6 +140,13 @@ def test_a_gpu_may_be_left_to_the_step_operator_or_refused(kernel: Kernel) -> No
     assert page.line == "%%modal_step --gpu-count 3 --operator modal"
 
 
+def test_a_type_with_a_count_of_nothing_is_told_without_a_line_of_ours(kernel: Kernel) -> None:
+    for _ in "ab":  # each time
+        told = kernel.run("%%modal_step --dry-run --gpu A100 --gpu-count 0\n1").stderr.strip()
+        assert told.startswith("%%modal_step:1: UserWarning: The GPU type A100 comes with a count of 0")
+        assert "\n" not in told
+
+
 def test_without_a_step_operator_nothing_is_left_to_one(kernel: Kernel) -> None:
     page = Page(kernel, "%modal_pick")
     labels = page.models[page.named("GPU")]["_options_labels"]

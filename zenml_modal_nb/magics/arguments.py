@@ -169,10 +169,12 @@ def _gpus(
             )
         count = next(iter(usual), own)
     if gpu is not None and count == 0:
-        warnings.warn(
+        warnings.warn_explicit(
             f"The GPU type {gpu} comes with a count of 0: the cell runs without a GPU. Give a count, or leave the "
             "type out.",
-            stacklevel=2,
+            UserWarning,
+            filename="%%modal_step",  # what it is about; a line of ours would be shown otherwise
+            lineno=1,
         )
     if count == 0 or (said and gpu is None):
         return None, 1, ("gpu",)

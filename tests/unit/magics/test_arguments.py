@@ -88,8 +88,10 @@ def test_a_line_asks_for_what_it_says(line: str, request_: StepRequest) -> None:
 def test_a_type_with_a_count_of_nothing_runs_without_a_gpu_and_says_so() -> None:
     with pytest.warns(
         UserWarning, match="GPU type A100 comes with a count of 0: the cell runs without a GPU"
-    ):
+    ) as told:
         assert parse("--gpu A100 --gpu-count 0", ModalStep()) == StepRequest()
+    (one,) = told
+    assert (one.filename, one.lineno) == ("%%modal_step", 1)  # not a file of ours, whose line would be shown
 
 
 def test_braces_and_dollars_stay_as_they_are() -> None:
