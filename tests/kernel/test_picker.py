@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
+import nbformat
 from frontend import Home, Kernel, Message, Reply
 
 from zenml_modal_nb.magics.arguments import parse
@@ -196,11 +197,24 @@ def test_a_choice_becomes_the_default_of_every_cell(kernel: Kernel) -> None:
         kernel.run("%config ModalStep.timeout = None")
 
 
-def test_it_is_text_too_for_front_ends_without_widgets(kernel: Kernel) -> None:
-    page = Page(kernel, "%modal_pick --gpu T4")
-    assert set(page.bundle) == {VIEW, "text/plain"}
+def test_it_is_a_page_and_text_too_for_front_ends_without_widgets(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --gpu T4 --env 'A=<b>'")
+    assert set(page.bundle) == {VIEW, "text/html", "text/plain"}
+    assert "--env &#x27;A=&lt;b&gt;&#x27;</code>" in page.bundle["text/html"]
+    assert "<script" not in page.bundle["text/html"]
     assert page.bundle[VIEW]["model_id"] == page.models[page.actions]["root"]
     assert "Chosen: %%modal_step --gpu T4" in page.bundle["text/plain"]
+
+
+def test_an_executed_notebook_shows_the_prices_instead_of_a_form_that_nobody_fills_in(home: Home) -> None:
+    cells = [nbformat.v4.new_code_cell(each) for each in ("%load_ext zenml_modal_nb", "%modal_pick --gpu T4")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), home.path / "priced.ipynb")
+    done = home.python("-m", "nbconvert", "--to", "html", "--execute", str(home.path / "priced.ipynb"))
+    page = (home.path / "priced.html").read_text()
+    assert done.returncode == 0, done.stderr
+    assert '<code class="zmnb-line">%%modal_step --gpu T4</code>' in page
+    assert "RTX-PRO-6000" in page
+    assert f'<script type="{VIEW}">' not in page
 
 
 def test_the_python_object_follows_the_form_and_leads_it(kernel: Kernel) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -17,13 +16,13 @@ from zenml_modal_nb.magics.candidates import USUAL
 from zenml_modal_nb.picker import words
 from zenml_modal_nb.picker.actions import Actions
 from zenml_modal_nb.picker.choices import OF_OPERATOR, PRESETS, Choices, Preset
+from zenml_modal_nb.picker.page import STYLE, message, parts
 from zenml_modal_nb.pricing import gpus
 from zenml_modal_nb.pricing.rates import Rates
 
 if TYPE_CHECKING:
     from zenml_modal_nb.picker.resource_picker import ResourcePicker
 
-_STYLE = f"<style>{files(__package__).joinpath('form.css').read_text('utf-8')}</style>"
 _NO_GPU = "none"
 
 # Fields of text, in their order, with the label, the hint inside the field, and its tooltip.
@@ -90,8 +89,8 @@ class Form:
         choices, said = self._picker.choices, self._picker.said
         with self._quiet():
             self._fill(choices, self._picker.rates)
-        for name, message in self._messages.items():
-            message.value = _message(said.get(name, ""))
+        for name, widget in self._messages.items():
+            widget.value = message(said.get(name, ""))
         problems = self._picker.problems
         self.price.value = self._priced(bool(problems))
         line = "" if problems else self._picker.line
@@ -112,7 +111,7 @@ class Form:
         grid = widgets.VBox([cells[name] for name in order])
         grid.add_class("zmnb-fields")
         heading = widgets.HTML(
-            f'{_STYLE}<div class="zmnb-heading" role="heading" aria-level="3">Resources for a cell</div>'
+            f'{STYLE}<div class="zmnb-heading" role="heading" aria-level="3">Resources for a cell</div>'
         )
         form = widgets.VBox(
             [
@@ -185,18 +184,18 @@ class Form:
         self.told.value = ""
         if fewer:
             lowered = f"One sandbox has at most {fitted.gpu_count} {fitted.gpu}: the count is now {fitted.gpu_count}."
-            self._messages["gpu_count"].value = _message(lowered)
+            self._messages["gpu_count"].value = message(lowered)
             self.actions.spoken = f"{lowered} {self.actions.spoken}"
 
     def _preset(self, preset: Preset) -> None:
         self._picker.choices = preset.applied(self._picker.choices)
-        self.told.value = _message(f"{preset.label}: {preset.meaning}.")
+        self.told.value = message(f"{preset.label}: {preset.meaning}.")
 
     def _use_as_default(self) -> None:
         try:
             lines = self._picker.use_as_default()
         except InvalidRequestError as error:
-            self.told.value = _message(str(error))
+            self.told.value = message(str(error))
             self.actions.spoken = str(error)
             return
         shown = (
@@ -223,13 +222,9 @@ class Form:
         if impossible:
             return '<div class="zmnb-price">No price: something above has to change first.</div>'
         quote, request = self._picker.price, self._picker.request
-        rows = "".join(
-            f'<tr><th scope="row">{escape(what)}</th><td>{escape(price)}</td></tr>'
-            for what, price in words.parts(quote, request)
-        )
         return (
             f'<div class="zmnb-price">{escape(words.total(quote, request))}</div>'
-            f'<table class="zmnb-parts" aria-label="Parts of the price">{rows}</table>'
+            f"{parts(quote, request)}"
             f'<div class="zmnb-source">Prices: {escape(self._picker.rates.source)}; an estimate.</div>'
         )
 
@@ -262,7 +257,3 @@ def _row(children: list[Any]) -> Any:
     row = widgets.HBox(children)
     row.add_class("zmnb-row")
     return row
-
-
-def _message(text: str) -> str:
-    return f'<div class="zmnb-said">{escape(text)}</div>' if text else ""
