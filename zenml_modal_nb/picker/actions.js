@@ -91,6 +91,18 @@ function keepKeys(form, group, signal) {
   form.addEventListener("focusin", focused, { signal });
 }
 
+// A radio group of ipywidgets has a label beside it and no name, by which a screen reader would introduce it.
+function nameGroups(form, signal) {
+  const named = () => {
+    if (signal.aborted) return;
+    const group = form.querySelector(".widget-radio-box");
+    if (!group) return requestAnimationFrame(named); // each part of the form comes by itself
+    group.setAttribute("role", "radiogroup");
+    group.setAttribute("aria-label", group.parentElement.querySelector(".widget-label").textContent);
+  };
+  named();
+}
+
 // A field says what was typed when it loses the focus, e.g. to a button that is pressed. What comes of that, a row of
 // the price, may move the button before the press is over, and a browser takes it then for no click.
 function keepPresses(form, signal) {
@@ -152,10 +164,14 @@ function render({ model, el }) {
 
   const line = new Line(model);
   let used = ""; // the line that `said` is about
-  const does = (action) => async () => {
+  let pressed = 0;
+  const does = (action) => async ({ detail }) => {
+    if (detail > 1) return; // the second half of a double click
+    const press = ++pressed;
     const slow = setTimeout(() => (said.textContent = BUSY), MOMENT);
     const found = await line.settled();
     clearTimeout(slow);
+    if (press !== pressed) return; // pressed again while the kernel was busy: once is meant
     used = found;
     said.textContent = found ? await action(model, found, el) : IMPOSSIBLE;
   };
@@ -187,6 +203,7 @@ function render({ model, el }) {
     if (!form) return requestAnimationFrame(begin); // it is put into the form a little later
     keepKeys(form, `zmnb-${model.get("root")}`, signal);
     keepPresses(form, signal);
+    nameGroups(form, signal);
     const changed = ({ target }) => el.contains(target) || line.changed();
     form.addEventListener("change", changed, { signal });
     form.addEventListener("click", (event) => event.target.closest("button") && changed(event), { signal });

@@ -202,7 +202,7 @@ class ResourcePicker:
 
 
 def _is_watched(shell: Any) -> bool:
-    """Tell whether somebody looks: only nbclient, and with it nbconvert and papermill, names no cell and takes no input."""
+    """Tell whether somebody looks: only nbclient, so also nbconvert and papermill, names no cell and takes no input."""
     content = shell.get_parent().get("content", {})
     return names_a_cell(shell) or content.get("allow_stdin") is not False
 
