@@ -122,9 +122,7 @@ def test_nothing_of_ours_is_offered_elsewhere(kernel: Kernel) -> None:
     assert "--gpu" not in kernel.complete("remainder = 7 %modal_pick --g|")
 
 
-@pytest.mark.parametrize(
-    "typed", ["--name ", "--name pri", "--pip ", "--gpu zzz", "--image=", "--name 'a b"]
-)
+@pytest.mark.parametrize("typed", ["--name ", "--name pri", "--pip ", "--gpu zzz", "--image=", "--name 'a b"])
 def test_where_nothing_can_be_offered_python_is_not_either(kernel: Kernel, typed: str) -> None:
     for magic in ("%%modal_step", "%modal_pick"):
         (kept,) = kernel.complete(f"{magic} {typed}|")

@@ -114,16 +114,10 @@ class Candidates:
 
 
 def _ask(flag: str, place: Place | None, environment: str | None, workspace: str | None) -> Iterable[str]:
-    if flag == "--operator":
+    if flag in ("--operator", "--stack"):
         from zenml_modal_nb.pipelines import registered
 
-        return registered.step_operators()
-    if flag == "--stack":
-        from zenml_modal_nb.pipelines import inventory, warmup
-
-        warmup.hush()
-        warmup.wait()
-        return inventory.stack_names()
+        return registered.step_operators() if flag == "--operator" else registered.stacks()
     from zenml_modal_nb.sandboxes import listing
 
     match flag:
