@@ -111,6 +111,10 @@ def test_a_double_click_inserts_one_cell_and_moves_no_button(
     insert.dblclick()
     expect(form.locator(".zmnb-done-text")).to_have_text("Inserted below this cell.")
     assert default.bounding_box() == before
+    own = insert.bounding_box()
+    assert own is not None
+    assert before is not None
+    assert own["y"] == before["y"]
     assert page.locator(".jp-Notebook .jp-CodeCell").count() == 4
     # Pressed again and again while the kernel is busy, which is also when somebody does.
     notebook.run(3)
