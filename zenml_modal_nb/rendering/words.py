@@ -152,6 +152,13 @@ def _stage(panel: Panel) -> str:
             return str(panel.phase)
 
 
+def saved(panel: Panel) -> tuple[str, ...]:
+    """Return what is known of a run in a file that was saved before its end: that, and where to look and to stop."""
+    log = f"the log so far: {shortened(panel.log, 300)}" if panel.log else ""
+    lines = ("running when this was saved", log, "how it ended: in ZenML", "to stop it: interrupt the kernel")
+    return tuple(line for line in lines if line)
+
+
 def building(panel: Panel) -> str:
     """Return e.g. "building image (pandas added), layer 2 of 3"."""
     why = shortened(panel.why, 200)
