@@ -61,6 +61,9 @@ def test_the_log_grows_the_cost_ticks_and_all_of_it_is_there_after_a_reload(
         page.screenshot(path=pictures / "lab-narrow.png")
         page.set_viewport_size({"width": 1100, "height": 900})
         page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+    panels = output.locator(".zmnb, .zmnb-box")
+    width = "all => all.map(each => each.getBoundingClientRect().width)"
+    widths = panels.evaluate_all(width)
     gate.open()
     notebook.finish(1)
 
@@ -75,6 +78,7 @@ def test_the_log_grows_the_cost_ticks_and_all_of_it_is_there_after_a_reload(
         assert kinds == ["panel", "log", "plot", "log"]
 
     finished()
+    assert set(panels.evaluate_all(width)) == set(widths)
     notebook.save()
     page.screenshot(path=pictures / f"{app}-finished.png")
     saved = json.loads(path.read_text("utf-8"))["cells"][1]["outputs"]

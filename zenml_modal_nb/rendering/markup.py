@@ -75,7 +75,7 @@ def _use(panel: Panel) -> str:
         sparkline(use.memory_mib, target.memory_mib or 0),
         sparkline(use.gpu, 100),
     )
-    return "".join(
+    return words.SEPARATOR.join(
         f'<span class="zmnb-use">{escape(label)} {line}{escape(told)}</span>'
         for (label, told), line in zip(words.usage(panel), drawn, strict=False)
     )

@@ -263,10 +263,10 @@ function render({ model, el }) {
     }
     facts.replaceChildren(...face.lines.map((line) => made("div", "zmnb-facts", line)));
     use.replaceChildren(
-      ...face.use.map((each) => {
+      ...face.use.flatMap((each, place) => {
         const one = made("span", "zmnb-use");
         one.append(each.label, " ", sparkline(each), each.told);
-        return one;
+        return place ? [" · ", one] : [one];
       }),
     );
     links.replaceChildren(
