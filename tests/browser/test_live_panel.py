@@ -184,7 +184,7 @@ def test_nothing_that_is_printed_becomes_markup_in_a_browser(
 def test_the_log_can_be_searched_timed_and_downloaded_by_keyboard_while_it_grows(
     site: Site, browser: Browser, gate: Gate
 ) -> None:
-    cell = f"%%modal_step\nfor n in range(3000):\n    print('line', n)\n{gate.wait}"
+    cell = f"%%modal_step --name tools\nfor n in range(3000):\n    print('line', n)\n{gate.wait}"
     path = site.write("tools", LOAD, cell)
     page = browser.new_page()
     notebook = Notebook(page, site.url(path.stem))
@@ -211,6 +211,7 @@ def test_the_log_can_be_searched_timed_and_downloaded_by_keyboard_while_it_grows
     download.focus()
     with page.expect_download() as saved:
         page.keyboard.press("Enter")
+    assert saved.value.suggested_filename == "tools-log.txt"
     assert Path(saved.value.path()).read_text() == "".join(f"line {n}\n" for n in range(3000))
     gate.open()
     expect(output.locator(".zmnb-state")).to_contain_text("done in")
