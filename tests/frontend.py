@@ -395,8 +395,11 @@ class Gate:
 
     @property
     def wait(self) -> str:
-        """An expression that returns when the gate is opened."""
-        return f"open({str(self.path)!r}).close()"
+        """An expression that returns None when the gate is opened, and has been left by who opened it.
+
+        Else a second wait that follows at once would go through the same opening.
+        """
+        return f"list(__import__('pathlib').Path({str(self.path)!r}).read_bytes()).clear()"
 
     def open(self) -> None:
         self.path.open("w").close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 _INTERRUPTED = 130  # as a shell tells a program that ended by SIGINT
+_UNREAD = 141  # and by SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,13 +27,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from zenml_modal_nb.errors import ModalStepError
 
     try:
-        return int(given.run(given))
+        code = int(given.run(given))
+        sys.stdout.flush()
+        return code
     except ModalStepError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted: not finished.", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:  # e.g. of `… | head`, which wants no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor what is still to be flushed
+        return _UNREAD
 
 
 def _parser() -> argparse.ArgumentParser:

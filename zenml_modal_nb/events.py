@@ -21,7 +21,7 @@ class Reason(StrEnum):
     CELL_FAILED = "failed in the cell"
     INCOMPLETE = "some results could not come back"
     TIMED_OUT = "timed out"
-    OUT_OF_MEMORY = "out of memory"
+    OUT_OF_MEMORY = "killed, probably out of memory"  # Modal's SDK tells of both alike
     STOPPED = "stopped by the user"
     COST_CAP = "cost cap reached"
     NO_CAPACITY = "no capacity"

@@ -136,6 +136,42 @@ def test_a_log_that_is_scrolled_up_stays_there_while_lines_come(
     context.close()
 
 
+def test_one_notch_of_the_wheel_leaves_the_end_and_the_end_key_goes_back_while_lines_come(
+    site: Site, browser: Browser, gate: Gate
+) -> None:
+    cell = (
+        f"%%modal_step\nimport os, time\nfor n in range(300):\n    print('line', n)\n{gate.wait}\n"
+        f"n = 0\nwhile not os.path.exists({str(gate.path.with_suffix('.end'))!r}):\n"
+        "    print('more', n)\n    n += 1\n    time.sleep(0.02)"
+    )
+    page = browser.new_page()
+    _, output = begun(page, site, "wheel", cell)
+    log = output.locator("div.zmnb-log")
+    follow = output.get_by_role("button", name="Follow")
+    expect(log).to_contain_text("line 299")
+    gate.open()
+    expect(log).to_contain_text("more 3")
+    log.hover()
+    away = "each => each.scrollHeight - each.clientHeight - each.scrollTop"
+    for _ in range(5):
+        expect(follow).to_have_attribute("aria-pressed", "true")
+        page.mouse.wheel(0, -100)
+        expect(follow).to_have_attribute("aria-pressed", "false")
+        # Three more lines, which is when a view that snaps back has done so.
+        last = log.locator(".zmnb-l").last.inner_text()
+        seen = int(last.split()[1])
+        expect(log).to_contain_text(f"more {seen + 20}")
+        assert follow.get_attribute("aria-pressed") == "false"
+        assert log.evaluate(away) > 100
+        log.focus()
+        page.keyboard.press("End")
+        expect(follow).to_have_attribute("aria-pressed", "true")
+        page.wait_for_function(f"({away})(document.querySelector('div.zmnb-log')) < 40")
+    gate.path.with_suffix(".end").touch()
+    expect(output.locator(".zmnb-state")).to_contain_text("done in")
+    page.close()
+
+
 def test_what_is_copied_is_what_the_search_shows_and_its_count_grows_with_the_log(
     site: Site, browser: Browser, gate: Gate
 ) -> None:

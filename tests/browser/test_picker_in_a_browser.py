@@ -89,6 +89,48 @@ def test_what_was_typed_last_is_on_the_line_that_is_inserted_at_once(
     page.close()
 
 
+def test_a_double_click_inserts_one_cell_and_moves_no_button(
+    site: Site, browser: Browser, pictures: Path
+) -> None:
+    path = site.write(
+        "twice",
+        f"{LOAD}\nimport time\nfrom pathlib import Path",
+        "%modal_pick --gpu H100",
+        "while not Path('go').exists(): time.sleep(0.05)",
+    )
+    page = browser.new_page(viewport={"width": 1100, "height": 1000})
+    notebook = Notebook(page, site.url(path.stem))
+    notebook.run(0)
+    notebook.finish(0)
+    form = notebook.run(1).locator(".zmnb-picker")
+    expect(form.get_by_role("radiogroup", name="GPU", exact=True)).to_be_visible()
+    insert = form.get_by_role("button", name="Insert magic line")
+    default = form.get_by_role("button", name="Use as default")
+    default.scroll_into_view_if_needed()
+    before = default.bounding_box()
+    insert.dblclick()
+    expect(form.locator(".zmnb-done-text")).to_have_text("Inserted below this cell.")
+    assert default.bounding_box() == before
+    own = insert.bounding_box()
+    assert own is not None
+    assert before is not None
+    assert own["y"] == before["y"]
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == 4
+    # Pressed again and again while the kernel is busy, which is also when somebody does.
+    notebook.run(3)
+    form.get_by_label("T4 · 16 GiB").check()
+    insert.click()
+    expect(form.locator(".zmnb-done-text")).to_contain_text("Waiting for the kernel")
+    insert.click()
+    path.with_name("go").touch()
+    expect(form.locator(".zmnb-done-text")).to_have_text("Inserted below this cell.")
+    notebook.finish(4)
+    expect(notebook.cell(2).locator(".cm-content")).to_contain_text("--gpu T4")
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == 5
+    page.screenshot(path=pictures / "picker-inserted.png")
+    page.close()
+
+
 def test_a_mistake_that_is_mended_can_be_inserted_at_once(site: Site, browser: Browser) -> None:
     path = site.write("mended", LOAD, "%modal_pick")
     page = browser.new_page(viewport={"width": 1100, "height": 1000})
@@ -166,9 +208,30 @@ def test_a_waiting_cell_gets_the_line_that_keys_have_chosen(
     form.get_by_role("button", name="Run this cell with it").press("Enter")
     expect(form.locator(".zmnb-done-text")).to_contain_text("Press Shift+Enter")
     expect(notebook.cell(1).locator(".cm-content")).to_contain_text("%%modal_step --gpu L4")
-    output = notebook.run(1)
-    notebook.finish(1)
+    expect(notebook.cell(1).locator(".cm-content")).to_be_focused()
+    page.keyboard.press("Shift+Enter")
+    expect(notebook.cell(1).locator(".jp-Cell-outputArea")).to_contain_text("42")
+    page.close()
+
+
+@pytest.mark.parametrize("way", ["mouse", "Space"])
+def test_shift_enter_runs_the_cell_that_has_got_its_line(site: Site, browser: Browser, way: str) -> None:
+    path = site.write(f"then-shift-enter-{way}", LOAD, "%%modal_pick --gpu T4\npicked = 6 * 7\npicked")
+    page = browser.new_page()
+    notebook = Notebook(page, site.url(path.stem))
+    notebook.run(0)
+    notebook.finish(0)
+    button = notebook.run(1).get_by_role("button", name="Run this cell with it")
+    if way == "mouse":
+        button.click()
+    else:
+        button.press(way)
+    expect(notebook.cell(1).locator(".cm-content")).to_be_focused()
+    page.keyboard.press("Shift+Enter")
+    output = notebook.cell(1).locator(".jp-Cell-outputArea")
     expect(output).to_contain_text("42")
+    expect(output).to_contain_text("T4")
+    expect(notebook.cell(1).locator(".cm-content")).to_have_text("%%modal_step --gpu T4picked = 6 * 7picked")
     page.close()
 
 

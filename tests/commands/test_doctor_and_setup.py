@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -336,3 +337,20 @@ def zenml(home: Home, *lines: str) -> str:
     done = home.python("-c", ZENML, *lines)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def test_who_reads_no_more_gets_no_traceback(home: Home) -> None:
+    with subprocess.Popen(
+        [sys.executable, *PROGRAM, "doctor", "--on", "local"],
+        env=home.environment,
+        cwd=home.path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as doctor:
+        assert doctor.stdout is not None
+        assert doctor.stderr is not None
+        doctor.stdout.close()
+        assert doctor.stderr.read() == ""
+    assert doctor.returncode == 128 + signal.SIGPIPE

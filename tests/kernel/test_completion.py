@@ -122,6 +122,22 @@ def test_nothing_of_ours_is_offered_elsewhere(kernel: Kernel) -> None:
     assert "--gpu" not in kernel.complete("remainder = 7 %modal_pick --g|")
 
 
+@pytest.mark.parametrize("typed", ["--name ", "--name pri", "--pip ", "--gpu zzz", "--image=", "--name 'a b"])
+def test_where_nothing_can_be_offered_python_is_not_either(kernel: Kernel, typed: str) -> None:
+    for magic in ("%%modal_step", "%modal_pick"):
+        (kept,) = kernel.complete(f"{magic} {typed}|")
+        assert f"{magic} {typed}".endswith(kept)
+
+
+def test_the_doctors_own_options_are_offered(kernel: Kernel) -> None:
+    assert kernel.complete("%modal_doctor --|") == ["--on", "--stack", "--fix", "--flavor", "--yes"]
+    assert kernel.complete("%modal_doctor --fix --f|") == ["--flavor"]
+    assert kernel.complete("%modal_doctor --fix --flavor |") == ["modal_notebook", "modal"]
+    assert kernel.complete("%modal_doctor --on l|") == ["local"]
+    kernel.run("from zenml_modal_nb.pipelines import warmup; warmup.wait()")
+    assert "default" in tab_until(kernel, "%modal_doctor --stack |", "default")
+
+
 def test_python_is_completed_below_the_line_as_ever(kernel: Kernel) -> None:
     kernel.run("completed_variable = 1")
     assert "completed_variable" in kernel.complete("%%modal_step --gpu T4\ncompleted_v|")

@@ -117,3 +117,23 @@ def test_the_cost_ticks_while_the_cell_runs(kernel: Kernel, gate: Gate) -> None:
     amounts = [float(each.split("$")[1].split()[0]) for each in costs()[earlier:]]
     assert amounts == sorted(amounts)
     assert amounts[0] > 0
+
+
+def test_the_status_of_a_command_is_no_output_that_the_panel_lists(kernel: Kernel) -> None:
+    reply = kernel.run("%%modal_step\n!exit 3\nanswer = 42")
+    assert "outputs: answer\n" in reply.panel
+    assert "_exit_code" not in reply.panels[-1]["data"]["text/html"]
+    assert kernel.ask("_exit_code") == 3
+    reply = kernel.run("%%modal_step\n!exit 4")
+    assert "outputs" not in reply.panel
+    assert kernel.ask("_exit_code") == 4
+
+
+def test_a_process_that_is_killed_is_told_as_such_and_memory_as_the_likely_cause(kernel: Kernel) -> None:
+    reply = kernel.attempt("%%modal_step\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert "failed: killed, probably out of memory after" in reply.panel
+    killed = (
+        "was killed (exit code 137), most likely because it ran out of memory. Ask for more, e.g. --memory"
+    )
+    assert killed in reply.panel
+    assert killed in reply.evalue

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import ipykernel
+import nbformat
 import pytest
 from frontend import Gate, Kernel, Message, Reply, parent
+from nbconvert import HTMLExporter
 
 from zenml_modal_nb.rendering.lines import HEAD, TAIL
 
@@ -75,6 +77,27 @@ def test_a_front_end_without_widgets_has_html_and_text_from_the_first_moment(ker
     first = next(each for each in reply.messages if widget(each))
     assert "alternatives" in first["content"]["data"]["text/html"]
     assert "alternatives" in first["content"]["data"]["text/plain"]
+
+
+def test_what_is_saved_while_the_run_goes_on_says_so_and_where_to_look(kernel: Kernel, gate: Gate) -> None:
+    cell = kernel.send_from_notebook(f"%%modal_step --name midway\nprint('<b>')\n{gate.wait}")
+    kernel.wait_for(cell, lambda each: any("<b>" in piece[3] for piece in pieces([each])))
+    kernel.wait_for(cell, lambda each: "running" in str(each["content"]["data"].get("state", {}).get("face")))
+    messages = [each for each in kernel.seen if parent(each) == cell]
+    outputs = [
+        nbformat.v4.new_output("display_data", data=each) for each in saved(Reply({"status": "ok"}, messages))
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=outputs)])
+    converted, _ = HTMLExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
+    gate.open()
+    kernel.finish(cell)
+    path = kernel.ask("str(_modal_run.log_file)")
+    for page in (converted, "\n".join(each.data["text/plain"] for each in outputs)):
+        assert "midway" in page
+        assert "running when this was saved" in page
+        assert "interrupt the kernel" in page
+        assert page.count(path) == 2  # in the panel, and where the log would be
+        assert "packaging" not in page
 
 
 def test_a_progress_bar_is_one_line_of_the_page(kernel: Kernel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
+import nbformat
 from frontend import Home, Kernel, Message, Reply
 
 from zenml_modal_nb.magics.arguments import parse
@@ -124,6 +125,41 @@ def test_a_count_is_limited_to_what_the_type_allows(kernel: Kernel) -> None:
     assert "One sandbox has at most 4 A10" in page.text
 
 
+def test_a_gpu_may_be_left_to_the_step_operator_or_refused(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --operator modal --gpu-count 2")
+    assert page.line == "%%modal_step --gpu-count 2 --operator modal"
+    assert "the price lacks it" in page.text
+    page.select("GPUs", "the step operator's")
+    assert page.line == "%%modal_step --operator modal"
+    page.select("GPU", "T4")
+    assert page.line == "%%modal_step --gpu T4 --operator modal"
+    page.select("GPU", "No GPU")
+    assert page.line == "%%modal_step --no-gpu --operator modal"
+    page.select("GPU", "the step operator's")
+    assert page.line == "%%modal_step --operator modal"
+    page.select("GPUs", "3")
+    assert page.line == "%%modal_step --gpu-count 3 --operator modal"
+
+
+def test_a_type_with_a_count_of_nothing_is_told_without_a_line_of_ours(kernel: Kernel) -> None:
+    for _ in "ab":  # each time
+        told = kernel.run("%%modal_step --dry-run --gpu A100 --gpu-count 0\n1").stderr.strip()
+        assert told.startswith("%%modal_step:1: UserWarning: The GPU type A100 comes with a count of 0")
+        assert "\n" not in told
+
+
+def test_without_a_step_operator_nothing_is_left_to_one(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick")
+    labels = page.models[page.named("GPU")]["_options_labels"]
+    assert labels[0] == "No GPU"
+    kernel.run("%config ModalStep.gpu = 'L4'")  # no line could leave it to the step operator
+    try:
+        page = Page(kernel, "%modal_pick --operator modal --gpu T4")
+        assert page.models[page.named("GPU")]["_options_labels"][0] == "No GPU"
+    finally:
+        kernel.run("%config ModalStep.gpu = None")
+
+
 def test_a_mistake_is_explained_at_its_field_and_escaped(kernel: Kernel) -> None:
     page = Page(kernel, "%modal_pick")
     page.set("Region", value="<img src=x onerror=alert(1)>")
@@ -161,11 +197,24 @@ def test_a_choice_becomes_the_default_of_every_cell(kernel: Kernel) -> None:
         kernel.run("%config ModalStep.timeout = None")
 
 
-def test_it_is_text_too_for_front_ends_without_widgets(kernel: Kernel) -> None:
-    page = Page(kernel, "%modal_pick --gpu T4")
-    assert set(page.bundle) == {VIEW, "text/plain"}
+def test_it_is_a_page_and_text_too_for_front_ends_without_widgets(kernel: Kernel) -> None:
+    page = Page(kernel, "%modal_pick --gpu T4 --env 'A=<b>'")
+    assert set(page.bundle) == {VIEW, "text/html", "text/plain"}
+    assert "--env &#x27;A=&lt;b&gt;&#x27;</code>" in page.bundle["text/html"]
+    assert "<script" not in page.bundle["text/html"]
     assert page.bundle[VIEW]["model_id"] == page.models[page.actions]["root"]
     assert "Chosen: %%modal_step --gpu T4" in page.bundle["text/plain"]
+
+
+def test_an_executed_notebook_shows_the_prices_instead_of_a_form_that_nobody_fills_in(home: Home) -> None:
+    cells = [nbformat.v4.new_code_cell(each) for each in ("%load_ext zenml_modal_nb", "%modal_pick --gpu T4")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), home.path / "priced.ipynb")
+    done = home.python("-m", "nbconvert", "--to", "html", "--execute", str(home.path / "priced.ipynb"))
+    page = (home.path / "priced.html").read_text()
+    assert done.returncode == 0, done.stderr
+    assert '<code class="zmnb-line">%%modal_step --gpu T4</code>' in page
+    assert "RTX-PRO-6000" in page
+    assert f'<script type="{VIEW}">' not in page
 
 
 def test_the_python_object_follows_the_form_and_leads_it(kernel: Kernel) -> None:

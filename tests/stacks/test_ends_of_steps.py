@@ -125,7 +125,10 @@ def test_each_end_is_told_apart_in_words_and_in_the_record(member: Member, opera
     assert "Exception in thread" not in done.stderr
     ends, noted = facts_of(done.stdout)
 
-    memory = "The sandbox ran out of memory. Ask for more with ResourceSettings(memory=...)."
+    memory = (
+        "The sandbox's process was killed (exit code 137), most likely because it ran out of memory. "
+        "Ask for more with ResourceSettings(memory=...)."
+    )
     told, run, attempts = ends["again"]
     assert (told, run) == ("completed", "completed")  # the second time
     assert attempts == [("retried", (memory, f"SandboxError: {memory}\n")), ("completed", None)]

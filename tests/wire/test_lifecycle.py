@@ -275,6 +275,16 @@ def test_a_state_directory_that_others_can_read_is_refused(home: Home) -> None:
     assert "chmod 700" in done.stderr
 
 
+def test_the_default_state_directory_is_taken_as_a_server_that_lost_it_has_made_it(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ZENML", "XDG"))}
+    user = Home(tmp_path / ".local/state/zenml-modal-nb/emulator", environment | {"HOME": str(tmp_path)})
+    (user.state_dir / "records-1").mkdir(parents=True)
+    user.state_dir.chmod(0o755)
+    user.start()
+    assert stat.S_IMODE(user.state_dir.stat().st_mode) == 0o700
+    assert user.run("stop").returncode == 0
+
+
 def test_a_server_survives_the_process_group_that_started_it(home: Home) -> None:
     kernel = subprocess.Popen(
         [

@@ -64,12 +64,14 @@ def lines(finding: Finding) -> Iterator[str]:
 def html(findings: Sequence[Finding], summary: str) -> str:
     """Return one block, escaped, without scripts, readable with and without its style."""
     rows = "".join(
-        f'<tr><td>{each.verdict}</td><th scope="row">{escape(plain(each.name))}</th>'
+        f'<tr><td class="zmnb-verdict zmnb-{each.verdict}">{each.verdict}</td>'
+        f'<th scope="row">{escape(plain(each.name))}</th>'
         f"<td>{escape(plain(each.found))}{''.join(map(_advice, each.advice))}</td></tr>"
         for each in findings
     )
+    alarm = " zmnb-failed" if any(each.verdict is Verdict.PROBLEM for each in findings) else ""
     return (
-        f'<div class="zmnb" role="group" aria-label="doctor">{STYLE}'
+        f'<div class="zmnb{alarm}" role="group" aria-label="doctor">{STYLE}'
         f'<div class="zmnb-top"><span class="zmnb-name">doctor</span> '
         f'<span class="zmnb-state">{escape(summary)}</span></div>'
         f'<table class="zmnb-rows">{rows}</table></div>'

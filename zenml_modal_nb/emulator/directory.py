@@ -68,8 +68,9 @@ class StateDirectory:
     def prepare(self) -> None:
         """Make the directory, private to its user.
 
-        A directory that exists is taken only if it is private already, or empty: tightening, say, /tmp would
-        lock others out. Raises LifecycleError.
+        A directory that exists is taken only if it is private already, or empty, or at our own default place, e.g.
+        made anew by a server whose directory was removed: tightening, say, /tmp would lock others out. Raises
+        LifecycleError.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ class StateDirectory:
                     f"The state directory {self.path} belongs to another user; choose your own."
                 )
             if stat.S_IMODE(state.st_mode) & 0o077:
-                if any(self.path.iterdir()):
+                if self.path != _own_place() and any(self.path.iterdir()):
                     raise LifecycleError(
                         f"The state directory {self.path} is open to others: choose another, or chmod 700 it."
                     )
@@ -126,6 +127,10 @@ def default_path() -> Path:
     """`ZENML_MODAL_NB_STATE_DIR` if set, else where the operating system keeps a user's state."""
     if named := os.environ.get(STATE_DIR_VARIABLE):
         return Path(named)
+    return _own_place()
+
+
+def _own_place() -> Path:
     from platformdirs import user_state_dir
 
     return Path(user_state_dir("zenml-modal-nb", appauthor=False)) / "emulator"

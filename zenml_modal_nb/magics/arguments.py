@@ -50,7 +50,8 @@ def parse(line: str, defaults: ModalStep) -> StepRequest:
 def format_line(request: StepRequest, defaults: ModalStep | None = None) -> str:
     """Return the shortest line that `parse` reads as `request`, given the same defaults.
 
-    Raises `InvalidRequestError` for a value with a line break, which only %config can hold.
+    Raises `InvalidRequestError` for what no line can say: a value with a line break, which only %config can hold, and a
+    GPU that is left to the step operator where a default of the user's names one.
     """
     defaults = defaults or ModalStep()
     usual = parse("", defaults)
@@ -169,10 +170,12 @@ def _gpus(
             )
         count = next(iter(usual), own)
     if gpu is not None and count == 0:
-        warnings.warn(
+        warnings.warn_explicit(
             f"The GPU type {gpu} comes with a count of 0: the cell runs without a GPU. Give a count, or leave the "
             "type out.",
-            stacklevel=2,
+            UserWarning,
+            filename="%%modal_step",  # what it is about; a line of ours would be shown otherwise
+            lineno=1,
         )
     if count == 0 or (said and gpu is None):
         return None, 1, ("gpu",)
@@ -189,6 +192,13 @@ def _written_gpus(request: StepRequest, usual: StepRequest, defaults: ModalStep)
         (each.gpu, each.gpu_count, [name for name in of_gpus if name in each.explicit])
         for each in (request, usual)
     )
+    if request.operator is not None and not request.says("gpu"):  # as the step operator has it
+        for option, missing in ((_GPU, True), (_GPU_COUNT, not request.says("gpu_count"))):
+            if missing and defaults.texts(option):
+                raise InvalidRequestError(
+                    f"No line leaves the GPU to the step operator while %config ModalStep.{option.trait} is set. "
+                    f"Choose a type, or drop the default with %config ModalStep.{option.trait} = None."
+                )
     if here == there:
         return []
     count = [_GPU_COUNT.flag, str(request.gpu_count)]

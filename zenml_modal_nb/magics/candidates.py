@@ -11,7 +11,7 @@ from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.cursor import Cursor
 from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.magics.lookup import Lookup
-from zenml_modal_nb.magics.options import BY_FLAG, SUPPORTED, Option
+from zenml_modal_nb.magics.options import BY_FLAG, OF_DOCTOR, SUPPORTED, Option
 from zenml_modal_nb.pricing.regions import BROAD_REGIONS, CLOUDS, NARROW_REGIONS
 from zenml_modal_nb.request import Place
 
@@ -41,6 +41,8 @@ class Candidates:
 
     def options(self, cursor: Cursor) -> list[str]:
         """Return the options that may be written here, those with `--no-` when their beginning stands there."""
+        if cursor.of_doctor:
+            return [flag for flag in OF_DOCTOR if flag.startswith(cursor.word) and flag not in cursor.flags]
         free = [each for each in SUPPORTED if each.repeatable or not _on_line(each, cursor)]
         begun = cursor.word.startswith("--no")
         flags = [each.flag for each in free]
@@ -66,14 +68,14 @@ class Candidates:
                 return self._counts(cursor)
             case "--env":
                 return sorted(os.environ)
-            case "--operator":
+            case "--operator" | "--stack":
                 return self._looked_up(flag, cursor)
             case "--workspace" | "--modal-environment" | "--secret":
                 return self._looked_up(flag, cursor)
             case "--volume":
                 return [f"{each}:/" for each in self._looked_up(flag, cursor)]
             case _:
-                return USUAL.get(flag, ())
+                return (OF_DOCTOR[flag] or ()) if cursor.of_doctor else USUAL.get(flag, ())
 
     def _counts(self, cursor: Cursor) -> list[str]:
         from zenml_modal_nb.pricing import gpus  # here, so that loading the extension reads no price list
@@ -111,10 +113,10 @@ class Candidates:
 
 
 def _ask(flag: str, place: Place | None, environment: str | None, workspace: str | None) -> Iterable[str]:
-    if flag == "--operator":
+    if flag in ("--operator", "--stack"):
         from zenml_modal_nb.pipelines import registered
 
-        return registered.step_operators()
+        return registered.step_operators() if flag == "--operator" else registered.stacks()
     from zenml_modal_nb.sandboxes import listing
 
     match flag:
@@ -129,8 +131,7 @@ def _ask(flag: str, place: Place | None, environment: str | None, workspace: str
 
 
 def _on_line(option: Option, cursor: Cursor) -> bool:
-    flags = {word.partition("=")[0] for word in cursor.given}
-    return option.flag in flags or option.negation in flags
+    return option.flag in cursor.flags or option.negation in cursor.flags
 
 
 def _gpus(word: str) -> list[str]:

@@ -48,6 +48,8 @@ def matcher(candidates: Candidates) -> _Matcher:
             return {"completions": []}
         body = "\n".join(context.full_text.split("\n")[context.cursor_line + 1 :])
         fragment, texts = _continued(at, candidates, body)
+        # IPython lets others answer where we have nothing, and Python's names are nothing here: what is typed stays.
+        texts = texts or [fragment]
         kind = "option" if at.flag is None else "value"
         return {
             "completions": [SimpleCompletion(text, type=kind) for text in texts],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from zenml_modal_nb.magics.options import BY_FLAG
+from zenml_modal_nb.magics.options import BY_FLAG, OF_DOCTOR
 
-# A cell magic is one only on the cell's first line that is not blank; `%modal_pick` may stand anywhere.
+# A cell magic is one only on the cell's first line that is not blank; the line magics may stand anywhere.
 _CELL_MAGIC = re.compile(r"%%(?:modal_step|modal_pick)\s")
-_LINE_MAGIC = re.compile(r"\s*(?:[^%=]+=\s*)?%modal_pick\s")  # e.g. picker = %modal_pick
+_LINE_MAGIC = re.compile(r"\s*(?:[^%=]+=\s*)?%(?:modal_pick|modal_doctor)\s")  # e.g. picker = %modal_pick
 _SPACES = " \t\r\n"  # shlex's
 
 
@@ -22,6 +22,12 @@ class Cursor:
     fragment: str  # as typed: what a completion replaces
     word: str  # the same without quotes and backslashes
     quoted: bool  # inside quotes: what is inserted needs none of its own
+    of_doctor: bool = False  # on the line of %modal_doctor, which has options of its own
+
+    @property
+    def flags(self) -> frozenset[str]:
+        """The options before the cursor; a value that looks like one counts as well."""
+        return frozenset(word.partition("=")[0] for word in self.given)
 
     def text_of(self, flag: str) -> str | None:
         """Return the last value that an option has before the cursor."""
@@ -41,25 +47,30 @@ def locate(text: str, line: int, column: int) -> Cursor | None:
     before = lines[line][:column]
     first = not any(each.strip() for each in lines[:line])
     magic = (_CELL_MAGIC.match(before) if first else None) or _LINE_MAGIC.match(before)
-    return None if magic is None else _cursor(before[magic.end() :])
+    return None if magic is None else _cursor(before[magic.end() :], "%modal_doctor" in magic[0])
 
 
-def _cursor(before: str) -> Cursor:
+def _cursor(before: str, of_doctor: bool) -> Cursor:
+    takes_value = _takes_value_of_doctor if of_doctor else _takes_value
     given, raw, word, quote = _split(before)
     flag = given[-1] if given else ""
     name, equals, value = word.partition("=")
-    if equals and _takes_value(name):
+    if equals and takes_value(name):
         flag, raw, word = name, raw[raw.index("=") + 1 :], value
-    elif not _takes_value(flag) or word.startswith("--"):
-        return Cursor(given, None, raw, word, quote is not None)
+    elif not takes_value(flag) or word.startswith("--"):
+        return Cursor(given, None, raw, word, quote is not None, of_doctor)
     if quote is not None and raw.startswith(quote):
         raw = raw[1:]
-    return Cursor(given, flag, raw, word, quote is not None)
+    return Cursor(given, flag, raw, word, quote is not None, of_doctor)
 
 
 def _takes_value(flag: str) -> bool:
     option = BY_FLAG.get(flag)
     return option is not None and option.metavar is not None
+
+
+def _takes_value_of_doctor(flag: str) -> bool:
+    return flag in OF_DOCTOR and OF_DOCTOR[flag] is not None
 
 
 def _split(before: str) -> tuple[tuple[str, ...], str, str, str | None]:

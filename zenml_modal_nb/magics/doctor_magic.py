@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.defaults import ModalStep
-from zenml_modal_nb.magics.options import BY_FLAG
+from zenml_modal_nb.magics.options import BY_FLAG, OF_DOCTOR
 
 _HELP = """Say what keeps cells from running in a Modal sandbox, and the command that mends it.
 
@@ -69,11 +69,11 @@ class _Parser(argparse.ArgumentParser):
 
 def _read(line: str) -> argparse.Namespace:
     parser = _Parser(prog="%modal_doctor", add_help=False, allow_abbrev=False)
-    parser.add_argument("--fix", action="store_true")
-    parser.add_argument("--on", choices=("local", "modal"))
-    parser.add_argument("--stack")
-    parser.add_argument("--flavor", choices=("modal_notebook", "modal"))
-    parser.add_argument("--yes", action="store_true")
+    for flag, values in OF_DOCTOR.items():
+        if values is None:
+            parser.add_argument(flag, action="store_true")
+        else:
+            parser.add_argument(flag, choices=values or None)
     try:
         given = parser.parse_args(shlex.split(line))
     except ValueError:  # of shlex

@@ -6,7 +6,7 @@ To build an option that is only known by name, give it its `parse`, its `write` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,3 +142,12 @@ NOT_YET: tuple[Option, ...] = (
 OPTIONS: tuple[Option, ...] = SUPPORTED + NOT_YET
 BY_FLAG: dict[str, Option] = {option.flag: option for option in OPTIONS}
 BY_NEGATION: dict[str, Option] = {option.negation: option for option in OPTIONS if option.has_default}
+
+# Those of `%modal_doctor`, with what may stand after each: anything, for none listed; None for a switch.
+OF_DOCTOR: Mapping[str, tuple[str, ...] | None] = {
+    "--on": ("local", "modal"),
+    "--stack": (),
+    "--fix": None,
+    "--flavor": ("modal_notebook", "modal"),
+    "--yes": None,
+}

@@ -10,6 +10,10 @@ from zenml_modal_nb.errors import InvalidRequestError
 
 MIN_MEMORY_MIB = 128  # Modal's smallest request, November 2026
 MIN_CPU = 0.125  # cores; the same
+# Modal's API counts MiB and thousandths of a core in 32 bits (modal_proto's Resources, 1.6). The most that a machine of
+# its has is less and documented nowhere: Modal refuses that itself, when the sandbox is created.
+MAX_MEMORY_MIB = 2**32 - 1
+MAX_CPU = MAX_MEMORY_MIB / 1000  # cores
 MAX_TIMEOUT = 24 * 3600  # seconds; Modal's limit for a sandbox, fixed at creation
 
 # MiB for one of each unit. Modal takes MiB only, and ZenML hands it a decimal megabyte as one MiB
@@ -35,6 +39,8 @@ def memory(text: str) -> int:
         raise InvalidRequestError(
             f"Memory {text!r} is too small: Modal's smallest request is {MIN_MEMORY_MIB}MiB."
         )
+    if mib > MAX_MEMORY_MIB:
+        raise InvalidRequestError(f"Memory {text!r} is more than Modal's API can ask for. Write e.g. 32GiB.")
     return mib
 
 
@@ -47,9 +53,10 @@ def size(text: str, what: str) -> int:
         )
     number, unit = match.groups()
     if not unit:
-        raise InvalidRequestError(
-            f"{what} {text!r} has no unit. Write {number}GB, {number}GiB or {number}MiB."
+        advice = (
+            f"{number}GB, {number}GiB or {number}MiB" if Fraction(number) else "e.g. 32GB, 32GiB or 512MiB"
         )
+        raise InvalidRequestError(f"{what} {text!r} has no unit. Write {advice}.")
     if unit.upper() not in _MIB:
         raise InvalidRequestError(
             f"{what} {text!r} has an unknown unit. Known are MB, MiB, GB, GiB, TB and TiB."
@@ -59,7 +66,7 @@ def size(text: str, what: str) -> int:
 
 def memory_text(mib: int) -> str:
     """Return the shortest size that `memory` reads as `mib`."""
-    for unit, size in (("GiB", 1024), ("GB", 1000)):
+    for unit, size in (("TiB", 1024**2), ("TB", 1000**2), ("GiB", 1024), ("GB", 1000)):
         if mib % size == 0:
             return f"{mib // size}{unit}"
     return f"{mib}MiB"
@@ -101,6 +108,8 @@ def cpu(text: str) -> float:
     cores = float(text)
     if cores < MIN_CPU:
         raise InvalidRequestError(f"CPU {text!r} is too small: Modal's smallest request is {MIN_CPU} cores.")
+    if cores > MAX_CPU:
+        raise InvalidRequestError(f"CPU {text!r} is more than Modal's API can ask for. Write e.g. 16.")
     return cores
 
 

@@ -54,13 +54,15 @@ async function insert(model, line) {
   return at < 0 ? "Inserted at the end of the notebook." : "Inserted below this cell.";
 }
 
-async function run(model, line) {
+async function run(model, line, el) {
   const notebook = notebookOf(model);
   const at = notebook ? indexOfCell(notebook, model.get("root")) : -1;
   const cell = at < 0 ? null : notebook.cells[at];
   const source = cell?.getSource() ?? "";
   if (/^\s*%%modal_pick\b/.test(source)) {
     cell.setSource(source.replace(/^\s*%%modal_pick[^\n]*/, () => line));
+    // Shift+Enter is the cell's where the cursor is in it; on the button it would press the button again.
+    el.closest(".jp-CodeCell")?.querySelector(".cm-content")?.focus();
     return "This cell now begins with the line. Press Shift+Enter in it to run it.";
   }
   model.send({ kind: "arm" });
@@ -87,6 +89,18 @@ function keepKeys(form, group, signal) {
     for (const each of radios) each.name = group;
   };
   form.addEventListener("focusin", focused, { signal });
+}
+
+// A radio group of ipywidgets has a label beside it and no name, by which a screen reader would introduce it.
+function nameGroups(form, signal) {
+  const named = () => {
+    if (signal.aborted) return;
+    const group = form.querySelector(".widget-radio-box");
+    if (!group) return requestAnimationFrame(named); // each part of the form comes by itself
+    group.setAttribute("role", "radiogroup");
+    group.setAttribute("aria-label", group.parentElement.querySelector(".widget-label").textContent);
+  };
+  named();
 }
 
 // A field says what was typed when it loses the focus, e.g. to a button that is pressed. What comes of that, a row of
@@ -150,12 +164,16 @@ function render({ model, el }) {
 
   const line = new Line(model);
   let used = ""; // the line that `said` is about
-  const does = (action) => async () => {
+  let pressed = 0;
+  const does = (action) => async ({ detail }) => {
+    if (detail > 1) return; // the second half of a double click
+    const press = ++pressed;
     const slow = setTimeout(() => (said.textContent = BUSY), MOMENT);
     const found = await line.settled();
     clearTimeout(slow);
+    if (press !== pressed) return; // pressed again while the kernel was busy: once is meant
     used = found;
-    said.textContent = found ? await action(model, found) : IMPOSSIBLE;
+    said.textContent = found ? await action(model, found, el) : IMPOSSIBLE;
   };
   const buttons = [
     button("Insert magic line", "Put the line into a new cell below this one", does(insert)),
@@ -185,6 +203,7 @@ function render({ model, el }) {
     if (!form) return requestAnimationFrame(begin); // it is put into the form a little later
     keepKeys(form, `zmnb-${model.get("root")}`, signal);
     keepPresses(form, signal);
+    nameGroups(form, signal);
     const changed = ({ target }) => el.contains(target) || line.changed();
     form.addEventListener("change", changed, { signal });
     form.addEventListener("click", (event) => event.target.closest("button") && changed(event), { signal });

@@ -9,6 +9,7 @@ from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.options import BY_FLAG, Option
+from zenml_modal_nb.picker import words
 from zenml_modal_nb.pricing import gpus
 from zenml_modal_nb.pricing.quote import Quote, quote
 from zenml_modal_nb.pricing.rates import Rates
@@ -16,7 +17,10 @@ from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
 
 # A provider's own names: Google's have no dash before the number (us-east1), Amazon's and Oracle's do (us-east-1).
 _GOOGLES = re.compile(r"[a-z]+-[a-z]+\d+")
+_DECIMAL = re.compile(r"[GT]B\s*\Z", re.IGNORECASE)
 _OTHERS = re.compile(r"[a-z]+-[a-z]+-\d+")
+
+OF_OPERATOR = ""  # a GPU that is left to the step operator, as empty texts leave other matters
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,8 @@ class Choices:
     Made from a request by `of` and by the form, read by the form and by `ResourcePicker`.
     """
 
-    gpu: str | None = None
-    gpu_count: int = 1
+    gpu: str | None = None  # None: a run without one; OF_OPERATOR: the type that the step operator has
+    gpu_count: int = 1  # with OF_OPERATOR 0 is the step operator's count too
     cpu: str = ""
     memory: str = ""
     on: str = ""
@@ -48,14 +52,21 @@ class Choices:
             for name, option in TEXTS.items()
             if getattr(request, option.field) != getattr(plain, option.field)
         }
-        return cls(gpu=request.gpu, gpu_count=request.gpu_count, rest=request, **texts)
+        gpu, count = request.gpu, request.gpu_count
+        if request.operator is not None and not request.says("gpu"):
+            gpu, count = OF_OPERATOR, count if request.says("gpu_count") else 0
+        return cls(gpu=gpu, gpu_count=count, rest=request, **texts)
 
     def request(self) -> StepRequest:
         """Return the request, the same as the magic line makes; raises `InvalidRequestError`."""
-        gpu = None if self.gpu is None else gpus.check(self.gpu)
+        gpu = gpus.check(self.gpu) if self.gpu else None
         count = 1 if gpu is None else gpus.check_count(gpu, self.gpu_count)
+        said = {"gpu"} if self.gpu is None else set()
+        if self.gpu == OF_OPERATOR and self.gpu_count:
+            count, said = self.gpu_count, {"gpu_count"}
         values = {option.field: self._value(name) for name, option in TEXTS.items()}
-        return replace(self.rest, gpu=gpu, gpu_count=count, **values)
+        explicit = (*said, *(name for name in self.rest.explicit if name not in ("gpu", "gpu_count")))
+        return replace(self.rest, gpu=gpu, gpu_count=count, explicit=explicit, **values)
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong, by the name of the field that it is about; empty when there is a request."""
@@ -66,7 +77,7 @@ class Choices:
             except InvalidRequestError as error:
                 found[name] = str(error)
         try:
-            if self.gpu is not None:
+            if self.gpu:
                 gpus.check_count(self.gpu, self.gpu_count)
         except InvalidRequestError as error:
             found["gpu_count"] = str(error)
@@ -76,6 +87,28 @@ class Choices:
 
     def remarks(self, has_token: bool) -> dict[str, str]:
         """Return what a user must not misread, by field; none of it keeps a cell from running."""
+        return self._remarks_on_place(has_token) | self._remarks_on_gpu() | self._remarks_on_memory()
+
+    def _remarks_on_gpu(self) -> dict[str, str]:
+        if self.gpu != OF_OPERATOR:
+            return {}
+        return {
+            "gpu": f"If the step operator {self.rest.operator} has a GPU, the cell gets it, and the price lacks it."
+        }
+
+    def _remarks_on_memory(self) -> dict[str, str]:
+        """Explain a decimal size, which is a little more at Modal than its number says."""
+        try:
+            mib: int | None = self._value("memory")
+        except InvalidRequestError:  # told as a problem
+            return {}
+        if mib is None or not _DECIMAL.search(self.memory):
+            return {}
+        return {
+            "memory": f"{self.memory.strip()} is {mib} MiB at Modal, as in any ZenML step: {words.gib(mib)} GiB."
+        }
+
+    def _remarks_on_place(self, has_token: bool) -> dict[str, str]:
         place = self.on or ("modal" if has_token else "local")
         if place == "modal" and not has_token:
             return {"on": "No Modal token is configured: run `modal token new` first."}
@@ -88,6 +121,8 @@ class Choices:
         """Return the same with a count that the GPU's type allows."""
         if self.gpu is None:
             return replace(self, gpu_count=1)
+        if self.gpu == OF_OPERATOR:
+            return replace(self, gpu_count=max(0, self.gpu_count))
         return replace(self, gpu_count=min(max(1, self.gpu_count), gpus.find(self.gpu).max_count))
 
     def _value(self, name: str) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -16,14 +15,14 @@ from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.candidates import USUAL
 from zenml_modal_nb.picker import words
 from zenml_modal_nb.picker.actions import Actions
-from zenml_modal_nb.picker.choices import PRESETS, Choices, Preset
+from zenml_modal_nb.picker.choices import OF_OPERATOR, PRESETS, Choices, Preset
+from zenml_modal_nb.picker.page import STYLE, message, parts
 from zenml_modal_nb.pricing import gpus
 from zenml_modal_nb.pricing.rates import Rates
 
 if TYPE_CHECKING:
     from zenml_modal_nb.picker.resource_picker import ResourcePicker
 
-_STYLE = f"<style>{files(__package__).joinpath('form.css').read_text('utf-8')}</style>"
 _NO_GPU = "none"
 
 # Fields of text, in their order, with the label, the hint inside the field, and its tooltip.
@@ -90,8 +89,8 @@ class Form:
         choices, said = self._picker.choices, self._picker.said
         with self._quiet():
             self._fill(choices, self._picker.rates)
-        for name, message in self._messages.items():
-            message.value = _message(said.get(name, ""))
+        for name, widget in self._messages.items():
+            widget.value = message(said.get(name, ""))
         problems = self._picker.problems
         self.price.value = self._priced(bool(problems))
         line = "" if problems else self._picker.line
@@ -112,7 +111,7 @@ class Form:
         grid = widgets.VBox([cells[name] for name in order])
         grid.add_class("zmnb-fields")
         heading = widgets.HTML(
-            f'{_STYLE}<div class="zmnb-heading" role="heading" aria-level="3">Resources for a cell</div>'
+            f'{STYLE}<div class="zmnb-heading" role="heading" aria-level="3">Resources for a cell</div>'
         )
         form = widgets.VBox(
             [
@@ -132,21 +131,29 @@ class Form:
         return form
 
     def _fill(self, choices: Choices, rates: Rates) -> None:
-        chosen = None if choices.gpu is None else gpus.find(choices.gpu).name
+        chosen = gpus.find(choices.gpu).name if choices.gpu else None
         # An alias that the user wrote, e.g. H100!, stays what it is: its type's entry stands for it.
         options = [("No GPU", _NO_GPU)] + [
             (words.gpu(each, rates), choices.gpu if each.name == chosen else each.name)
             for each in gpus.CATALOGUE
         ]
+        left = choices.gpu == OF_OPERATOR
+        if left or self._picker.may_leave_gpu:
+            options.insert(0, ("the step operator's", OF_OPERATOR))
         if tuple(options) != tuple(self.gpu.options):
             self.gpu.options = options
-        self.gpu.value = choices.gpu or _NO_GPU
-        most = 1 if chosen is None else gpus.find(chosen).max_count
-        counts = list(range(1, max(most, choices.gpu_count) + 1))
-        if list(self.gpu_count.options) != counts:
+        self.gpu.value = _NO_GPU if choices.gpu is None else choices.gpu
+        most = gpus.find(chosen).max_count if chosen else max(each.max_count for each in gpus.CATALOGUE)
+        counts = [
+            (str(count), count)
+            for count in range(1, max(most if chosen or left else 1, choices.gpu_count) + 1)
+        ]
+        if left:
+            counts.insert(0, ("the step operator's", 0))
+        if tuple(self.gpu_count.options) != tuple(counts):
             self.gpu_count.options = counts
         self.gpu_count.value = choices.gpu_count
-        self.gpu_count.disabled = chosen is None
+        self.gpu_count.disabled = choices.gpu is None
         for name, field in {**self.texts, "cloud": self.cloud, "on": self.on}.items():
             text = getattr(choices, name)
             if name == "cloud" and text not in dict(self.cloud.options).values():
@@ -160,32 +167,35 @@ class Form:
 
     def _choose(self) -> None:
         before = self._picker.choices
+        gpu = None if self.gpu.value == _NO_GPU else self.gpu.value
+        # A count that was one of another type, or of none, is no wish about the step operator's.
+        count = 0 if gpu == OF_OPERATOR != before.gpu else self.gpu_count.value
         chosen = replace(
             before,
-            gpu=None if self.gpu.value == _NO_GPU else self.gpu.value,
-            gpu_count=self.gpu_count.value,
+            gpu=gpu,
+            gpu_count=count,
             cloud=self.cloud.value,
             on=self.on.value,
             **{name: field.value for name, field in self.texts.items()},
         )
         fitted = chosen.fitted()
         self._picker.choices = fitted
-        fewer = fitted.gpu is not None and fitted.gpu_count < chosen.gpu_count
+        fewer = fitted.gpu and fitted.gpu_count < chosen.gpu_count
         self.told.value = ""
         if fewer:
             lowered = f"One sandbox has at most {fitted.gpu_count} {fitted.gpu}: the count is now {fitted.gpu_count}."
-            self._messages["gpu_count"].value = _message(lowered)
+            self._messages["gpu_count"].value = message(lowered)
             self.actions.spoken = f"{lowered} {self.actions.spoken}"
 
     def _preset(self, preset: Preset) -> None:
         self._picker.choices = preset.applied(self._picker.choices)
-        self.told.value = _message(f"{preset.label}: {preset.meaning}.")
+        self.told.value = message(f"{preset.label}: {preset.meaning}.")
 
     def _use_as_default(self) -> None:
         try:
             lines = self._picker.use_as_default()
         except InvalidRequestError as error:
-            self.told.value = _message(str(error))
+            self.told.value = message(str(error))
             self.actions.spoken = str(error)
             return
         shown = (
@@ -212,13 +222,9 @@ class Form:
         if impossible:
             return '<div class="zmnb-price">No price: something above has to change first.</div>'
         quote, request = self._picker.price, self._picker.request
-        rows = "".join(
-            f'<tr><th scope="row">{escape(what)}</th><td>{escape(price)}</td></tr>'
-            for what, price in words.parts(quote, request)
-        )
         return (
             f'<div class="zmnb-price">{escape(words.total(quote, request))}</div>'
-            f'<table class="zmnb-parts" aria-label="Parts of the price">{rows}</table>'
+            f"{parts(quote, request)}"
             f'<div class="zmnb-source">Prices: {escape(self._picker.rates.source)}; an estimate.</div>'
         )
 
@@ -251,7 +257,3 @@ def _row(children: list[Any]) -> Any:
     row = widgets.HBox(children)
     row.add_class("zmnb-row")
     return row
-
-
-def _message(text: str) -> str:
-    return f'<div class="zmnb-said">{escape(text)}</div>' if text else ""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics import arguments
 from zenml_modal_nb.magics.defaults import ModalStep
-from zenml_modal_nb.picker import words
+from zenml_modal_nb.magics.options import BY_FLAG
+from zenml_modal_nb.picker import page, words
 from zenml_modal_nb.picker.choices import TEXTS, Choices, priced
 from zenml_modal_nb.picker.prices import Prices
 from zenml_modal_nb.pricing.quote import Quote
 from zenml_modal_nb.pricing.rates import Rates
-from zenml_modal_nb.rendering.choice import draws_widgets
+from zenml_modal_nb.rendering.choice import PANEL_VARIABLE, draws_widgets
+from zenml_modal_nb.rendering.widget_support import names_a_cell
 from zenml_modal_nb.request import StepRequest
 
 if TYPE_CHECKING:
@@ -123,6 +125,12 @@ class ResourcePicker:
         return self._form
 
     @property
+    def may_leave_gpu(self) -> bool:
+        """Whether a line can leave the GPU to its step operator: no default of the user's holds instead."""
+        usual = (self._defaults.texts(BY_FLAG[flag]) for flag in ("--gpu", "--gpu-count"))
+        return self._choices.rest.operator is not None and not any(usual)
+
+    @property
     def sets_defaults(self) -> bool:
         """Whether there are defaults to set: the extension is loaded."""
         return self._own is not None
@@ -171,19 +179,32 @@ class ResourcePicker:
             listener()
 
     def __repr__(self) -> str:
-        said = self.said
-        possible = not self.problems
-        request = self.request if possible else None
-        line = self.line if possible else ""
-        return words.whole(request, line, self.price if possible else None, self.rates, said)
+        return words.whole(*self._told())
+
+    def _told(self) -> tuple[StepRequest | None, str, Quote | None, Rates, Mapping[str, str]]:
+        """Return what text and page tell: the request, its line and its price, if there is one, the prices, remarks."""
+        said, rates = self.said, self.rates
+        if self.problems:
+            return None, "", None, rates, said
+        return self.request, self.line, self.price, rates, said
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """The form for a front end with widgets, and the text, which every other one shows."""
-        bundle: dict[str, Any] = {"text/plain": repr(self)}
-        if draws_widgets(self._shell, os.environ):
-            bundle |= self.form.view()
-            bundle["text/plain"] = repr(self)
-        return bundle
+        """The form for a front end with widgets, beside the same as a page and as text."""
+        view = self.form.view() if self._is_drawn() else {}
+        told = self._told()  # after the form, which may have waited for the prices
+        return view | {"text/html": page.html(*told), "text/plain": words.whole(*told)}
+
+    def _is_drawn(self) -> bool:
+        """Tell whether somebody sees widgets: a saved form is empty, e.g. in what `nbconvert --execute` makes."""
+        if not draws_widgets(self._shell, os.environ):
+            return False
+        return os.environ.get(PANEL_VARIABLE) == "live" or _is_watched(self._shell)
+
+
+def _is_watched(shell: Any) -> bool:
+    """Tell whether somebody looks: only nbclient, so also nbconvert and papermill, names no cell and takes no input."""
+    content = shell.get_parent().get("content", {})
+    return names_a_cell(shell) or content.get("allow_stdin") is not False
 
 
 def _running_shell() -> InteractiveShell | None:

@@ -18,9 +18,8 @@ def conclude(execution: Execution, raised: BaseException | None) -> Finished | F
     if raised is None:
         kept = execution.cached
         cached = "" if kept is None else f"run {kept.run_name} of {kept.date}"
-        return Finished(
-            elapsed, usd, () if values is None else tuple(values.named), recorded, execution.files, cached
-        )
+        outputs = () if values is None else tuple(name for name in values.named if not is_by_the_way(name))
+        return Finished(elapsed, usd, outputs, recorded, execution.files, cached)
     if isinstance(ended, RunEndedError):
         reason = ended.reason
     elif execution.cell_error is not None:
@@ -30,6 +29,11 @@ def conclude(execution: Execution, raised: BaseException | None) -> Finished | F
     else:
         reason = Reason.NOT_STARTED if values is None else Reason.NOT_RECORDED
     return Failed(reason, _message(execution, raised), elapsed, usd, recorded, execution.files)
+
+
+def is_by_the_way(name: str) -> bool:
+    """Tell whether a variable is no result worth an artifact or a word: a command's exit code, `_`."""
+    return name == "_exit_code" or not name.strip("_")
 
 
 def _message(execution: Execution, raised: BaseException) -> str:

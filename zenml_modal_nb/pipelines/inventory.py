@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 
 from zenml_modal_nb.errors import ConnectionFailedError
 from zenml_modal_nb.pipelines import scope, warmup
-from zenml_modal_nb.sandboxes.account import is_behind_proxy
+from zenml_modal_nb.sandboxes.reachability import is_behind_proxy
 
 if TYPE_CHECKING:
     from zenml.models import ComponentResponse

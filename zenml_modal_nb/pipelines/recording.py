@@ -23,6 +23,7 @@ from zenml.utils import env_utils
 from zenml_modal_nb.errors import ResultError
 from zenml_modal_nb.events import Log
 from zenml_modal_nb.pipelines import artifacts, caching, cell_error, facts
+from zenml_modal_nb.pipelines.conclusion import is_by_the_way
 from zenml_modal_nb.pipelines.execution import told
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _body(execution: Execution) -> Any:
     inputs = execution.job.inputs
     for name, value in {**values.changed, **values.named}.items():
         # Bound on some paths only, or changed in place: a step's declared outputs are fixed before it runs.
-        if not (name in recorded or _is_by_the_way(name)) and (
+        if not (name in recorded or is_by_the_way(name)) and (
             name in values.changed or value is not inputs.get(name)
         ):
             _attempt(execution, name, lambda value=value, name=name: artifacts.save(value, name))  # type: ignore[misc]
@@ -200,11 +201,6 @@ def _body(execution: Execution) -> Any:
         caching.keep(execution)
     results = tuple(values.named.get(name, _LEFT) for name in declared)
     return results[0] if len(results) == 1 else (results or None)
-
-
-def _is_by_the_way(name: str) -> bool:
-    """Tell whether a variable is no result worth an artifact: a command's exit code, `_`."""
-    return name == "_exit_code" or not name.strip("_")
 
 
 def _attempt(execution: Execution, name: str, save: Callable[[], T]) -> T | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zenml_modal_nb.pipelines import warmup
-from zenml_modal_nb.pipelines.inventory import component_names
+from zenml_modal_nb.pipelines.inventory import component_names, stack_names
 
 
 def step_operators() -> tuple[str, ...]:
@@ -11,3 +11,10 @@ def step_operators() -> tuple[str, ...]:
     warmup.hush()
     warmup.wait()
     return component_names("step_operator")
+
+
+def stacks() -> tuple[str, ...]:
+    """Return the names of all stacks; waits as `step_operators` does."""
+    warmup.hush()
+    warmup.wait()
+    return stack_names()

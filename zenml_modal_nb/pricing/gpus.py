@@ -45,6 +45,9 @@ ALIASES: dict[str, str] = {
 # Types people ask for because other tools have them; ZenML's own help mentions the V100.
 _NOT_OFFERED: dict[str, str] = {"V100": "'T4' (16 GiB) or 'A10' (24 GiB)", "P100": "'T4'", "K80": "'T4'"}
 
+# Letters that are read, and typed, as digits.
+_LOOKALIKES = str.maketrans("OIL", "011")
+
 _BY_NAME: dict[str, Gpu] = {gpu.name: gpu for gpu in CATALOGUE}
 
 
@@ -66,14 +69,12 @@ def check(gpu_type: str) -> str:
             f"GPU {gpu_type!r} is not offered by Modal. "
             f"The nearest it has: {_NOT_OFFERED[wanted]}. {_WHERE_TO_LOOK}"
         )
-    digits = wanted.replace("O", "0").replace("I", "1")  # e.g. A1OO, which looks like A100
-    nearest = _nearest(wanted) or _nearest(digits)
-    suggestion = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    known = [*ALIASES, *_BY_NAME]
+    alike = [name for name in known if name.translate(_LOOKALIKES) == wanted.translate(_LOOKALIKES)]
+    nearest = difflib.get_close_matches(wanted, known, n=1, cutoff=0.6)
+    meant = " or ".join(repr(name) for name in dict.fromkeys([*alike, *nearest]))
+    suggestion = f" Did you mean {meant}?" if meant else ""
     raise InvalidRequestError(f"GPU {gpu_type!r} is unknown to Modal.{suggestion} {_WHERE_TO_LOOK}")
-
-
-def _nearest(wanted: str) -> list[str]:
-    return difflib.get_close_matches(wanted, [*ALIASES, *_BY_NAME], n=1, cutoff=0.6)
 
 
 def find(gpu_type: str) -> Gpu:

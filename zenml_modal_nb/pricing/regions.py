@@ -16,6 +16,7 @@ NARROW_REGIONS = (
 )  # fmt: skip
 CLOUDS = ("aws", "gcp", "oci", "auto")
 _CLOUD_OWNERS = {"amazon": "aws", "google": "gcp", "oracle": "oci"}
+_NOT_MODALS_CLOUDS = ("azure", "microsoft")  # what people ask for; another may be newer than the list above
 
 
 def region(text: str) -> str:
@@ -41,7 +42,8 @@ def cloud(text: str) -> str:
     """Return a cloud provider's name as Modal spells it; a well-formed unknown one is passed on."""
     wanted = text.strip().lower()
     meant = (_CLOUD_OWNERS[wanted],) if wanted in _CLOUD_OWNERS else one_slip_away(wanted, CLOUDS)
-    if wanted in CLOUDS or (not meant and re.fullmatch(r"[a-z][a-z0-9-]*", wanted)):
+    passed_on = not meant and wanted not in _NOT_MODALS_CLOUDS
+    if wanted in CLOUDS or (passed_on and re.fullmatch(r"[a-z][a-z0-9-]*", wanted)):
         return wanted
     advice = f"Did you mean {_either(meant)}?" if meant else f"It has {', '.join(CLOUDS)}."
     raise InvalidRequestError(f"Cloud {text!r} is unknown to Modal. {advice}")

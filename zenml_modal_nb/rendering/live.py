@@ -23,7 +23,7 @@ from zenml_modal_nb.events import Stream
 from zenml_modal_nb.rendering import words
 from zenml_modal_nb.rendering.kept import keep
 from zenml_modal_nb.rendering.lines import Lines
-from zenml_modal_nb.rendering.markup import log_html
+from zenml_modal_nb.rendering.markup import log_html, unread_log_html
 from zenml_modal_nb.rendering.page import Pace, bundle, with_note
 from zenml_modal_nb.rendering.panel import Panel, Phase
 from zenml_modal_nb.rendering.publisher import KernelPublisher
@@ -151,7 +151,8 @@ class WidgetPage:
 
     def _show(self, *, update: bool) -> None:
         assert self._panel is not None
-        data = {**bundle(self._panel), _VIEW: _view(self._id)}
+        # Not sent anew as the run goes on: the page would take that for another widget, and draw it from the start.
+        data = {**bundle(self._panel, saved=True), _VIEW: _view(self._id)}
         self._publisher.display(data, {}, self._display_id, update)
 
     def _send(self, comm_id: str, state: Mapping[str, Any]) -> None:
@@ -176,10 +177,11 @@ class WidgetPage:
         else:
             part = Part()
             self._open_model(part, widget)
-        told = "[the log; this front end shows it when the run has ended]"
-        self._publisher.display(
-            {_VIEW: _view(part.comm_id), "text/plain": told}, {}, part.display_id, update=False
-        )
+        assert self._panel is not None
+        so_far = f"; so far: {words.shortened(self._panel.log, 300)}" if self._panel.log else ""
+        told = f"[the log, which is a widget until the run has ended{so_far}]"
+        data = {"text/html": unread_log_html(told), "text/plain": told}
+        self._publisher.display({**data, _VIEW: _view(part.comm_id)}, {}, part.display_id, update=False)
         self._parts.append(part)
         return part
 

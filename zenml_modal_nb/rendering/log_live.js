@@ -6,6 +6,7 @@ const SLOTS = 256; // as in live.py
 const SLICE = 150; // lines drawn in one frame at most, so that none takes long
 const LATER = 100; // milliseconds that a cleared log waits for what takes its place
 const MOMENT = 12; // milliseconds after which a frame draws no more of them
+const NEAR = 40; // pixels from the end, about two lines: while lines come nobody reaches it to the pixel
 const SGR = /\x1b\[([0-9;:]*)m/g;
 const NAMES = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 9: "strike" };
 const ENDS = { 22: ["bold", "dim"], 23: ["italic"], 24: ["underline"], 27: ["reverse"], 29: ["strike"] };
@@ -310,13 +311,25 @@ function render({ model, el }) {
       return [...head, ...between, ...tail].filter((line) => matches(line, query)).map(uncoloured);
     },
   };
-  log.addEventListener("wheel", (event) => event.deltaY < 0 && follow(false), { passive: true });
-  log.addEventListener("keydown", (event) => ["ArrowUp", "PageUp", "Home"].includes(event.key) && follow(false));
+  let was = 0; // where the log was when somebody had scrolled it
+  const unfollow = () => {
+    was = log.scrollTop;
+    follow(false);
+  };
+  log.addEventListener("wheel", (event) => event.deltaY < 0 && unfollow(), { passive: true });
+  log.addEventListener("keydown", (event) => {
+    if (["ArrowUp", "PageUp", "Home"].includes(event.key)) unfollow();
+    if (event.key !== "End") return;
+    event.preventDefault(); // that would go to what was the end when the key was pressed
+    follow(true);
+  });
   log.addEventListener("scroll", () => {
-    const there = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
-    if (there && !settings.follow) follow(true);
+    const now = log.scrollTop, left = log.scrollHeight - log.clientHeight - now;
+    // Only somebody who scrolls down wants to: our own last step may be told of after a wheel has begun to turn up.
+    if (!settings.follow && now > was && left <= NEAR) follow(true);
     // Further up than we have scrolled: by a bar that was dragged, or a finger.
-    else if (!there && settings.follow && log.scrollTop < end - 1) follow(false);
+    else if (settings.follow && now < end - 1 && left > 4) follow(false);
+    was = now;
   });
   const touch = (on) => () => {
     touched = on;

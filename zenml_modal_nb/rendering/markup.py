@@ -15,17 +15,22 @@ STYLE = f"<style>{files(__package__).joinpath('panel.css').read_text('utf-8')}</
 _MOOD = {Phase.DONE: "zmnb-done", Phase.FAILED: "zmnb-failed", Phase.STOPPED: "zmnb-stopped"}
 
 
-def html(panel: Panel) -> str:
-    """Return the whole panel; it replaces itself, under one display ID, as the run goes on."""
+def html(panel: Panel, *, saved: bool = False) -> str:
+    """Return the whole panel; it replaces itself, under one display ID, as the run goes on.
+
+    `saved` is what a file holds in a widget's place, and is not replaced.
+    """
     name = escape(words.name(panel.target))
     mood = _MOOD.get(panel.phase, "zmnb-live")
+    state, *more = words.saved(panel) if saved else (words.state(panel),)
     top = [
         f'<span class="zmnb-name">{name}</span>',
-        f'<span class="zmnb-state">{escape(words.state(panel))}</span>',
+        f'<span class="zmnb-state">{escape(state)}</span>',
     ]
     if cost := words.cost(panel):
         top.append(f'<span class="zmnb-cost">{escape(cost)}</span>')
     blocks = [_block("zmnb-top", " ".join(top))]
+    blocks += [_block("zmnb-note", escape(line)) for line in more]
     blocks += [_block("zmnb-facts", escape(line)) for line in words.facts(panel.target)]
     if note := words.note(panel.target):
         blocks.append(_block("zmnb-note", escape(note)))
@@ -58,6 +63,11 @@ def log_html(lines: Lines) -> str:
     )
 
 
+def unread_log_html(told: str) -> str:
+    """Return what stands in a file where a log was a widget."""
+    return f'<div class="zmnb-box"><pre class="zmnb-log">{escape(told)}</pre></div>'
+
+
 def _use(panel: Panel) -> str:
     use, target = panel.use, panel.target
     drawn = (
@@ -65,7 +75,7 @@ def _use(panel: Panel) -> str:
         sparkline(use.memory_mib, target.memory_mib or 0),
         sparkline(use.gpu, 100),
     )
-    return "".join(
+    return words.SEPARATOR.join(
         f'<span class="zmnb-use">{escape(label)} {line}{escape(told)}</span>'
         for (label, told), line in zip(words.usage(panel), drawn, strict=False)
     )

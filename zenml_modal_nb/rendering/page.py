@@ -89,17 +89,19 @@ def with_note(text: str, left_out: int) -> str:
     return f"{words.left_out(left_out)}\n{text}" if left_out else text
 
 
-def bundle(panel: Panel) -> dict[str, str]:
-    """Return the whole panel as HTML and as text."""
-    return {"text/html": html(panel), "text/plain": text(panel)}
+def bundle(panel: Panel, *, saved: bool = False) -> dict[str, str]:
+    """Return the whole panel as HTML and as text, as `html` does."""
+    return {"text/html": html(panel, saved=saved), "text/plain": text(panel, saved=saved)}
 
 
-def text(panel: Panel) -> str:
+def text(panel: Panel, *, saved: bool = False) -> str:
     """Return the whole panel as text, for front ends and files without HTML."""
     lines = [words.name(panel.target), *words.facts(panel.target), words.note(panel.target)]
     if panel.started is not None:
         lines.append(words.sandbox(panel.started))
-    if panel.phase.is_end:
+    if saved:
+        lines += words.saved(panel)
+    elif panel.phase.is_end:
         lines += footer(panel)
     else:
         lines.append(words.SEPARATOR.join(part for part in (words.state(panel), words.cost(panel)) if part))

@@ -127,6 +127,7 @@ function render({ model, el }) {
       told.textContent = "the browser does not let this page copy; select the lines instead";
     }
   });
+  const file = () => `${model.get("face").name.replace(/[^\p{L}\p{N}_.-]+/gu, "-").replace(/^[.-]+/, "") || "modal"}-log.txt`;
   let pieces = null; // of the log file that is coming
   let wait = 0;
   const download = button("Download", "Save the whole log", () => {
@@ -136,7 +137,7 @@ function render({ model, el }) {
     told.textContent = "asking for the whole log …";
     wait = setTimeout(() => {
       pieces = null;
-      save([lines("").join("\n")], "log.txt");
+      save([lines("").join("\n")], file());
       told.textContent = `saved what is shown; the whole log is ${model.get("face").log || "in ZenML"}`;
     }, NO_ANSWER);
   });
@@ -205,7 +206,7 @@ function render({ model, el }) {
       if (message.first) pieces = [];
       pieces.push(...buffers);
       if (!message.last) return;
-      save(pieces, "log.txt");
+      save(pieces, file());
       pieces = null;
       told.textContent = "saved";
     }
@@ -263,10 +264,10 @@ function render({ model, el }) {
     }
     facts.replaceChildren(...face.lines.map((line) => made("div", "zmnb-facts", line)));
     use.replaceChildren(
-      ...face.use.map((each) => {
+      ...face.use.flatMap((each, place) => {
         const one = made("span", "zmnb-use");
         one.append(each.label, " ", sparkline(each), each.told);
-        return one;
+        return place ? [" · ", one] : [one];
       }),
     );
     links.replaceChildren(

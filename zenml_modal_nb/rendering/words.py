@@ -30,6 +30,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def taken(seconds: float) -> str:
+    """Return how long something took, as `clock` does."""
+    return "< 1 s" if seconds < 1 else clock(seconds)
+
+
 def span(seconds: int) -> str:
     """Return e.g. "1 h 30 min", for a limit rather than a stopwatch."""
     minutes, second = divmod(max(0, seconds), 60)
@@ -139,17 +144,24 @@ def _stage(panel: Panel) -> str:
         case Phase.DONE:
             if panel.cached:
                 return f"cached: outputs of {shortened(panel.cached, 160)}, no sandbox, $0"
-            return f"done in {clock(panel.elapsed)}"
+            return f"done in {taken(panel.elapsed)}"
         case Phase.FAILED:
             why = str(panel.reason or Phase.FAILED)
             why = why if why.startswith("failed") else f"failed: {why}"
-            return f"{why} after {clock(panel.elapsed)}"
+            return f"{why} after {taken(panel.elapsed)}"
         case Phase.STOPPED:
             why = str(panel.reason or Reason.STOPPED)
             why = why if why.startswith("stopped") else f"stopped: {why}"
-            return f"{why} after {clock(panel.elapsed)}"
+            return f"{why} after {taken(panel.elapsed)}"
         case _:  # those of `activity`
             return str(panel.phase)
+
+
+def saved(panel: Panel) -> tuple[str, ...]:
+    """Return what is known of a run in a file that was saved before its end: that, and where to look and to stop."""
+    log = f"the log so far: {shortened(panel.log, 300)}" if panel.log else ""
+    lines = ("running when this was saved", log, "how it ended: in ZenML", "to stop it: interrupt the kernel")
+    return tuple(line for line in lines if line)
 
 
 def building(panel: Panel) -> str:

@@ -18,6 +18,10 @@ from zenml_modal_nb.runner.imports import AfterImport
 from zenml_modal_nb.runner.output import Output
 
 _INLINE_LIMIT = 6 * 1024  # bytes of JSON; larger ones are files
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_NO_WIDGETS = (
+    "Widgets of the sandbox have no way to the notebook's page; their text is shown in their place.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Displays:
         self._numbers = itertools.count(1)
         self.formatter = DisplayFormatter()
         self.captured: list[dict[str, Any]] | None = None  # by `shell`: what is shown is kept there instead
+        self._told = False  # that there are no widgets
 
     def show(
         self,
@@ -71,6 +76,8 @@ class Displays:
 
     def send(self, made: Bundle, place: Place | None = None) -> None:
         """Send one bundle, through a file if it is large; in a forked process its text is printed instead."""
+        if _WIDGET in made.data:
+            made = self._without_the_widget(made)
         if self.captured is not None:
             transient = None if place is None else {"display_id": place.display_id}
             update = place is not None and place.update
@@ -88,6 +95,14 @@ class Displays:
             fields = {"file": name, "size": len(content), "sha256": digests.of_content([content])}
         about = {} if place is None else {"id": place.display_id, "update": place.update}
         self._output.emit("display", {**fields, **about})
+
+    def _without_the_widget(self, made: Bundle) -> Bundle:
+        # A page finds a widget by its model, which is here: without the reference it shows what else there is.
+        if not self._told:
+            self._told = True
+            sys.stderr.write(_NO_WIDGETS)
+        data = {kind: part for kind, part in made.data.items() if kind != _WIDGET}
+        return Bundle(data or {"text/plain": "[a widget]"}, made.metadata)
 
     def clear(self, wait: bool = False) -> None:
         """Take away what the cell has shown and printed so far, `wait`: when there is something to show instead."""
@@ -124,6 +139,7 @@ class Displays:
 
         imports.add("matplotlib.pyplot", lambda pyplot: vars(pyplot).update(show=show))
         imports.add("plotly.io._renderers", _without_the_script)
+        imports.add("tqdm.notebook", _with_text_bars)
         # An installed IPython that has no shell prints instead.
         stand_in.take_over(imports, shell, self._functions())
 
@@ -153,6 +169,26 @@ def _without_the_script(renderers: Any) -> None:
     """
     if renderers.renderers.default == "plotly_mimetype+notebook":
         renderers.renderers.default = "plotly_mimetype"
+
+
+def _with_text_bars(notebook: Any) -> None:
+    """Make tqdm's bars of notebooks, which are widgets, bars of text; `tqdm.auto` has its own from there."""
+    bar: Any = sys.modules["tqdm.std"].tqdm
+
+    class TextBar(bar):  # type: ignore[misc]  # what tqdm is, is known in the sandbox only
+        def __init__(self, *arguments: Any, display: bool = True, **options: Any) -> None:
+            super().__init__(*arguments, **options)  # which knows no `display`
+
+    def trange(*arguments: Any, **options: Any) -> Any:
+        return TextBar(range(*arguments), **options)
+
+    for made, name in ((TextBar, "tqdm_notebook"), (trange, "tnrange")):
+        made.__module__, made.__name__, made.__qualname__ = (
+            notebook.__name__,
+            name,
+            name,
+        )  # found when pickled
+    vars(notebook).update(tqdm=TextBar, tqdm_notebook=TextBar, trange=trange, tnrange=trange)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import socket
 import sys
 import time
-import urllib.request
 from dataclasses import dataclass
-from urllib.parse import ParseResult, urlparse
 
 from zenml_modal_nb.errors import ConnectionFailedError
+from zenml_modal_nb.sandboxes import reachability
 from zenml_modal_nb.sandboxes.connection import Connection
 from zenml_modal_nb.sandboxes.image import ImageSpec, define
 
 _APP = "zenml-modal-nb-doctor"  # an image is built in an app
-_PATIENCE = 5.0  # seconds for a connection; the SDK itself tries for a minute
-_ELSEWHERE = "Check the network and https://status.modal.com, or run on this machine with --on local."
 _VARIABLES = {"token_id": "MODAL_TOKEN_ID", "token_secret": "MODAL_TOKEN_SECRET"}
 _WORDS = {"token_id": "ID", "token_secret": "secret"}
 
@@ -80,29 +76,14 @@ def secrets() -> tuple[str, ...]:
 
 
 def knock(workspace: str | None = None) -> None:
-    """Find out in seconds that the configured server takes no connection at all; behind a proxy the SDK has to.
+    """Find out in seconds that the configured server takes no connection at all.
 
     Errors: ConnectionFailedError.
     """
     from modal import config
 
     named = workspace if workspace in config.config_profiles() else None  # type: ignore[no-untyped-call]  # the SDK's
-    url = str(config.config.get("server_url", profile=named))
-    address = urlparse(url)
-    if is_behind_proxy(address):
-        return
-    try:
-        port = address.port or (80 if address.scheme == "http" else 443)
-        socket.create_connection((address.hostname or "", port), timeout=_PATIENCE).close()
-    except (OSError, ValueError) as error:
-        raise ConnectionFailedError(f"Modal at {url} takes no connection: {error}. {_ELSEWHERE}") from None
-
-
-def is_behind_proxy(address: ParseResult) -> bool:
-    """Whether connections to this address go through a proxy of the user's."""
-    proxies = urllib.request.getproxies()
-    named = proxies.get(address.scheme) or proxies.get("all")
-    return bool(named) and not urllib.request.proxy_bypass(address.hostname or "")
+    reachability.knock(str(config.config.get("server_url", profile=named)))
 
 
 def answer_time(connection: Connection) -> float:
@@ -117,7 +98,7 @@ def answer_time(connection: Connection) -> float:
         connection.client.hello()
     except (modal.exception.Error, OSError) as error:
         raise ConnectionFailedError(
-            f"Modal at {connection.url} does not answer: {error}. {_ELSEWHERE}"
+            f"Modal at {connection.url} does not answer: {error}. {reachability.ELSEWHERE}"
         ) from None
     return time.monotonic() - began
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from urllib.parse import urlparse
 
 from zenml_modal_nb.errors import ConnectionFailedError
+from zenml_modal_nb.sandboxes import reachability
 
 Place = Literal["local", "modal"]
 
@@ -124,6 +125,7 @@ def _connect_configured(
     key = (url, credentials, environment)
     known = _open.get(key)
     if known is None or known.client.is_closed():
+        reachability.knock(url)
         known = _open[key] = _connect("modal", url, credentials, environment)
     return known
 
@@ -165,7 +167,7 @@ def _connect(place: Place, url: str, credentials: tuple[str, str], environment: 
     except (modal.exception.Error, OSError) as error:
         _close(client)
         raise ConnectionFailedError(
-            f"Modal at {url} does not answer: {error}. Check the network, or run on this machine with --on local."
+            f"Modal at {url} does not answer: {str(error).rstrip('.')}. {reachability.ELSEWHERE}"
         ) from None
     return Connection(client, url, place, name, environment)
 

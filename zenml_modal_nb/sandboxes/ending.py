@@ -99,9 +99,13 @@ async def why_ended(
             )
     if not greeted and sandbox.returncode in _NOT_EXECUTABLE:
         return RunEndedError(Reason.NOT_STARTED, _no_python(terms))
-    # 137 without a termination: the kernel killed the process, and memory is why it does.
+    # 137 without a termination: killed, by the kernel for its memory or, rarely, by itself.
     if sandbox.returncode == 137:
-        return RunEndedError(Reason.OUT_OF_MEMORY, f"The sandbox ran out of memory. {terms.memory}")
+        return RunEndedError(
+            Reason.OUT_OF_MEMORY,
+            "The sandbox's process was killed (exit code 137), most likely because it ran out of memory. "
+            f"{terms.memory}",
+        )
     return RunEndedError(
         Reason.LOST_CONTACT,
         f"The sandbox's process ended with exit code {sandbox.returncode} before it delivered a result. "

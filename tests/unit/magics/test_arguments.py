@@ -88,8 +88,18 @@ def test_a_line_asks_for_what_it_says(line: str, request_: StepRequest) -> None:
 def test_a_type_with_a_count_of_nothing_runs_without_a_gpu_and_says_so() -> None:
     with pytest.warns(
         UserWarning, match="GPU type A100 comes with a count of 0: the cell runs without a GPU"
-    ):
+    ) as told:
         assert parse("--gpu A100 --gpu-count 0", ModalStep()) == StepRequest()
+    (one,) = told
+    assert (one.filename, one.lineno) == ("%%modal_step", 1)  # not a file of ours, whose line would be shown
+
+
+@pytest.mark.parametrize("name", ["azure", "Microsoft"])
+def test_a_cloud_that_modal_does_not_run_on_is_refused_before_anything_is_recorded(name: str) -> None:
+    with pytest.raises(
+        InvalidRequestError, match=f"'{name}' is unknown to Modal. It has aws, gcp, oci, auto"
+    ):
+        parse(f"--cloud {name}", ModalStep())
 
 
 def test_braces_and_dollars_stay_as_they_are() -> None:

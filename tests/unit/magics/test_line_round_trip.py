@@ -78,8 +78,8 @@ def test_a_line_means_the_request_it_was_written_for(request_: StepRequest) -> N
 @settings(max_examples=50)
 @given(requests(), requests())
 def test_it_means_the_same_on_top_of_a_users_defaults(request_: StepRequest, usual: StepRequest) -> None:
-    typeless = request_.gpu is None and request_.gpu_count != 1
-    assume(not (typeless and usual.gpu))  # the count would be of the default's type: no line asks for that
+    left = request_.operator is not None and not request_.says("gpu")
+    assume(not (left and usual.gpu))  # the default's type would hold: no line asks for that
     defaults = ModalStep(
         gpu=usual.modal_gpu, cpu=usual.cpu, region=usual.region, timeout=usual.timeout, on=usual.on,
         pip=list(usual.pip), env=dict(usual.env), secret=list(usual.secrets), file=list(usual.files),
@@ -129,6 +129,20 @@ def test_a_default_that_the_request_does_not_have_is_dropped() -> None:
     defaults = ModalStep(gpu="T4", gpu_count=2, pip=["torch"])
     assert format_line(StepRequest(), defaults) == "--no-gpu --no-pip"
     assert format_line(StepRequest(gpu="T4"), defaults) == "--gpu T4 --gpu-count 1 --no-pip"
+
+
+@pytest.mark.parametrize("name", ["gpu", "gpu_count"])
+def test_no_line_leaves_the_gpu_to_a_step_operator_where_a_default_names_one(name: str) -> None:
+    defaults = ModalStep(**{name: {"gpu": "T4", "gpu_count": 2}[name]})
+    left = StepRequest(operator="g")
+    with pytest.raises(InvalidRequestError, match=f"%config ModalStep.{name} = None"):
+        format_line(left, defaults)
+    if name == "gpu":
+        with pytest.raises(InvalidRequestError, match="leaves the GPU to the step operator"):
+            format_line(replace(left, explicit=("gpu_count",)), defaults)
+    none = replace(left, explicit=("gpu",))
+    assert parse(format_line(none, defaults), defaults) == none
+    assert format_line(left) == "--operator g"
 
 
 @pytest.mark.parametrize("value", ["two\nlines", "two\u2028lines", "end\r"])

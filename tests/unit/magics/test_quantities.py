@@ -27,6 +27,34 @@ def test_a_size_is_read_in_its_own_unit(text: str, mib: int) -> None:
     assert quantities.memory(text) == mib
 
 
+@pytest.mark.parametrize(
+    ("mib", "text"),
+    [(1_000_000, "1TB"), (2 * 1024**2, "2TiB"), (32000, "32GB"), (32768, "32GiB"), (512, "512MiB")],
+)
+def test_a_size_is_written_in_its_largest_unit(mib: int, text: str) -> None:
+    assert quantities.memory_text(mib) == text
+
+
+def test_what_modals_api_has_no_room_for_is_refused() -> None:
+    from modal_proto import api_pb2
+
+    with pytest.raises(InvalidRequestError, match="more than Modal's API can ask for"):
+        quantities.memory("99999TiB")
+    with pytest.raises(InvalidRequestError, match="more than Modal's API can ask for"):
+        quantities.cpu("4294968")
+    most = api_pb2.Resources(memory_mb=quantities.memory("4095TiB"), milli_cpu=int(quantities.MAX_CPU * 1000))
+    assert quantities.memory_text(most.memory_mb) == "4095TiB"
+    with pytest.raises(ValueError, match="out of range"):
+        api_pb2.Resources(memory_mb=quantities.MAX_MEMORY_MIB + 1)
+
+
+def test_no_advice_is_to_write_a_size_of_nothing() -> None:
+    with pytest.raises(InvalidRequestError, match=r"Write e\.g\. 32GB, 32GiB or 512MiB"):
+        quantities.memory("0")
+    with pytest.raises(InvalidRequestError, match="Write 32GB, 32GiB or 32MiB"):
+        quantities.memory("32")
+
+
 def test_a_decimal_size_is_what_a_zenml_step_with_the_same_setting_gets() -> None:
     from zenml.config.resource_settings import ResourceSettings
     from zenml.integrations.modal.sandbox_utils import get_memory_mb

@@ -36,7 +36,11 @@ def chosen(draw: st.DrawFn) -> Choices:
         cloud=draw(texts["--cloud"]),
         modal_environment=draw(environments),
         timeout=draw(texts["--timeout"] | st.integers(1, 86400).map(str)),
-        rest=StepRequest(pip=draw(st.sampled_from([(), ("torch==2.9",)])), dry_run=draw(st.booleans())),
+        rest=StepRequest(
+            pip=draw(st.sampled_from([(), ("torch==2.9",)])),
+            operator=draw(st.sampled_from([None, "modal"])),
+            dry_run=draw(st.booleans()),
+        ),
     ).fitted()
 
 
@@ -89,6 +93,38 @@ def test_what_is_impossible_is_explained_at_its_field(choices: Choices, field: s
     assert words in problems[field]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--operator modal",
+        "--operator modal --gpu-count 2",
+        "--operator modal --gpu-count 1",
+        "--operator modal --no-gpu",
+        "--operator modal --gpu T4 --gpu-count 2",
+        "--operator modal --no-region --gpu none",
+    ],
+)
+def test_what_is_left_to_a_step_operator_stays_left_to_it(line: str) -> None:
+    picker = ResourcePicker(line)
+    assert picker.request == parse(line, ModalStep())
+    assert parse(picker.options, ModalStep()) == picker.request
+    assert picker.choices.fitted() == picker.choices
+
+
+def test_no_gpu_is_said_to_a_step_operator_which_may_have_one() -> None:
+    picker = ResourcePicker("--operator modal --gpu T4")
+    picker.choices = replace(picker.choices, gpu=None).fitted()
+    assert picker.line == "%%modal_step --no-gpu --operator modal"
+    assert parse(picker.options, ModalStep()) == picker.request
+    assert "lacks" not in repr(picker)
+
+
+def test_a_gpu_of_the_step_operator_is_said_to_be_missing_from_the_price() -> None:
+    assert "the price lacks it" in repr(ResourcePicker("--operator modal"))
+    assert "the price lacks it" not in repr(ResourcePicker("--operator modal --gpu T4"))
+    assert "the price lacks it" not in repr(ResourcePicker())
+
+
 def test_a_count_follows_the_type() -> None:
     assert Choices(gpu="H100", gpu_count=8).fitted().gpu_count == 8
     assert Choices(gpu="A10", gpu_count=8).fitted().gpu_count == 4
@@ -125,3 +161,16 @@ def test_what_must_not_be_misread_is_said_at_the_place() -> None:
     assert "not provided" not in Choices().remarks(has_token=False)["on"]
     assert "modal token new" in Choices(on="modal").remarks(has_token=False)["on"]
     assert "nothing is billed" in Choices(on="local").remarks(has_token=True)["on"]
+
+
+def test_a_decimal_size_is_explained() -> None:
+    assert "32GB is 32000 MiB at Modal" in Choices(memory="32GB").remarks(has_token=True)["memory"]
+    assert "31.25 GiB" in Choices(memory="32GB").remarks(has_token=True)["memory"]
+    for text in ("", "32GiB", "512MB", "much"):
+        assert "memory" not in Choices(memory=text).remarks(has_token=True)
+
+
+def test_large_memory_has_digits() -> None:
+    text = repr(ResourcePicker("--memory 4095TiB"))
+    assert "4,193,280 GiB of memory" in text
+    assert "e+" not in text

@@ -36,6 +36,15 @@ def test_misspellings_lead_to_the_type_that_was_meant(wrong: str, right: str) ->
         gpus.check(wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("A10O", "'A100' or 'A10'"), ("a1oo", "'A100'"), ("Hl00", "'H100' or 'H200'"), ("L4OS", "'L40S'")],
+)
+def test_letters_that_look_like_digits_are_read_as_them(wrong: str, meant: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"Did you mean {meant}\\?"):
+        gpus.check(wrong)
+
+
 def test_something_far_from_any_type_gets_no_guess() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         gpus.check("radeon")

@@ -147,7 +147,10 @@ def test_the_footer_tells_duration_cost_outputs_and_where_the_run_is_in_zenml(
     ("event", "said"),
     [
         (Failed(Reason.CELL_FAILED, "ValueError: no", 3, 0.01), "failed in the cell after 0:03"),
-        (Failed(Reason.OUT_OF_MEMORY, "Use --memory 16GB.", 60, 0.01), "failed: out of memory after 1:00"),
+        (
+            Failed(Reason.OUT_OF_MEMORY, "Use --memory 16GB.", 60, 0.01),
+            "failed: killed, probably out of memory after 1:00",
+        ),
         (Failed(Reason.TIMED_OUT, "Use --timeout 2h.", 3600, 9.0), "failed: timed out after 1:00:00"),
         (Stopped(Reason.STOPPED, 5, 0.01), "stopped by the user after 0:05"),
         (Stopped(Reason.COST_CAP, 5, 2.5), "stopped: cost cap reached after 0:05"),

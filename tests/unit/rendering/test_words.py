@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from zenml_modal_nb.events import Building, Cost, Failed, File, Files, Finished, Queued, Reason, Target
+from zenml_modal_nb.events import (
+    Building,
+    Cost,
+    Failed,
+    File,
+    Files,
+    Finished,
+    Queued,
+    Reason,
+    Resources,
+    Stopped,
+    Target,
+)
 from zenml_modal_nb.rendering import words
+from zenml_modal_nb.rendering.markup import html
 from zenml_modal_nb.rendering.panel import advance
 
 
@@ -89,3 +103,27 @@ def test_what_became_of_files_is_told_at_either_end(on_modal: Target, files: Fil
         panel = advance(advance(None, Queued(on_modal)), end)
         assert panel is not None
         assert words.files(panel) == lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.0, "< 1 s"), (0.99, "< 1 s"), (1.0, "0:01"), (59.9, "0:59"), (3600.0, "1:00:00")]
+)
+def test_what_took_less_than_a_second_is_not_told_as_no_time(
+    on_modal: Target, seconds: float, told: str
+) -> None:
+    queued = advance(None, Queued(on_modal))
+    for event, shown in (
+        (Finished(seconds, None), f"done in {told}"),
+        (Failed(Reason.CELL_FAILED, "no", seconds, None), f"failed in the cell after {told}"),
+        (Stopped(Reason.STOPPED, seconds, None), f"stopped by the user after {told}"),
+    ):
+        panel = advance(queued, event)
+        assert panel is not None
+        assert words.state(panel) == shown
+
+
+def test_in_words_alone_one_resource_stands_apart_from_the_next(on_modal: Target) -> None:
+    panel = advance(advance(advance(None, Queued(on_modal)), Resources(1, 900)), Finished(5.0, 0.1))
+    assert panel is not None
+    text = re.sub("<style>.*</style>", "", html(panel), flags=re.DOTALL)
+    assert "at most 1.0 of 4 cores · memory at most 900 MiB of 8 GiB" in re.sub("<[^>]*>", "", text)

@@ -192,3 +192,38 @@ def test_a_data_frame_comes_back_as_last_value():
     run = ran("import pandas\npandas.DataFrame({'a': [1]})", isolated=False)
     assert run.values()["last"]["a"].tolist() == [1]
     assert "display" not in run.stdout.kinds()
+
+
+def test_a_widget_of_the_sandbox_is_shown_as_text_and_why_is_said_once():
+    source = (
+        "from ipywidgets import IntSlider\n"
+        "display(IntSlider(value=3)); display(IntSlider(value=4))\n"
+        "display({'application/vnd.jupyter.widget-view+json': {'model_id': 'x'}}, raw=True)"
+    )
+    with Sandboxed(source, isolated=False) as run:
+        run.finish()
+        assert run.result["ok"], run.error
+        shown = [frame.fields["data"] for frame in run.stdout.frames if frame.kind == "display"]
+        assert [set(data) for data in shown] == [{"text/plain"}] * 3
+        texts = [data["text/plain"][:17] for data in shown]
+        assert texts == ["IntSlider(value=3", "IntSlider(value=4", "[a widget]"]
+        assert run.stderr.text.shown.count("Widgets") == 1
+
+
+def test_a_notebooks_progress_bar_is_one_of_text():
+    source = (
+        "from tqdm.notebook import tqdm, trange\n"
+        "for n in tqdm(range(3), desc='epochs', display=True): pass\n"
+        "for n in trange(2, desc='batches'): pass\n"
+        "from tqdm.auto import tqdm\n"
+        "for n in tqdm(range(5), desc='auto'): pass\n"
+        "import pandas; tqdm.pandas(desc='rows'); pandas.Series([1]).progress_apply(str)"
+    )
+    with Sandboxed(source, isolated=False) as run:
+        run.finish()
+        assert run.result["ok"], run.error
+        assert "display" not in run.stdout.kinds()
+        shown = run.stderr.text.shown
+    for told in ("epochs: 100%", "| 3/3 [", "batches: 100%", "auto: 100%", "| 5/5 [", "rows: 100%"):
+        assert told in shown
+    assert "widget" not in shown

@@ -9,6 +9,7 @@ import pytest
 
 from zenml_modal_nb.errors import ConnectionFailedError
 from zenml_modal_nb.sandboxes import account
+from zenml_modal_nb.sandboxes.connection import connect
 
 
 @pytest.fixture
@@ -39,3 +40,11 @@ def test_behind_a_proxy_it_is_left_to_the_sdk_which_knows_the_way(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(ConnectionFailedError, match="takes no connection"):
         account.knock()
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_run_hears_of_it_too_rather_than_wait_for_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODAL_TOKEN_ID", "ak-nobody")
+    monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-nobody")
+    with pytest.raises(ConnectionFailedError, match="takes no connection"):
+        connect("modal")
