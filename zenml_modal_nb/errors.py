@@ -21,7 +21,7 @@ class ModalStepError(Exception):
 
 
 class InvalidRequestError(ModalStepError):
-    """An option of the magic line, the picker or `%config` is wrong; nothing was created."""
+    """An option of the magic line, the picker or `%config`, or a setting of a step, is wrong; nothing was created."""
 
 
 class CellError(ModalStepError):

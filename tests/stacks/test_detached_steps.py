@@ -459,3 +459,55 @@ def test_docker_settings_hold_or_are_refused_by_name_and_a_pipelines_name_may_ha
         assert f"StackComponentInterfaceError: {told}" in ended[name], ended[name]
     (sandbox,) = launched(state(home), before)
     assert sandbox.app == "zenml-modal-nb-run-of-honoured"
+
+
+LOGS = """
+from zenml import pipeline, step
+from zenml.client import Client
+from zenml_modal_nb.pipelines.stack import own_stack
+
+@step
+def here() -> int:
+    print("said")
+    return 1
+
+@step(step_operator="modal_notebook")
+def there() -> int:
+    print("said")
+    print("and", "more")
+    return 1
+
+@step(step_operator="modal_notebook")
+def fails() -> int:
+    print("said")
+    raise LookupError("not there")
+
+def logs(called, on_step=None, on_pipeline=None):
+    @pipeline(enable_cache=False, enable_step_logs=on_pipeline, execution_mode="fail_fast")
+    def logged():
+        called.with_options(enable_step_logs=on_step)()
+    try:
+        logged()
+    except LookupError:
+        pass
+    (run,) = Client().list_pipeline_runs(pipeline="logged", sort_by="desc:created", size=1, hydrate=True).items
+    (ran,) = run.steps.values()
+    return ran.status.value, sorted(each.source for each in ran.log_collection or [])
+
+if __name__ == "__main__":
+    own_stack()
+    Client().activate_stack("modal_notebook")
+    ways = ((None, None), (False, None), (None, False), (True, False))
+    print("FACTS", repr([[logs(each, *way) for way in ways] for each in (here, there)] + [logs(fails, False)]))
+"""
+
+
+@pytest.mark.slow
+def test_a_step_whose_log_is_switched_off_is_told_here_and_has_none_in_zenml(home: Home) -> None:
+    code, printed = run(home, "logs", main=LOGS)
+    assert code == 0, printed
+    local, detached, failed = facts(printed)
+    assert ["step" in sources for _, sources in local] == [True, False, False, True]
+    assert detached == local
+    assert failed == ("failed", [])
+    assert printed.splitlines().count("and more") == 4  # what a sandbox prints is shown all the same

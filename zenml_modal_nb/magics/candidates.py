@@ -8,19 +8,18 @@ from functools import partial
 from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
-from zenml_modal_nb.magics import names
 from zenml_modal_nb.magics.cursor import Cursor
 from zenml_modal_nb.magics.defaults import ModalStep
 from zenml_modal_nb.magics.lookup import Lookup
 from zenml_modal_nb.magics.options import BY_FLAG, OF_DOCTOR, SUPPORTED, Option
-from zenml_modal_nb.pricing.regions import BROAD_REGIONS
+from zenml_modal_nb.pricing.regions import BROAD_REGIONS, CLOUDS, NARROW_REGIONS
 from zenml_modal_nb.request import Place
 
 # Any number is allowed; these are what people ask for.
 USUAL: Mapping[str, tuple[str, ...]] = {
     "--on": ("local", "modal"),
-    "--region": (*BROAD_REGIONS, *names.NARROW_REGIONS),
-    "--cloud": names.CLOUDS,
+    "--region": (*BROAD_REGIONS, *NARROW_REGIONS),
+    "--cloud": CLOUDS,
     "--cpu": ("0.5", "1", "2", "4", "8", "16", "32"),
     "--memory": ("2GiB", "4GiB", "8GiB", "16GiB", "32GiB", "64GiB", "128GiB"),
     "--timeout": ("10m", "30m", "1h", "2h", "4h", "12h", "24h"),

@@ -1,4 +1,4 @@
-"""Names as a user writes them: variables, regions, packages, images, and what Modal calls things."""
+"""Names as a user writes them: variables, packages, images, and what Modal calls things."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ import re
 import unicodedata
 
 from zenml_modal_nb.errors import InvalidRequestError
-from zenml_modal_nb.magics.spelling import one_slip_away
-from zenml_modal_nb.pricing.regions import BROAD_REGIONS
 from zenml_modal_nb.request import Place
-
-# Modal's region and cloud selection guide, November 2026. Providers' own names, e.g. us-east-1, hold as well.
-NARROW_REGIONS = (
-    "us-east", "us-central", "us-south", "us-west", "eu-west", "eu-north", "eu-south",
-    "ap-northeast", "ap-southeast", "ap-south", "ap-melbourne", "jp", "au",
-)  # fmt: skip
-CLOUDS = ("aws", "gcp", "oci", "auto")
-_CLOUD_OWNERS = {"amazon": "aws", "google": "gcp", "oracle": "oci"}
-_NOT_MODALS_CLOUDS = ("azure", "microsoft")  # what people ask for; another may be newer than the list above
 
 _MODAL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")  # modal's own rule for the names of objects, 1.6
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*(?::[a-z0-9-]+)?(?:[=/]\S+)?")
@@ -48,36 +37,6 @@ def variables(text: str) -> tuple[str, ...]:
                 f"{name!r} is not the name of a variable. Write names with commas between: model,scores."
             )
     return names
-
-
-def region(text: str) -> str:
-    """Return a region of Modal's, or what looks like a provider's own, e.g. us-east-1."""
-    wanted = text.strip().lower()
-    known = (*BROAD_REGIONS, *NARROW_REGIONS)
-    if wanted in known:
-        return wanted
-    if re.fullmatch(r"[a-z]+(?:-[a-z]+)*-?\d+(?:-?[a-z])?", wanted) and "-" in wanted:
-        return wanted
-    meant = one_slip_away(wanted, known)
-    if meant:
-        raise InvalidRequestError(f"Region {text!r} is unknown to Modal. Did you mean {_either(meant)}?")
-    if re.fullmatch(r"[a-z]{2}(?:-[a-z]+)*", wanted):
-        return wanted  # the shape of Modal's own names: it may have one that is newer than the list above
-    raise InvalidRequestError(
-        f"Region {text!r} is unknown to Modal. It has {', '.join(known)}, "
-        "and providers' own names such as us-east-1."
-    )
-
-
-def cloud(text: str) -> str:
-    """Return a cloud provider's name as Modal spells it; a well-formed unknown one is passed on."""
-    wanted = text.strip().lower()
-    meant = (_CLOUD_OWNERS[wanted],) if wanted in _CLOUD_OWNERS else one_slip_away(wanted, CLOUDS)
-    passed_on = not meant and wanted not in _NOT_MODALS_CLOUDS
-    if wanted in CLOUDS or (passed_on and re.fullmatch(r"[a-z][a-z0-9-]*", wanted)):
-        return wanted
-    advice = f"Did you mean {_either(meant)}?" if meant else f"It has {', '.join(CLOUDS)}."
-    raise InvalidRequestError(f"Cloud {text!r} is unknown to Modal. {advice}")
 
 
 def place(text: str) -> Place:
@@ -184,7 +143,3 @@ def _modal_name(kind: str, text: str) -> str:
 
 def _is_variable(text: str) -> bool:
     return text.isidentifier() and not keyword.iskeyword(text)
-
-
-def _either(words: tuple[str, ...]) -> str:
-    return " or ".join(repr(word) for word in words)

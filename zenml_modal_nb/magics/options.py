@@ -12,6 +12,7 @@ from typing import Any
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics import names, paths, quantities
+from zenml_modal_nb.pricing import regions
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,9 @@ SUPPORTED: tuple[Option, ...] = (
     Option("--on", "PLACE", "local (here, not billed) or modal (default if a token is configured)", WHERE,
            "on", names.place),
     Option("--region", "NAME", "region, as in --region us-east; prices are higher with one", WHERE,
-           "region", names.region),
+           "region", regions.region),
     Option("--cloud", "NAME", "cloud provider: aws, gcp, oci or auto", WHERE,
-           "cloud", names.cloud),
+           "cloud", regions.cloud),
     Option("--workspace", "NAME", "Modal workspace; selects the profile that has it", WHERE,
            "workspace", names.workspace),
     Option("--modal-environment", "NAME", "Modal environment, as in --modal-environment dev", WHERE,

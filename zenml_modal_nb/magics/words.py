@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.magics.options import BY_FLAG, BY_NEGATION, Option, unsupported
-from zenml_modal_nb.magics.spelling import nearest
+from zenml_modal_nb.spelling import nearest
 
 _DASHES = "-–—"  # text copied from a page may have typographic ones
 

@@ -7,7 +7,7 @@ import re
 import threading
 from typing import TYPE_CHECKING
 
-from zenml.utils.logging_utils import LoggingContext, setup_logging_context
+from zenml.utils.logging_utils import LoggingContext, is_step_logging_enabled, setup_logging_context
 
 from zenml_modal_nb.events import Log
 
@@ -33,6 +33,7 @@ class CellLog:
 
     def __init__(self) -> None:
         self._context: LoggingContext | None = None
+        self._off = False  # switched off by the user, e.g. `enable_step_logs=False`
         self._waiting: list[logging.LogRecord] = []  # what came before it was open
         self._lock = threading.Lock()
         # Pieces of the line that has no end yet.
@@ -41,7 +42,12 @@ class CellLog:
         self._blank: dict[str, int] = {"stdout": 0, "stderr": 0}
 
     def open(self, info: StepRunInfo, run: PipelineRunResponse) -> None:
-        """Create the log that ZenML's StepRunner will find and go on with."""
+        """Create the log that ZenML's StepRunner will find and go on with, unless the step is to have none."""
+        if not is_step_logging_enabled(info.config, info.pipeline):
+            with self._lock:
+                self._off = True
+                self._waiting.clear()
+            return
         # Under this source StepRunner looks for the log of a step.
         context = setup_logging_context(source="step", step_run=info.step_run, pipeline_run=run)
         context.begin()
@@ -105,6 +111,8 @@ class CellLog:
     def _entry(self, line: str, stream: str) -> None:
         record = logging.LogRecord(stream, _LEVELS[stream], "", 0, line if line.strip() else _BLANK, (), None)
         with self._lock:
+            if self._off:
+                return
             if self._context is None:
                 self._waiting.append(record)
             else:

@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from zenml.client import Client
-from zenml.config.step_configurations import Step
 from zenml.enums import StackComponentType
 from zenml.exceptions import StackComponentInterfaceError
-from zenml.orchestrators.step_runner import StepRunner
 from zenml.steps import BaseStep
 from zenml.utils import source_utils
 from zenml.utils.logging_utils import LoggingContext
@@ -26,6 +24,7 @@ from zenml.utils.logging_utils import LoggingContext
 from zenml_modal_nb.errors import ModalStepError
 from zenml_modal_nb.events import Cleared, Display, Event, Log, Progress, Reason
 from zenml_modal_nb.pipelines import stack, stops
+from zenml_modal_nb.pipelines.arguments import arguments_of
 from zenml_modal_nb.pipelines.conclusion import conclude
 from zenml_modal_nb.pipelines.record import load_function, memory_mib, module_name, settings_of
 
@@ -193,10 +192,7 @@ def find(source: Source) -> DefinedStep | None:
 
 def begin(info: StepRunInfo, step: DefinedStep) -> DefinedRun:
     """Make a run of the step that a pipeline has come to, with the inputs it has there."""
-    # Not from the snapshot, which does not know the steps of a dynamic pipeline.
-    configured = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
-    runner = StepRunner(step=configured, stack=Client().active_stack)
-    inputs = runner._parse_inputs(inspect.signature(step.entrypoint), info.step_run.regular_inputs)
+    inputs = arguments_of(info, step.entrypoint)
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
     resources = info.config.resource_settings  # those of `with_options`, where the user has said more
     return step.begin(inputs, events, resources.cpu_count, memory_mib(resources))

@@ -60,7 +60,14 @@ class ModalNotebookStepOperator(ModalStepOperator):
         return None
 
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
-        """None that Docker would make: Modal's own builder makes the image; a connected step needs its code sent."""
+        """None that Docker would make: Modal's own builder makes the image; a connected step needs its code sent.
+
+        ZenML asks before the first step runs, so what no step can have is refused here already.
+        """
+        for name, step in snapshot.step_configurations.items():
+            if step.config.uses_step_operator(self.name) and executions.current() is None:
+                machine = cast(ModalNotebookSettings, self.get_settings(step))
+                ordinary.refuse_unknown(name, machine, step.config.resource_settings)
         wanted = {
             name: step.config.docker_settings
             for name, step in snapshot.step_configurations.items()

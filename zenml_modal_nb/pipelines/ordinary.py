@@ -7,7 +7,6 @@ name, when the first such step is submitted.
 from __future__ import annotations
 
 import importlib
-import inspect
 import queue
 import re
 from collections.abc import Callable, Mapping
@@ -16,16 +15,18 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from zenml.client import Client
-from zenml.config.step_configurations import Step
 from zenml.exceptions import StackComponentInterfaceError
-from zenml.orchestrators.step_runner import StepRunner
 from zenml.steps import BaseStep
 from zenml.utils import env_utils
 
+from zenml_modal_nb.errors import InvalidRequestError
+from zenml_modal_nb.pipelines.arguments import arguments_of
 from zenml_modal_nb.pipelines.docker import Recipe, recipe_of
 from zenml_modal_nb.pipelines.record import memory_mib
+from zenml_modal_nb.pricing import gpus, regions
 
 if TYPE_CHECKING:
+    from zenml.config import ResourceSettings
     from zenml.config.step_run_info import StepRunInfo
 
     from zenml_modal_nb.events import Event
@@ -65,6 +66,7 @@ def begin(info: StepRunInfo, settings: ModalNotebookSettings, operator: Operator
 
     Raises:
         StackComponentInterfaceError: its settings contradict each other, or it is no function.
+        StepInterfaceError: its arguments are not what its annotations say.
         ModalStepError: its code needs ZenML where it runs, or cannot travel.
     """
     step = BaseStep.load_from_source(info.spec.source)
@@ -76,16 +78,12 @@ def begin(info: StepRunInfo, settings: ModalNotebookSettings, operator: Operator
         )
     gpu, count = gpu_of(settings, info)
     stack = Client().active_stack
-    # Not from the snapshot, which does not know the steps of a dynamic pipeline.
-    configured = Step(spec=info.spec, config=info.config, step_config_overrides=info.config)
-    runner = StepRunner(step=configured, stack=stack)
-    inputs = runner._parse_inputs(inspect.signature(function), info.step_run.regular_inputs)
     resources = info.config.resource_settings
     call = StepCall(
         name=info.pipeline_step_name,
         pipeline=info.pipeline.name,
         function=function,
-        inputs=inputs,
+        inputs=arguments_of(info, function),
         outputs=tuple(info.config.outputs),
         gpu=gpu,
         gpu_count=count,
@@ -105,26 +103,52 @@ def gpu_of(settings: ModalNotebookSettings, info: StepRunInfo) -> tuple[str | No
     """Return type and count, of which Modal makes one word; a count of 0 is none, with ZenML's own warning.
 
     Raises:
-        StackComponentInterfaceError: a count without a type, two counts, or one that is no number.
+        StackComponentInterfaceError: as `refuse_unknown`.
     """
     from zenml.integrations.modal import sandbox_utils
 
-    asked, count = (settings.gpu or "").strip(), info.config.resource_settings.gpu_count
-    if ":" in asked and count is not None:
-        raise StackComponentInterfaceError(
-            f"The step '{info.pipeline_step_name}' has gpu='{asked}' and gpu_count={count}: both give a count. Write "
-            f"gpu='{asked.partition(':')[0]}' and keep the count."
-        )
+    refuse_unknown(info.pipeline_step_name, settings, info.config.resource_settings)
     wanted = sandbox_utils.get_gpu_values(settings, info.config.resource_settings)
     if wanted is None:
         return None, 1
-    kind, colon, number = wanted.partition(":")
+    kind, _, number = wanted.partition(":")
+    return gpus.check(kind), int(number or 1)
+
+
+def refuse_unknown(step: str, settings: ModalNotebookSettings, resources: ResourceSettings) -> None:
+    """Refuse a machine or a place that Modal does not have, as a magic's line does, before anything is created.
+
+    Raises:
+        StackComponentInterfaceError: an unknown GPU, region or cloud, two counts, or one that is not possible.
+    """
+    try:
+        if settings.region:
+            regions.region(settings.region)
+        if settings.cloud:
+            regions.cloud(settings.cloud)
+        asked = (settings.gpu or "").strip()
+        kind, colon, number = asked.partition(":")
+        if not kind or (resources.gpu_count == 0 and not colon):  # of a count without a type ZenML tells
+            return
+        gpu = gpus.find(kind)
+    except InvalidRequestError as error:
+        raise StackComponentInterfaceError(f"The step '{step}': {error} Nothing was created.") from None
+    if colon and resources.gpu_count is not None:
+        raise StackComponentInterfaceError(
+            f"The step '{step}' has gpu='{asked}' and gpu_count={resources.gpu_count}: both give a count. Write "
+            f"gpu='{kind}' and keep the count."
+        )
     if colon and not (number.isdecimal() and int(number)):
         raise StackComponentInterfaceError(
-            f"The step '{info.pipeline_step_name}' has gpu='{asked}', and '{number}' is no number of GPUs. Write, for "
-            f"example, gpu='{kind}:2'."
+            f"The step '{step}' has gpu='{asked}', and '{number}' is no number of GPUs. Write, for example, "
+            f"gpu='{kind}:2'."
         )
-    return kind, int(number or 1)
+    count = int(number) if colon else resources.gpu_count or 1
+    if count > gpu.max_count:
+        raise StackComponentInterfaceError(
+            f"The step '{step}' asks for {count} GPUs of type {gpu.name}, and one Modal sandbox has {gpu.max_count} of "
+            "them at most. Ask for fewer. Nothing was created."
+        )
 
 
 def name_at_modal(pipeline: str) -> str:

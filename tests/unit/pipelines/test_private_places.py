@@ -171,3 +171,21 @@ def test_hooks_of_a_step_are_called_by_one_method_of_its_runner() -> None:
     assert "HookType.STEP_START" in inspect.getsource(StepRunner.run), MOVED.format(
         "the start hook (recording)"
     )
+
+
+def test_a_step_is_called_with_what_its_annotations_make_of_its_arguments() -> None:
+    from zenml.orchestrators.step_runner import StepRunner
+    from zenml.steps import BaseStep
+    from zenml.steps.utils import get_resolved_signature
+    from zenml.utils import pydantic_utils
+
+    assert parameters(get_resolved_signature) == ["func"], MOVED.format("get_resolved_signature (arguments)")
+    runs = inspect.getsource(StepRunner.run)
+    assert "signature=resolved_signature" in runs, MOVED.format("the signature of the arguments (arguments)")
+    validates = inspect.getsource(BaseStep.call_entrypoint)
+    assert "pydantic_utils.validate_function_args(" in validates, MOVED.format(
+        "BaseStep.call_entrypoint (arguments)"
+    )
+    assert parameters(pydantic_utils.validate_function_args)[:2] == ["__func", "__config"], MOVED.format(
+        "validate_function_args (arguments)"
+    )

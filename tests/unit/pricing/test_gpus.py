@@ -28,6 +28,7 @@ def test_an_unknown_type_is_refused_with_the_nearest_one() -> None:
         ("RTX6000", "RTX-PRO-6000"),
         ("L40", "L40S"),
         ("A10OG", "A10G"),
+        ("A1OO", "A100"),
     ],
 )
 def test_misspellings_lead_to_the_type_that_was_meant(wrong: str, right: str) -> None:
