@@ -58,10 +58,6 @@ class DefinedRun:
         while (event := self.events.get()) is not None:
             self._show(event)
 
-    def is_over(self) -> bool:
-        """Tell whether there is a result, or will be none."""
-        return self.execution.ended is not None or self.execution.follower.is_over()
-
     def conclude(self, raised: BaseException | None) -> None:
         """Tell how the run has ended."""
         error, fields = self.execution.raised, self.execution.cell_error
