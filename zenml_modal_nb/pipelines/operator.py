@@ -153,6 +153,8 @@ class ModalNotebookStepOperator(ModalStepOperator):
         handover.dispatch(type(first))
 
     def _begin(self, info: StepRunInfo, run: DefinedRun) -> None:
+        if info.snapshot.is_dynamic and not submissions.is_waited_for():
+            run = run.labelled(info.pipeline_step_name)
         defined_step.enlist(info.step_run_id, run)
         submissions.bind(info.step_run_id, run.execution)
         try:
