@@ -27,6 +27,7 @@ from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason
 from zenml_modal_nb.pipelines import facts, handover, stops
 from zenml_modal_nb.sandboxes.life import SETTLE
+from zenml_modal_nb.sandboxes.watch import Watcher
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -96,8 +97,6 @@ class Submission:
             self._wake()
 
     def _is_silent(self, error: Exception) -> bool:
-        from zenml_modal_nb.sandboxes.watch import Watcher
-
         return isinstance(error, SandboxError) and isinstance(self._life, Watcher)
 
     def settled(self, until: float) -> bool:
@@ -206,9 +205,9 @@ def _stopped_runs(submitted: Iterable[Submission], runs: set[UUID]) -> Iterator[
         _stopped.add(each.tree)
         each.stop()
     runs = runs | {each.step_run.pipeline_run_id for each in stopped}
-    for run_id in runs:
-        facts.publish_status_of_run(run_id, ExecutionStatus.STOPPING)
     try:
+        for run_id in runs:
+            facts.publish_status_of_run(run_id, ExecutionStatus.STOPPING)
         yield
     finally:
         until = time.monotonic() + SETTLE + _RECORDING
