@@ -213,6 +213,32 @@ def test_a_dynamic_pipeline_runs_two_at_once_and_takes_the_failure_of_one(user: 
     assert status == "failed"
 
 
+@pytest.mark.slow
+def test_an_interrupt_ends_the_sandboxes_that_a_dynamic_pipeline_has_submitted(
+    user: Kernel, home: Home
+) -> None:
+    user.run("Client().activate_stack('modal_notebook')\nimport signal")
+    before = user.ask("[repr(signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]")
+    user.run("%%modal_step --define --name idles\nimport time\nprint('idles', idle)\ntime.sleep(600)")
+    user.run(
+        "@pipeline(dynamic=True, enable_cache=False)\n"
+        "def idle_twice():\n"
+        "    futures = [idles.submit(idle=1), idles.submit(idle=2)]\n"
+        "    [each.result() for each in futures]"
+    )
+    cell = user.send("idle_twice()")
+    for each in ("idles 1", "idles 2"):
+        user.wait_for_text(cell, each)
+    user.interrupt()
+    assert user.finish(cell).ename == "KeyboardInterrupt"
+    assert LocalModal(home).sandboxes() == []
+    given = "run = Client().get_pipeline('idle_twice').last_run"
+    ended = "[run.status.value, *(each.status.value for each in run.steps.values())]"
+    assert user.ask(ended, given=given) == ["stopped"] * 3
+    after = user.ask("[repr(signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]")
+    assert after == before
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

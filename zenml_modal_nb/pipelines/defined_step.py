@@ -10,7 +10,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -22,7 +22,19 @@ from zenml.utils import source_utils
 from zenml.utils.logging_utils import LoggingContext
 
 from zenml_modal_nb.errors import ModalStepError
-from zenml_modal_nb.events import Cleared, Display, Event, Log, Progress, Reason
+from zenml_modal_nb.events import (
+    Cleared,
+    Display,
+    Event,
+    Failed,
+    Finished,
+    Log,
+    Progress,
+    Queued,
+    Reason,
+    Stopped,
+    Stream,
+)
 from zenml_modal_nb.pipelines import stack, stops
 from zenml_modal_nb.pipelines.arguments import arguments_of
 from zenml_modal_nb.pipelines.conclusion import conclude
@@ -42,6 +54,37 @@ class Shows(Protocol):
         """Tell one event."""
 
 
+class _Labelled:
+    """Puts the step's name before each line of a log that is told beside others, as other lines of a run have it."""
+
+    def __init__(self, to: Shows, name: str) -> None:
+        self._to = to
+        self._name = name
+        self._open = {"stdout": "", "stderr": ""}  # lines that have no end yet
+
+    def show(self, event: Event) -> None:
+        """Tell one event, of a log whole lines only."""
+        match event:
+            case Log(text=text, stream=stream):
+                *lines, self._open[stream] = f"{self._open[stream]}{text}".split("\n")
+                self._write(lines, stream)
+            case Queued(target=target):
+                self._to.show(replace(event, target=replace(target, step_name=self._name)))
+            case Finished() | Failed() | Stopped():
+                for stream in _STREAMS:
+                    self._write([self._open[stream]] if self._open[stream] else [], stream)
+                self._to.show(event)
+            case _:
+                self._to.show(event)
+
+    def _write(self, lines: list[str], stream: Stream) -> None:
+        if lines:
+            self._to.show(Log("".join(f"[{self._name}] {line}\n" for line in lines), stream))
+
+
+_STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
+
+
 @dataclass(frozen=True, slots=True)
 class DefinedRun:
     """One run of a defined step; `events` come from its sandbox, and end with None."""
@@ -57,9 +100,9 @@ class DefinedRun:
         while (event := self.events.get()) is not None:
             self._show(event)
 
-    def is_over(self) -> bool:
-        """Tell whether there is a result, or will be none."""
-        return self.execution.ended is not None or self.execution.follower.is_over()
+    def labelled(self, name: str) -> DefinedRun:
+        """Return this run for telling it beside others, e.g. by the name "train_2"."""
+        return replace(self, renderer=_Labelled(self.renderer, name))
 
     def conclude(self, raised: BaseException | None) -> None:
         """Tell how the run has ended."""

@@ -16,7 +16,7 @@ from zenml.enums import ExecutionStatus
 
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason, Target
-from zenml_modal_nb.pipelines import facts, launching, stops
+from zenml_modal_nb.pipelines import facts, launching, stops, submissions
 from zenml_modal_nb.pipelines.docker import recipe_of
 from zenml_modal_nb.pipelines.launching import Entrypoint
 from zenml_modal_nb.pipelines.operators import connection_of, requirements
@@ -95,6 +95,7 @@ def submit(
             command=entrypoint.command,
         )
         _running[info.step_run_id] = watcher = Watcher(launch, meter)
+        submissions.bind(info.step_run_id, watcher)
         watcher.begin()
         return watcher
 
@@ -138,13 +139,6 @@ def wait(step_run: StepRunResponse) -> ExecutionStatus:
         raise
     _running.pop(step_run.id)
     return status
-
-
-def stop(step_run_id: UUID) -> None:
-    """End the sandbox of a step that was submitted here, if it has not ended; `wait` tells that it was stopped."""
-    watcher = _running.get(step_run_id)
-    if watcher is not None:
-        watcher.stop(Reason.STOPPED)
 
 
 def _abandon(step_run_id: UUID) -> None:

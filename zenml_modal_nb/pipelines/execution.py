@@ -196,7 +196,11 @@ class Execution:
 
     def settle(self) -> None:
         """Wait, for some seconds at most, until nothing of this run is left at Modal; `gone` says whether it is so."""
-        self.gone = self._follower is None or self._follower.closed(SETTLE)
+        self.gone = self.closed(SETTLE)
+
+    def closed(self, timeout: float | None) -> bool:
+        """Wait, at most `timeout` seconds, for the sandbox's end; says whether nothing of this run is left at Modal."""
+        return self._follower is None or self._follower.closed(timeout)
 
     def running(self) -> float:
         """Seconds in the sandbox, or since the cell started as long as there is none."""

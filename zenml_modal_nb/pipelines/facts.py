@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
     from zenml_modal_nb.pipelines.execution import CellJob, Execution
+
+logger = logging.getLogger(__name__)
 
 _MOST_NAMES = 50  # of files, in the metadata of a step
 
@@ -78,6 +81,14 @@ def publish_stopped(step_run: StepRunResponse) -> None:
 def publish_stopped_step(step_run: StepRunResponse) -> None:
     """Record the stop of one step of a run that ends otherwise."""
     publish_stopped_step_run(step_run.id)
+
+
+def publish_status_of_run(run_id: UUID, status: ExecutionStatus) -> None:
+    """Record how a dynamic pipeline's run is, which does not follow from its steps, unless it has ended."""
+    try:
+        Client().zen_store.update_run(run_id, PipelineRunUpdate(status=status))
+    except Exception as error:  # noqa: BLE001 - sandboxes are to end whatever the server says
+        logger.debug("Run %s is not recorded as %s: %r", run_id, status, error)
 
 
 @contextmanager

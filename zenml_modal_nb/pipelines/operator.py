@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from zenml.client import Client
 from zenml.config import DockerSettings
 from zenml.config.build_configuration import BuildConfiguration
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunStoppedException, StackComponentInterfaceError
+from zenml.exceptions import StackComponentInterfaceError
 from zenml.integrations.modal.step_operators import ModalStepOperator
 
 from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason
-from zenml_modal_nb.pipelines import defined_step, entrypoints, facts, handover, launching, ordinary, stops
+from zenml_modal_nb.pipelines import (
+    defined_step,
+    entrypoints,
+    facts,
+    handover,
+    launching,
+    ordinary,
+    stops,
+    submissions,
+)
 from zenml_modal_nb.pipelines import execution as executions
 from zenml_modal_nb.pipelines.cell_log import CellLog
 from zenml_modal_nb.pipelines.connected import wait_connected
@@ -43,6 +52,11 @@ _NO_IMAGE = "built-by-modal"  # what ZenML has down as the image of a step witho
 
 class ModalNotebookStepOperator(ModalStepOperator):
     """Runs cells and other steps: detached, where this process records what comes back, or connected."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the component; a stack that has it may run dynamic pipelines from now on."""
+        super().__init__(*args, **kwargs)
+        submissions.watch()
 
     @property
     def config(self) -> ModalNotebookConfig:
@@ -100,16 +114,29 @@ class ModalNotebookStepOperator(ModalStepOperator):
             StackComponentInterfaceError: settings that contradict each other, or cannot be honoured.
             ModalStepError: a value or the code cannot travel, or Modal refuses.
         """
+        entrypoint = Entrypoint(tuple(entrypoint_command), environment)
         with facts.reason_kept(), stops.interrupts_recorded(info.step_run):
-            self._submit_step(info, Entrypoint(tuple(entrypoint_command), environment))
+            if info.snapshot.is_dynamic and executions.current() is None:
+                self._submit_dynamic(info, entrypoint)
+            else:
+                self._submit_step(info, entrypoint)
+
+    def _submit_dynamic(self, info: StepRunInfo, entrypoint: Entrypoint) -> None:
+        self._answer_for(info.step_run_id)
+        submission = submissions.open_for(info)
+        try:
+            self._submit_step(info, entrypoint)
+        except BaseException:
+            submissions.close(info.step_run_id, ExecutionStatus.FAILED)
+            raise
+        if not submissions.is_waited_for():
+            submission.attend(self._wait_with_reason)
 
     def _submit_step(self, info: StepRunInfo, entrypoint: Entrypoint) -> None:
         execution = executions.current()
         if execution is not None:
             self._submit(info, execution, entrypoint if execution.job.operator.connected else None)
             return
-        if info.snapshot.is_dynamic:
-            self._answer_for(info.step_run_id)
         settings = cast(ModalNotebookSettings, self.get_settings(info))
         step = defined_step.find(info.spec.source)
         if step is not None:
@@ -133,7 +160,10 @@ class ModalNotebookStepOperator(ModalStepOperator):
         handover.dispatch(type(first))
 
     def _begin(self, info: StepRunInfo, run: DefinedRun) -> None:
+        if info.snapshot.is_dynamic and not submissions.is_waited_for():
+            run = run.labelled(info.pipeline_step_name)
         defined_step.enlist(info.step_run_id, run)
+        submissions.bind(info.step_run_id, run.execution)
         try:
             self._submit(info, run.execution)
         except BaseException:  # no sandbox goes on
@@ -166,6 +196,12 @@ class ModalNotebookStepOperator(ModalStepOperator):
             RunStoppedException: the run was stopped; ZenML then records it as stopped.
             Exception: what the cell raised, or why it could not end.
         """
+        try:
+            return self._wait_with_reason(step_run)
+        finally:
+            submissions.close(step_run.id, ExecutionStatus.COMPLETED)
+
+    def _wait_with_reason(self, step_run: StepRunResponse) -> ExecutionStatus:
         with facts.reason_kept():
             return self._wait(step_run)
 
@@ -193,28 +229,15 @@ class ModalNotebookStepOperator(ModalStepOperator):
         return status
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
-        """Tell how a step is that nobody waits for, e.g. one that a dynamic pipeline has submitted; records its end."""
+        """Tell how a step is that ZenML does not wait for, e.g. one that a dynamic pipeline has submitted."""
         facts.forget_reason()
-        run = defined_step.running(step_run.id)
-        connected = entrypoints.is_running(step_run.id)
-        if run is None and not connected:
+        submission = submissions.of(step_run.id)
+        if submission is None:
             return super().get_status(step_run)
-        if not (entrypoints.is_over(step_run.id) if run is None else run.is_over()):
-            if stops.is_asked_for_now(step_run):
-                self._stop(step_run)
+        if not submission.ended.done():
             return ExecutionStatus.RUNNING
-        try:
-            return self.wait(step_run)
-        except RunStoppedException:
-            return ExecutionStatus.STOPPED
-        except Exception as error:  # noqa: BLE001 - it is recorded as the step's, and ZenML raises it from there
-            # Of a connected step's reason ZenML itself tells nothing; a detached one's footer has it.
-            level = logging.ERROR if connected and isinstance(error, SandboxError) else logging.DEBUG
-            logger.log(level, "The step `%s` has failed: %s", step_run.name, error)
-            return ExecutionStatus.FAILED
-        finally:
-            stops.forget(step_run.id)
-            handover.forget(step_run.id)
+        submissions.close(step_run.id, ExecutionStatus.COMPLETED)
+        return submission.ended.result()
 
     def _follow(self, step_run: StepRunResponse, run: DefinedRun) -> None:
         """Tell what happens until the sandbox has ended; an interrupt ends it and stops step and run."""
@@ -237,20 +260,13 @@ class ModalNotebookStepOperator(ModalStepOperator):
     def cancel(self, step_run: StepRunResponse) -> None:
         """End a step's sandbox, followed here or not."""
         execution = executions.current()
-        if entrypoints.is_running(step_run.id) or defined_step.running(step_run.id) is not None:
-            stops.cancel(step_run)
-            self._stop(step_run)
+        submission = submissions.of(step_run.id)
+        if submission is not None:
+            submission.stop()
         elif execution is not None:
             execution.stop(Reason.STOPPED)
         else:
             super().cancel(step_run)
-
-    def _stop(self, step_run: StepRunResponse) -> None:
-        run = defined_step.running(step_run.id)
-        if run is None:
-            entrypoints.stop(step_run.id)
-        else:
-            run.execution.stop(Reason.STOPPED)
 
 
 def _unbuilt(settings: DockerSettings) -> DockerSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -27,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 LOOK = 5.0  # seconds between two looks; a heartbeat of ZenML's own comes about as often
 
-_looks: dict[UUID, float] = {}  # the last look at each step that nobody waits for, monotonic
 _cancelled: set[UUID] = set()  # steps that ZenML itself ends, e.g. since another one of the run has failed
 _STOPPING = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.CANCELLING})
 _BY_HAND = frozenset({Reason.STOPPED, Reason.COST_CAP})
@@ -44,15 +42,6 @@ def is_asked_for(step_run_id: UUID, run_id: UUID) -> bool:
     except Exception as error:  # noqa: BLE001 - a server that is away for a while must not end a training
         logger.debug("Whether %s is to stop is not known: %r", step_run_id, error)
         return False
-
-
-def is_asked_for_now(step_run: StepRunResponse) -> bool:
-    """Tell it for a step that is asked about again and again; it is looked up no more often than others' steps are."""
-    now = time.monotonic()
-    if now - _looks.get(step_run.id, 0.0) < LOOK:
-        return False
-    _looks[step_run.id] = now
-    return is_asked_for(step_run.id, step_run.pipeline_run_id)
 
 
 def cancel(step_run: StepRunResponse) -> None:
@@ -75,7 +64,6 @@ def publish(step_run: StepRunResponse) -> None:
 
 def forget(step_run_id: UUID) -> None:
     """Let go of a step that has ended."""
-    _looks.pop(step_run_id, None)
     _cancelled.discard(step_run_id)
 
 

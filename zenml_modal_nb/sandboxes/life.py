@@ -72,10 +72,6 @@ class Life(ABC, Generic[T]):
         """Wait for what the sandbox comes to; raises RunEndedError when that is nothing."""
         return self._outcome.result()
 
-    def is_over(self) -> bool:
-        """Tell whether `outcome` has something to return or to raise."""
-        return self._outcome.done()
-
     def ended(self, timeout: float | None = None) -> bool:
         """Wait, at most `timeout` seconds, until `outcome` has something to return or to raise; says whether it has."""
         return bool(futures.wait([self._outcome], timeout).done)

@@ -7,6 +7,7 @@ else, then at the version range in pyproject.toml.
 from __future__ import annotations
 
 import inspect
+import threading
 
 import pytest
 
@@ -189,3 +190,21 @@ def test_a_step_is_called_with_what_its_annotations_make_of_its_arguments() -> N
     assert parameters(pydantic_utils.validate_function_args)[:2] == ["__func", "__config"], MOVED.format(
         "validate_function_args (arguments)"
     )
+
+
+def test_the_runner_of_dynamic_pipelines_drains_by_a_method_that_is_told_why() -> None:
+    from zenml.execution.pipeline.dynamic.runner import DynamicPipelineRunner as Runner
+
+    moved = MOVED.format("DynamicPipelineRunner (submissions.watch)")
+    assert parameters(Runner.run_pipeline) == ["self"], moved
+    assert parameters(Runner._abort_and_drain) == ["self", "exception"], moved
+    finalizing = inspect.getsource(Runner._run_entrypoint_and_finalize)
+    assert "except BaseException as e:" in finalizing, moved
+    assert "self._abort_and_drain(exception=e)" in finalizing, moved
+    assert "self._monitoring_event.wait(" in inspect.getsource(Runner._monitoring_loop), moved
+
+
+def test_python_calls_what_is_to_run_before_threads_are_joined_at_its_exit() -> None:
+    source = inspect.getsource(threading._shutdown)  # type: ignore[attr-defined]
+    assert parameters(threading._register_atexit)[0] == "func"  # type: ignore[attr-defined]
+    assert "_threading_atexits" in source
