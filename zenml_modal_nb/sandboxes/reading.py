@@ -18,8 +18,9 @@ from zenml_modal_nb.sandboxes.losses import Losses
 logger = logging.getLogger(__name__)
 
 _HOLD = 0.015  # seconds that text waits for the frame that verifies it
-# Seconds for which it waits on after a mark or a loss: both come in floods, where the next mark is on its way.
+# Seconds for which it waits on in a flood, where the next mark is on its way, and after a loss, which comes in floods.
 _FLOOD = 0.5
+_CLOSE = 0.1  # seconds between two marks of a flood, that is, 40 kB a second or more
 _SEGMENT = 1 << 20  # bytes; the size of the pieces of the runner's own copy (ARCHITECTURE.md)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds before the stream is read again
 _TRIES_AFTER_END = 3  # to read what a sandbox that has ended printed last
@@ -55,7 +56,8 @@ class StreamReading:
         self._patience = patience
         self._losses = losses
         self._timer: asyncio.Task[None] | None = None
-        self._marked = float("-inf")  # `time.monotonic` of the latest mark
+        # `time.monotonic` of the latest mark, and of the latest that came close to the one before it.
+        self._marked = self._flooded = float("-inf")
         self._lock = asyncio.Lock()  # the timer and the lines take turns
         self.directory = ""  # the runner's, known after its hello
 
@@ -120,14 +122,20 @@ class StreamReading:
         async with self._lock:
             items = self._channel.feed(text)
             await self._act(items)
-            if any(isinstance(item, Frame) and item.kind == "mark" for item in items):
-                self._marked = time.monotonic()
+            self._note_marks(sum(isinstance(item, Frame) and item.kind == "mark" for item in items))
         if self._channel.holding and (self._timer is None or self._timer.done()):
             self._timer = asyncio.create_task(self._flush_later())
 
+    def _note_marks(self, count: int) -> None:
+        if count:
+            now = time.monotonic()
+            if count > 1 or now - self._marked < _CLOSE:
+                self._flooded = now
+            self._marked = now
+
     async def _flush_later(self) -> None:
         await asyncio.sleep(_HOLD)
-        while (rest := max(self._marked, self._losses.latest) + _FLOOD - time.monotonic()) > 0:
+        while (rest := max(self._flooded, self._losses.latest) + _FLOOD - time.monotonic()) > 0:
             await asyncio.sleep(rest)
         await self._flush()
 
