@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from frontend import Gate
 from jupyter_site import Notebook, Site
 from playwright.sync_api import Browser, Locator, expect
 
@@ -90,13 +91,13 @@ def test_what_was_typed_last_is_on_the_line_that_is_inserted_at_once(
 
 
 def test_a_double_click_inserts_one_cell_and_moves_no_button(
-    site: Site, browser: Browser, pictures: Path
+    site: Site, browser: Browser, pictures: Path, gate: Gate
 ) -> None:
     path = site.write(
         "twice",
-        f"{LOAD}\nimport time\nfrom pathlib import Path",
+        LOAD,
         "%modal_pick --gpu H100",
-        "while not Path('go').exists(): time.sleep(0.05)",
+        gate.wait,
     )
     page = browser.new_page(viewport={"width": 1100, "height": 1000})
     notebook = Notebook(page, site.url(path.stem))
@@ -122,7 +123,7 @@ def test_a_double_click_inserts_one_cell_and_moves_no_button(
     insert.click()
     expect(form.locator(".zmnb-done-text")).to_contain_text("Waiting for the kernel")
     insert.click()
-    path.with_name("go").touch()
+    gate.open()
     expect(form.locator(".zmnb-done-text")).to_have_text("Inserted below this cell.")
     notebook.finish(4)
     expect(notebook.cell(2).locator(".cm-content")).to_contain_text("--gpu T4")

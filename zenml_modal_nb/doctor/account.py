@@ -69,11 +69,9 @@ def check_reachability(examined: Examination) -> Iterator[Finding]:
     if examined.place is None:
         yield skipped("reachability", "not asked without its SDK")
         return
-    if examined.place == "modal":
-        if not account.configured_token(wanted).complete:
-            yield skipped("reachability", "not asked without a token")
-            return
-        account.knock(wanted)
+    if examined.place == "modal" and not account.configured_token(wanted).complete:
+        yield skipped("reachability", "not asked without a token")
+        return
     try:
         connection = connect(examined.place, environment=examined.scope.environment, workspace=wanted)
     except ConnectionFailedError as error:

@@ -17,6 +17,7 @@ from zenml_modal_nb.doctor.finding import Finding, problem
 from zenml_modal_nb.errors import ModalStepError
 from zenml_modal_nb.pipelines.inventory import without_user
 from zenml_modal_nb.sandboxes import state
+from zenml_modal_nb.sandboxes.reachability import ELSEWHERE
 
 _SPACE = re.compile(r"\s+")
 _LONGEST = 400  # characters of what is told, e.g. of a build's log
@@ -42,7 +43,6 @@ def _disk(examined: Examination) -> Iterator[Finding]:
     yield from installation.check_disk([state.home(), *artifacts, Path.cwd()])
 
 
-_NETWORK = "Check the network and https://status.modal.com, or run on this machine with --on local."
 _ZENML = (
     "`zenml status` shows the configuration; `zenml login` or `zenml login --local` chooses another store."
 )
@@ -52,8 +52,8 @@ CHECKS: tuple[Check, ...] = (
     Check("place", account.check_place, "Look at Modal's configuration: `modal config show`."),
     Check("python", account.check_python, "Make an environment with another Python."),
     Check("token", account.check_token, "Look at Modal's configuration: `modal config show`."),
-    Check("reachability", account.check_reachability, _NETWORK, 90.0),
-    Check("workspace", account.check_workspace, _NETWORK),
+    Check("reachability", account.check_reachability, ELSEWHERE, 90.0),
+    Check("workspace", account.check_workspace, ELSEWHERE),
     Check("image", account.check_image, "Look at the build in Modal's dashboard, then try again.", 600.0),
     Check("zenml store", stacks.check_store, _ZENML, 120.0),
     Check("registration", stacks.check_registration, _ZENML, 120.0),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zenml.utils.logging_utils import LoggingContext, is_step_logging_enabled, setup_logging_context
 
 from zenml_modal_nb.events import Log
+from zenml_modal_nb.pipelines.whole_lines import WholeLines
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -36,8 +37,7 @@ class CellLog:
         self._off = False  # switched off by the user, e.g. `enable_step_logs=False`
         self._waiting: list[logging.LogRecord] = []  # what came before it was open
         self._lock = threading.Lock()
-        # Pieces of the line that has no end yet.
-        self._open: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._open = {"stdout": WholeLines(), "stderr": WholeLines()}
         # Lines without text: at the end of an entry ZenML would leave them out, so they wait for the next line.
         self._blank: dict[str, int] = {"stdout": 0, "stderr": 0}
 
@@ -59,13 +59,7 @@ class CellLog:
 
     def write(self, event: Log) -> None:
         """Take text as it comes; whole lines become entries, many at once share one."""
-        pieces = self._open[event.stream]
-        *lines, rest = event.text.split("\n")
-        if lines:
-            lines[0] = "".join([*pieces, lines[0]])
-            pieces.clear()
-        if rest:
-            pieces.append(rest)
+        lines = self._open[event.stream].take(event.text)
         if len(lines) < _MANY:
             self._settle(event.stream)
             for line in lines:
@@ -75,10 +69,10 @@ class CellLog:
 
     def close(self) -> None:
         """Write what has no line end and wait until everything is stored; nothing is, if it was never opened."""
-        for stream, pieces in self._open.items():
+        for stream, lines in self._open.items():
             self._settle(stream)
-            if pieces:
-                self._entry("".join(pieces), stream)
+            if rest := lines.rest():
+                self._entry(rest, stream)
         if self._context is not None:
             self._context.end()
 

@@ -39,6 +39,7 @@ from zenml_modal_nb.pipelines import stack, stops
 from zenml_modal_nb.pipelines.arguments import arguments_of
 from zenml_modal_nb.pipelines.conclusion import conclude
 from zenml_modal_nb.pipelines.record import load_function, memory_mib, module_name, settings_of
+from zenml_modal_nb.pipelines.whole_lines import WholeLines
 
 if TYPE_CHECKING:
     from zenml.config.source import Source
@@ -60,29 +61,24 @@ class _Labelled:
     def __init__(self, to: Shows, name: str) -> None:
         self._to = to
         self._name = name
-        self._open = {"stdout": "", "stderr": ""}  # lines that have no end yet
+        self._open: dict[Stream, WholeLines] = {"stdout": WholeLines(), "stderr": WholeLines()}
 
     def show(self, event: Event) -> None:
         """Tell one event, of a log whole lines only."""
         match event:
             case Log(text=text, stream=stream):
-                *lines, self._open[stream] = f"{self._open[stream]}{text}".split("\n")
-                self._write(lines, stream)
+                self._write(self._open[stream].take(text), stream)
+                return
             case Queued(target=target):
-                self._to.show(replace(event, target=replace(target, step_name=self._name)))
+                event = replace(event, target=replace(target, step_name=self._name))
             case Finished() | Failed() | Stopped():
-                for stream in _STREAMS:
-                    self._write([self._open[stream]] if self._open[stream] else [], stream)
-                self._to.show(event)
-            case _:
-                self._to.show(event)
+                for stream, lines in self._open.items():
+                    self._write([rest] if (rest := lines.rest()) else [], stream)
+        self._to.show(event)
 
     def _write(self, lines: list[str], stream: Stream) -> None:
         if lines:
             self._to.show(Log("".join(f"[{self._name}] {line}\n" for line in lines), stream))
-
-
-_STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from zenml_modal_nb.sandboxes import layers
 from zenml_modal_nb.sandboxes.depot import Depot
 from zenml_modal_nb.sandboxes.launch import Launch
 from zenml_modal_nb.sandboxes.life import SETTLE
-from zenml_modal_nb.sandboxes.prices import prices_for
+from zenml_modal_nb.sandboxes.prices import priced
 from zenml_modal_nb.sandboxes.termination import advice
 from zenml_modal_nb.sandboxes.terms import OF_STEP
 from zenml_modal_nb.sandboxes.watch import Watcher
@@ -148,8 +148,9 @@ def _abandon(step_run_id: UUID) -> None:
         return
     watcher.stop(Reason.STOPPED)
     if not watcher.closed(SETTLE):
-        found = None if watcher.sandbox is None else watcher.sandbox.object_id
-        logger.warning("It is not confirmed that the step's sandbox has ended; %s", advice(found))
+        logger.warning(
+            "It is not confirmed that the step's sandbox has ended; %s", advice(watcher.sandbox_id)
+        )
 
 
 def _recorded(step_run_id: UUID) -> ExecutionStatus | None:
@@ -180,25 +181,17 @@ def _target(
     info: StepRunInfo, settings: ModalNotebookSettings, connection: Connection
 ) -> tuple[Target, Meter]:
     kind, count = gpu_of(settings, info)
-    gpu = kind if kind is None or count == 1 else f"{kind}:{count}"
-    cpu = info.config.resource_settings.cpu_count or DEFAULT_CPU
-    memory = memory_mib(info.config.resource_settings) or DEFAULT_MEMORY_MIB
-    prices = prices_for(connection)
-    meter = Meter(gpu, cpu, memory, settings.region, prices)
-    target = Target(
+    resources = info.config.resource_settings
+    return priced(
+        connection,
         step_name=info.pipeline_step_name,
-        place=connection.label,
-        billed=connection.billed,
-        gpu=gpu,
-        cpu=cpu,
-        memory_mib=memory,
+        gpu=kind if kind is None or count == 1 else f"{kind}:{count}",
+        cpu=resources.cpu_count or DEFAULT_CPU,
+        memory_mib=memory_mib(resources) or DEFAULT_MEMORY_MIB,
         region=settings.region,
         cloud=settings.cloud,
         timeout=settings.timeout,
-        hourly_rate=None if meter.hourly is None else float(meter.hourly),
-        rate_source=prices.source,
     )
-    return target, meter
 
 
 def _tell(target: Target) -> None:

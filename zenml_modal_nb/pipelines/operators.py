@@ -95,9 +95,8 @@ def find(name: str) -> Operator:
         )
     fields = ("gpu", "region", "cloud", "modal_environment", "workspace")
     usual = {each: getattr(settings, each) for each in fields if getattr(settings, each, None)}
-    if (
-        "timeout" in settings.model_fields_set
-    ):  # else ours: a day, ZenML's, is what a forgotten run would cost
+    # Else ours: a day, ZenML's, is what a forgotten run would cost.
+    if "timeout" in settings.model_fields_set:
         usual["timeout"] = settings.timeout
     token = (
         (settings.token_id, settings.token_secret) if settings.token_id and settings.token_secret else None

@@ -27,6 +27,7 @@ from zenml_modal_nb.errors import SandboxError
 from zenml_modal_nb.events import Reason
 from zenml_modal_nb.pipelines import facts, handover, stops
 from zenml_modal_nb.sandboxes.life import SETTLE
+from zenml_modal_nb.sandboxes.termination import advice
 from zenml_modal_nb.sandboxes.watch import Watcher
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ _RECORDING = 10.0  # seconds that what has been stopped may take to be recorded
 
 class Ends(Protocol):
     """What can be stopped: the life of a sandbox, or the run that has one."""
+
+    @property
+    def sandbox_id(self) -> str | None:
+        """Modal's name of the sandbox, None where none is known."""
 
     def stop(self, reason: Reason) -> None:
         """End it, also before it has begun."""
@@ -98,6 +103,11 @@ class Submission:
 
     def _is_silent(self, error: Exception) -> bool:
         return isinstance(error, SandboxError) and isinstance(self._life, Watcher)
+
+    @property
+    def sandbox_id(self) -> str | None:
+        """Modal's name of the step's sandbox, None where none is known."""
+        return None if self._life is None else self._life.sandbox_id
 
     def settled(self, until: float) -> bool:
         """Wait, until a moment at most, for record and sandbox to have ended; says whether they have."""
@@ -214,9 +224,9 @@ def _stopped_runs(submitted: Iterable[Submission], runs: set[UUID]) -> Iterator[
         for each in stopped:
             if not each.settled(until):
                 logger.warning(
-                    "It is not confirmed that the sandbox of the step `%s` has ended; `modal sandbox list` "
-                    "shows whether it still runs.",
+                    "It is not confirmed that the sandbox of the step `%s` has ended; %s",
                     each.step_run.name,
+                    advice(each.sandbox_id),
                 )
         for run_id in runs:
             facts.publish_status_of_run(run_id, ExecutionStatus.STOPPED)

@@ -43,7 +43,7 @@ def _asset(*names: str) -> str:
 class LivePanel(anywidget.AnyWidget):
     """The panel's widget: shows `face`, and asks for a stop or for the log file; made by `WidgetPage`."""
 
-    _esm = _asset("panel_live.js")
+    _esm = _asset("shared_live.js", "panel_live.js")
     _css = _asset("panel.css", "live.css")
     face = traitlets.Dict().tag(sync=True)
     run = traitlets.Unicode().tag(sync=True)  # what the log's parts know their panel by
@@ -57,9 +57,8 @@ class Part:
     display_id: str = field(default_factory=lambda: f"zenml-modal-nb-{uuid4().hex}")
     lines: Lines = field(default_factory=Lines)  # of all that was printed
     count: int = 0  # of pieces sent
-    ended: dict[Stream, int] = field(
-        default_factory=lambda: {"stdout": 0, "stderr": 0}
-    )  # lines sent or left out
+    # Of each stream the lines that were sent, or left out.
+    ended: dict[Stream, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
 
 
 class WidgetPage:
@@ -293,4 +292,4 @@ def _share(panel: Panel) -> float | None:
     return -1.0 if panel.phase in _STARTING or panel.phase is Phase.WAITING else None
 
 
-_LOG_SCRIPT = _asset("log_live.js")
+_LOG_SCRIPT = _asset("shared_live.js", "log_live.js")

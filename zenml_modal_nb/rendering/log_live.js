@@ -25,16 +25,6 @@ let gap = null; // the latest line that stands for others, which were left out o
 let epoch = 0; // how often the log was cleared
 let next = 0; // number of the piece that comes next
 
-// What the panel and the log's parts of a run share, as long as one of their models is there; in both scripts.
-const shared = (run) => {
-  const runs = (globalThis.zenmlModalNb ??= new Map());
-  const fresh = () => ({ times: false, follow: true, query: "", models: 0, parts: new Set(), changed: new Set() });
-  if (!runs.has(run)) runs.set(run, fresh());
-  return runs.get(run);
-};
-const enter = (run) => shared(run).models++;
-const leave = (run) => --shared(run).models || globalThis.zenmlModalNb.delete(run);
-
 function piece(stream, time, text, ended) {
   let line = open[stream];
   open[stream] = null;

@@ -1,15 +1,5 @@
 // The panel of a run while it goes on. All that it shows comes as words from `live.py` and becomes text nodes.
 
-// What the panel and the log's parts of a run share, as long as one of their models is there; in both scripts.
-const shared = (run) => {
-  const runs = (globalThis.zenmlModalNb ??= new Map());
-  const fresh = () => ({ times: false, follow: true, query: "", models: 0, parts: new Set(), changed: new Set() });
-  if (!runs.has(run)) runs.set(run, fresh());
-  return runs.get(run);
-};
-const enter = (run) => shared(run).models++;
-const leave = (run) => --shared(run).models || globalThis.zenmlModalNb.delete(run);
-
 const NO_ANSWER = 3000; // milliseconds after which the kernel counts as out of reach
 const GREETINGS = 8; // within that time
 const SILENCE = 30000; // milliseconds without a word of the kernel, which gives a sign of life every ten seconds

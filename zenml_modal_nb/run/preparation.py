@@ -38,7 +38,7 @@ from zenml_modal_nb.runner.pickling import PAYLOAD
 from zenml_modal_nb.sandboxes.connection import Connection
 from zenml_modal_nb.sandboxes.image import refuse_other_python
 from zenml_modal_nb.sandboxes.launch import Part
-from zenml_modal_nb.sandboxes.prices import prices_for
+from zenml_modal_nb.sandboxes.prices import priced
 from zenml_modal_nb.sandboxes.volumes import check as check_volumes
 
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
@@ -267,25 +267,17 @@ def _with_futures(text: str, futures: Iterable[str]) -> str:
 def _target(
     request: StepRequest, name: str, connection: Connection, input_bytes: int
 ) -> tuple[Target, Meter]:
-    cpu = request.cpu or DEFAULT_CPU
-    memory = request.memory_mib or max(DEFAULT_MEMORY_MIB, 3 * input_bytes // _MIB)
-    prices = prices_for(connection)
-    meter = Meter(request.modal_gpu, cpu, memory, request.region, prices)
-    target = Target(
+    return priced(
+        connection,
         step_name=name,
-        place=connection.label,
-        billed=connection.billed,
         gpu=request.modal_gpu,
-        cpu=cpu,
-        memory_mib=memory,
+        cpu=request.cpu or DEFAULT_CPU,
+        memory_mib=request.memory_mib or max(DEFAULT_MEMORY_MIB, 3 * input_bytes // _MIB),
         region=request.region,
         cloud=request.cloud,
         timeout=request.timeout,
         grace=int(min(_GRACE, request.timeout)),
-        hourly_rate=None if meter.hourly is None else float(meter.hourly),
-        rate_source=prices.source,
     )
-    return target, meter
 
 
 def _sources(definitions: Iterable[object]) -> dict[str, str]:

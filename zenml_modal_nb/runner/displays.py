@@ -187,7 +187,7 @@ def _with_text_bars(notebook: Any) -> None:
             notebook.__name__,
             name,
             name,
-        )  # found when pickled
+        )  # where pickle looks
     vars(notebook).update(tqdm=TextBar, tqdm_notebook=TextBar, trange=trange, tnrange=trange)
 
 

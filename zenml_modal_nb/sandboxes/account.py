@@ -75,17 +75,6 @@ def secrets() -> tuple[str, ...]:
     return tuple(str(each) for each in found if each)
 
 
-def knock(workspace: str | None = None) -> None:
-    """Find out in seconds that the configured server takes no connection at all.
-
-    Errors: ConnectionFailedError.
-    """
-    from modal import config
-
-    named = workspace if workspace in config.config_profiles() else None  # type: ignore[no-untyped-call]  # the SDK's
-    reachability.knock(str(config.config.get("server_url", profile=named)))
-
-
 def answer_time(connection: Connection) -> float:
     """Return how long Modal takes to answer, in seconds.
 

@@ -14,8 +14,8 @@ from zenml_modal_nb.events import Event
 from zenml_modal_nb.runner import digests
 from zenml_modal_nb.runner.allocation import fresh
 from zenml_modal_nb.runner.frames import Frame
+from zenml_modal_nb.sandboxes import volumes
 from zenml_modal_nb.sandboxes.depot import RESULTS_PATH, Depot, Told
-from zenml_modal_nb.sandboxes.reading import lost_contact
 from zenml_modal_nb.sandboxes.transfer import read_file
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,9 @@ class Collection:
         return self._content
 
     async def _read(self, parts: Sequence[_Part]) -> None:
-        await self._commit()
+        if failure := await volumes.commit(self._sandbox, (RESULTS_PATH,)):
+            # E.g. an image without that program: Modal commits within seconds by itself.
+            logger.debug("The results of %s were not committed at once: %s", self._sandbox.object_id, failure)
         missing = {part.name: part for part in parts}
         until, pause = time.monotonic() + _COMMIT_SECONDS, _SHORTEST_PAUSE
         while missing:
@@ -107,11 +109,3 @@ class Collection:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         await self._depot.remove(part.name for part in parts)
-
-    async def _commit(self) -> None:
-        """Ask the mount to show others what the runner has written; without it that happens within seconds, too."""
-        try:
-            process = await self._sandbox.exec.aio("sync", RESULTS_PATH)
-            await process.wait.aio()
-        except lost_contact() as error:  # e.g. an image without that program
-            logger.debug("The results of %s were not committed at once: %r", self._sandbox.object_id, error)

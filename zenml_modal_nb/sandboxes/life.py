@@ -56,6 +56,11 @@ class Life(ABC, Generic[T]):
         """Whether Modal may have been asked for a sandbox."""
         return self._shipped and self._creation.asked
 
+    @property
+    def sandbox_id(self) -> str | None:
+        """Modal's name of the sandbox, None before it exists."""
+        return None if self.sandbox is None else str(self.sandbox.object_id)
+
     def begin(self) -> None:
         """Create the sandbox and follow it, in the background; if it was stopped before, only end it."""
         start(self._live())

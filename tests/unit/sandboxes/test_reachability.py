@@ -8,38 +8,37 @@ from collections.abc import Iterator
 import pytest
 
 from zenml_modal_nb.errors import ConnectionFailedError
-from zenml_modal_nb.sandboxes import account
 from zenml_modal_nb.sandboxes.connection import connect
+from zenml_modal_nb.sandboxes.reachability import knock
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A configured server that takes no connections, and no proxy."""
+def nobody(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a configured server that takes no connections, and no proxy."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # and does not listen
-        monkeypatch.setenv("MODAL_SERVER_URL", f"http://127.0.0.1:{held.getsockname()[1]}")
-        yield
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        monkeypatch.setenv("MODAL_SERVER_URL", url)
+        yield url
 
 
-@pytest.mark.usefixtures("nobody")
-def test_a_server_that_takes_no_connection_is_told() -> None:
+def test_a_server_that_takes_no_connection_is_told(nobody: str) -> None:
     with pytest.raises(ConnectionFailedError, match="takes no connection"):
-        account.knock()
+        knock(nobody)
 
 
-@pytest.mark.usefixtures("nobody")
 @pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
 def test_behind_a_proxy_it_is_left_to_the_sdk_which_knows_the_way(
-    monkeypatch: pytest.MonkeyPatch, variable: str
+    monkeypatch: pytest.MonkeyPatch, nobody: str, variable: str
 ) -> None:
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    account.knock()
+    knock(nobody)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(ConnectionFailedError, match="takes no connection"):
-        account.knock()
+        knock(nobody)
 
 
 @pytest.mark.usefixtures("nobody")
