@@ -8,6 +8,9 @@ repetitions, 3 by default.
 
 Beside the seconds on the clock stand those of processors, of this process, the server and its sandboxes: on a machine
 that does other things as well they say more.
+
+A virtual machine may have handed its free memory back to its host, and a page costs it many times as much then as
+one that it still has. So before anything is timed, as much memory is touched as it can want.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ import psutil
 from followed import Followed, Modal, strict_modal
 
 TINY = np.arange(8.0)
+PAGE = 4096  # bytes
 
 
 class Seconds(NamedTuple):
@@ -43,8 +47,13 @@ class Seconds(NamedTuple):
         return Seconds(*(own - sum(rest) for own, *rest in zip(self, *others, strict=True)))
 
 
-def timed(act: Callable[[], object]) -> Seconds:
-    """Seconds that it takes; those of a process count when its parent has waited for it."""
+def timed(act: Callable[[], object], memory: int) -> Seconds:
+    """Seconds that it takes; those of a process count when its parent has waited for it.
+
+    `memory` is what it may want, in bytes.
+    """
+    os.sync()  # what was written before is not on its account
+    np.zeros(min(memory, psutil.virtual_memory().available // 2), np.uint8)[::PAGE] = 1
     used, began = used_by_all(), time.perf_counter()
     act()
     return Seconds(time.perf_counter() - began, used_by_all() - used)
@@ -138,15 +147,15 @@ class Raw:
             raise SystemExit(sandbox.stderr.read())
 
 
-def ipyparallel(array: Any, repetitions: int) -> tuple[list[Seconds], list[Seconds]]:
+def ipyparallel(array: Any, repetitions: int, memory: int) -> tuple[list[Seconds], list[Seconds]]:
     """Push and pull of an engine on this machine."""
     import ipyparallel
 
     with ipyparallel.Cluster(n=1, log_level=40) as clients:
         engine = clients[0]
         engine.push({"warm": TINY}, block=True)
-        pushes = [timed(lambda: engine.push({"x": array}, block=True)) for _ in range(repetitions)]
-        pulls = [timed(lambda: engine.pull("x", block=True)) for _ in range(repetitions)]
+        pushes = [timed(lambda: engine.push({"x": array}, block=True), memory) for _ in range(repetitions)]
+        pulls = [timed(lambda: engine.pull("x", block=True), memory) for _ in range(repetitions)]
     return pushes, pulls
 
 
@@ -155,6 +164,9 @@ def main() -> None:
     megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     repetitions = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     gigabytes = megabytes / 1000
+    memory = (
+        6_000_000 * megabytes
+    )  # bytes: the array here and there, in a part of the emulator's disk and another
 
     def numbers(seed: int) -> Any:
         return np.random.default_rng(seed).random(megabytes * 125_000)
@@ -176,22 +188,25 @@ def main() -> None:
             seeds = iter(range(5 * number, 5 * number + 5))
             raw = Raw(place, Path(made))
             raw.hold(numbers(next(seeds)))
-            note("plain copy of a file", timed(raw.copy))
-            note("raw SDK, volume put", timed(raw.put))
-            note("raw SDK, volume get", timed(raw.get))
-            nothing = timed(raw.nothing)
+            note("plain copy of a file", timed(raw.copy, memory))
+            note("raw SDK, volume put", timed(raw.put, memory))
+            note("raw SDK, volume get", timed(raw.get, memory))
+            nothing = timed(raw.nothing, memory)
             raw.hold(numbers(next(seeds)))
-            note("raw SDK, array in", timed(raw.load).less(nothing))
-            making = timed(lambda: numbers(0))
-            note("raw SDK, array out", timed(lambda: raw.save(made_by(next(seeds)))).less(nothing, making))  # noqa: B023
-            alone = timed(cell(place, "pass", TINY))
+            note("raw SDK, array in", timed(raw.load, memory).less(nothing))
+            making = timed(lambda: numbers(0), memory)
+            note(
+                "raw SDK, array out",
+                timed(lambda: raw.save(made_by(next(seeds))), memory).less(nothing, making),
+            )  # noqa: B023
+            alone = timed(cell(place, "pass", TINY), memory)
             note("a cell without it", alone)
             array = numbers(next(seeds))
-            note("a cell, array in", timed(cell(place, "pass", array)).less(alone))
-            note("a cell, the same array again", timed(cell(place, "pass", array)).less(alone))
+            note("a cell, array in", timed(cell(place, "pass", array), memory).less(alone))
+            note("a cell, the same array again", timed(cell(place, "pass", array), memory).less(alone))
             back = cell(place, f"import numpy as np\ny = {made_by(next(seeds))}", TINY, ("y",))
-            note("a cell, array out", timed(back).less(alone, making))
-        found["ipyparallel, push"], found["ipyparallel, pull"] = ipyparallel(array, repetitions)
+            note("a cell, array out", timed(back, memory).less(alone, making))
+        found["ipyparallel, push"], found["ipyparallel, pull"] = ipyparallel(array, repetitions, memory)
 
     print(f"{megabytes} MB, medians of {repetitions}")
     medians = {

@@ -133,6 +133,7 @@ def test_what_no_mount_shows_is_kept_while_there_is_room(tmp_path: Path) -> None
     directory = os.open(tmp_path, os.O_RDONLY)
     for number in range(6):  # six files, as each has a time of its own
         store.show(File(size, 0o644, number, digests), f"mounted-{number}", directory)
+        store.forget_idle()
         if number not in (0, 5):
             (tmp_path / f"mounted-{number}").unlink()
     os.close(directory)

@@ -9,7 +9,12 @@ from zenml_modal_nb.runner import digests
 
 _MOST = 1 << 20  # blocks whose names are remembered: 8 TiB, or 200 MB of names
 
+_EDGE = 32  # bytes at either end of a block
+
 _names: dict[bytes, str] = {}  # by BLAKE3, for the kernel's life
+_edges: set[bytes] = (
+    set()
+)  # of the blocks that have a name: one with others is new, and need not be looked for
 
 
 class Recognized(digests.Seen):
@@ -26,16 +31,19 @@ class Recognized(digests.Seen):
             return super().name(pieces)
         if len(_names) > _MOST:
             _names.clear()
+            _edges.clear()
         return digests.side_by_side(lambda block: _name(block, tell), list(digests.split(pieces)))
 
 
 def _name(block: Sequence[memoryview], tell: Callable[[Sequence[memoryview]], bytes]) -> str:
-    name = _names.get(tell(block))
+    edges = bytes(block[0][:_EDGE]) + bytes(block[-1][-_EDGE:])
+    name = _names.get(tell(block)) if edges in _edges else None
     if name is None:
         # Both of the same bytes, whatever writes to the array meanwhile: a name remembered for others would put their
         # block in this one's place, today or in an hour.
         held = [memoryview(b"".join(block))]
         name = _names[tell(held)] = digests.of_block(held)
+        _edges.add(edges)
     return name
 
 

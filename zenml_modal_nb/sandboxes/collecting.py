@@ -1,4 +1,4 @@
-"""A large result on its way: its parts are read from our volume while the sandbox writes those that follow."""
+"""A large result on its way, in parts: one is read from our volume while the next ones are committed and written."""
 
 from __future__ import annotations
 
@@ -59,17 +59,13 @@ class Collection:
 
     async def run(self) -> None:
         """Read what there is to read, until `content` has all of it."""
-        done = 0
+        committed: asyncio.Queue[Sequence[_Part]] = asyncio.Queue()
         try:
-            while self._result is None or done < len(self._parts):
-                await self._news.wait()
-                self._news.clear()
-                while done < len(self._parts):
-                    parts = self._parts[done:]
-                    await self._read(parts)
-                    done += len(parts)
-        except Exception as error:  # noqa: BLE001 - `content` raises it
-            self._error = error
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._commit(committed))
+                both.create_task(self._read_all(committed))
+        except* Exception as errors:  # noqa: BLE001 - `content` raises it
+            self._error = errors.exceptions[0]
         self._over.set()
 
     async def content(self, result: Frame) -> memoryview:
@@ -88,10 +84,27 @@ class Collection:
         await self._depot.expire()
         return self._content
 
+    async def _commit(self, committed: asyncio.Queue[Sequence[_Part]]) -> None:
+        """Commit parts as they are told of, those together that have come meanwhile; the last are none."""
+        done = 0
+        while self._result is None or done < len(self._parts):
+            await self._news.wait()
+            self._news.clear()
+            while parts := self._parts[done:]:
+                if failure := await volumes.commit(self._sandbox, (RESULTS_PATH,)):
+                    # E.g. an image without that program: Modal commits within seconds by itself.
+                    logger.debug(
+                        "The results of %s were not committed at once: %s", self._sandbox.object_id, failure
+                    )
+                done += len(parts)
+                committed.put_nowait(parts)
+        committed.put_nowait(())
+
+    async def _read_all(self, committed: asyncio.Queue[Sequence[_Part]]) -> None:
+        while parts := await committed.get():
+            await self._read(parts)
+
     async def _read(self, parts: Sequence[_Part]) -> None:
-        if failure := await volumes.commit(self._sandbox, (RESULTS_PATH,)):
-            # E.g. an image without that program: Modal commits within seconds by itself.
-            logger.debug("The results of %s were not committed at once: %s", self._sandbox.object_id, failure)
         missing = {part.name: part for part in parts}
         until, pause = time.monotonic() + _COMMIT_SECONDS, _SHORTEST_PAUSE
         while missing:

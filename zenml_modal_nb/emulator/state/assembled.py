@@ -81,7 +81,24 @@ class Assembled:
                 linked = _link(path, target, directory)
         if file.size < LEAST or not linked:
             self._blocks.restore(_unwritable(file), target, directory)
-        self._forget_idle()
+
+    def forget_idle(self) -> None:
+        """Let go of what no mount shows: what was not shown for long, and the oldest when it is too much.
+
+        It looks at every file there is, so it is for once a mount, not once a file.
+        """
+        room = min(self._room, shutil.disk_usage(self._directory).free // 2)
+        now = time.monotonic()
+        with self._lock:
+            for key, whole in sorted(self._whole.items(), key=lambda item: item[1].used, reverse=True):
+                path = self._directory / key
+                status = _status(path)
+                if whole.users or (status and status.st_nlink > 1):
+                    continue
+                room -= status.st_size if status else 0
+                if not status or room < 0 or now - whole.used > IDLE_SECONDS:
+                    del self._whole[key]
+                    path.unlink(missing_ok=True)
 
     def _prepare(self, file: File) -> None:
         with self._put_together(file):
@@ -106,21 +123,6 @@ class Assembled:
         finally:
             with self._lock:
                 whole.users -= 1
-
-    def _forget_idle(self) -> None:
-        """Let go of what no mount shows: what was not shown for long, and the oldest when it is too much."""
-        room = min(self._room, shutil.disk_usage(self._directory).free // 2)
-        now = time.monotonic()
-        with self._lock:
-            for key, whole in sorted(self._whole.items(), key=lambda item: item[1].used, reverse=True):
-                path = self._directory / key
-                status = _status(path)
-                if whole.users or (status and status.st_nlink > 1):
-                    continue
-                room -= status.st_size if status else 0
-                if not status or room < 0 or now - whole.used > IDLE_SECONDS:
-                    del self._whole[key]
-                    path.unlink(missing_ok=True)
 
 
 def _unwritable(file: File) -> File:

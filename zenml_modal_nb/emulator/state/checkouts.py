@@ -79,6 +79,8 @@ class Checkout:
                     before = (file, self._restored(descent, name, file))
                 seen[name] = before
         self._seen, self._directories = seen, directories
+        if self._assembled:
+            self._assembled.forget_idle()
 
     def look(self) -> Changes:
         """What differs from what was last laid out or settled; its contents are stored as blocks.
