@@ -21,7 +21,16 @@ from typing import Any, ClassVar, Protocol
 import cloudpickle
 from cloudpickle import cloudpickle as reducers
 
-from zenml_modal_nb.runner import devices, exceptions, functions, remains, type_names
+from zenml_modal_nb.runner import (
+    devices,
+    exceptions,
+    formulas,
+    functions,
+    instances,
+    references,
+    remains,
+    type_names,
+)
 from zenml_modal_nb.runner.copies import Copies
 from zenml_modal_nb.runner.functions import EMPTY, IDENTITIES, Namespace, current_namespace
 from zenml_modal_nb.runner.tables import arrays_in
@@ -117,6 +126,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self._definitions = definitions
         self._reference = _NamespaceReference()
         self._cells: dict[int, tuple[types.CellType, _CellReference]] = {}
+        self._instances = instances.Instances(namespace)
 
     def reducer_override(self, obj: Any) -> Any:
         """Reduce functions of the namespace by our rule; everything else by cloudpickle's."""
@@ -148,10 +158,15 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 importlib.import_module(obj.__module__)
         if is_array(obj):
             return self._views.reduce(obj)
-        for rule in (devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce):
+        for rule in (devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce, references.reduce):
             by_rule = rule(obj)
             if by_rule is not NotImplemented:
                 return by_rule
+        by_rule = self._instances.reduce(obj)
+        if by_rule is NotImplemented and kind.__module__.startswith("statsmodels."):
+            by_rule = formulas.reduce(obj, self._namespace)
+        if by_rule is not NotImplemented:
+            return by_rule
         if kind.__module__.startswith("pandas.core.internals"):
             self._views.leave_alone(arrays_in(obj))
         reduced = super().reducer_override(obj)

@@ -117,4 +117,27 @@ CASES = (
         setup=(_NP, "class Tagged(np.ndarray): pass"),
     ),
     Case("the array module", "import array\na = array.array('d', [1, 2])\nm = memoryview(bytes(a)).nbytes"),
+    Case(
+        "a class of arrays with an attribute",
+        """
+        u.unit = "cm"
+        u[0] = 5
+        v = u * 2
+        """,
+        setup=(
+            "import numpy as np",
+            """
+            class U(np.ndarray):
+                def __new__(cls, a, unit=None):
+                    o = np.asarray(a).view(cls)
+                    o.unit = unit
+                    return o
+                def __array_finalize__(self, o):
+                    self.unit = getattr(o, "unit", None)
+            u = U([1.0, 2.0], "m")
+            ul = u
+            """,
+        ),
+        then=("print(ul.unit, v.unit, type(v) is U)",),
+    ),
 )

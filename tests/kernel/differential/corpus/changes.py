@@ -248,4 +248,16 @@ CASES = (
         "total = sum(rows)\ncopy = sorted(rows)",
         setup=("rows = [3, 1]\nalias = rows",),
     ),
+    Case(
+        "a counter of itertools",
+        "r = next(ids), next(ids)",
+        setup=(
+            """
+            import itertools
+            ids = itertools.count(5)
+            box = [ids]
+            """,
+        ),
+        then=("print(next(ids), next(box[0]))",),
+    ),
 )

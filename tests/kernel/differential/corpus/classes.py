@@ -512,4 +512,51 @@ CASES = (
             "def double(self): return self.x * 2\nPoint.double = double",
         ),
     ),
+    Case(
+        "a name that a class body deletes",
+        """
+        class A:
+            n = 5
+            del n
+            m = n
+        out = A.m
+        """,
+        setup=("n = 1",),
+    ),
+    Case(
+        "a name that a class body binds on a path",
+        """
+        class A:
+            if flag:
+                n = 5
+            m = n
+        out = A.m
+        """,
+        setup=(
+            """
+            n = 1
+            flag = False
+            """,
+        ),
+    ),
+    Case(
+        "a name that a class body binds in a loop and in a try",
+        """
+        class A:
+            for q in []:
+                n = 5
+            try:
+                k = int("x")
+            except ValueError:
+                pass
+            m = n, k
+        out = A.m
+        """,
+        setup=(
+            """
+            n = 1
+            k = 2
+            """,
+        ),
+    ),
 )
