@@ -29,6 +29,7 @@ from zenml_modal_nb.runner import (
     instances,
     references,
     remains,
+    singletons,
     type_names,
 )
 from zenml_modal_nb.runner.copies import Copies
@@ -92,6 +93,10 @@ def _with_slots(slotted: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     attributes = {name: value for name, value in attributes.items() if name != "__slots__"}
     return make, (metaclass, name, bases, keywords, identity, extra), (attributes, slots), *rest
 
+
+_RULES = (
+    singletons.reduce, devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce, references.reduce,
+)  # fmt: skip
 
 # An object that is being pickled, and how → how, perhaps otherwise.
 Note = Callable[[Any, Any], Any]
@@ -158,7 +163,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 importlib.import_module(obj.__module__)
         if is_array(obj):
             return self._views.reduce(obj)
-        for rule in (devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce, references.reduce):
+        for rule in _RULES:
             by_rule = rule(obj)
             if by_rule is not NotImplemented:
                 return by_rule

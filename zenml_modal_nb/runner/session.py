@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from zenml_modal_nb.runner import filters, formatters, pickling
+from zenml_modal_nb.runner import filters, formatters, logs, pickling
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.imports import AfterImport
 
@@ -219,6 +219,7 @@ def _take_sys(module: Any) -> Any:
 _FACETS = {
     "sys": _Facet(_take_sys, lambda module, state: module.setrecursionlimit(state)),
     "warnings": _Facet(filters.take, filters.put),
+    "logging": _Facet(logs.take_all, logs.put_all),
     "random": _Facet(lambda module: module.getstate(), lambda module, state: module.setstate(state)),
     "decimal": _Facet(_take_decimal, _put_decimal),
     "numpy": _Facet(_take_numpy, _put_numpy),

@@ -162,6 +162,8 @@ def _holdings_of_libraries(obj: Any) -> list[object]:
     """What well-known types hold where `__dict__` does not tell."""
     if isinstance(obj, functools.partial):
         return [obj.func, *obj.args, *obj.keywords.values()]
+    if type(obj).__name__ == "Element" and type(obj).__module__ == "xml.etree.ElementTree":
+        return list(obj)
     random, pandas = sys.modules.get("numpy.random"), sys.modules.get("pandas")
     if random is not None and isinstance(obj, random.Generator):
         return [obj.bit_generator]

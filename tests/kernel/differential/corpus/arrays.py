@@ -140,4 +140,22 @@ CASES = (
         ),
         then=("print(ul.unit, v.unit, type(v) is U)",),
     ),
+    Case(
+        "arrays of infinite and of no numbers",
+        """
+        x = np.array([np.inf, 1.0])
+        y = np.array([np.nan])
+        z = np.array([])
+        s = pd.Series([np.inf, -np.inf])
+        d = pd.DataFrame({"a": [np.inf, 1]})
+        w = np.array([1e308, 1e308])
+        """,
+        setup=(
+            """
+            import pandas as pd
+            import numpy as np
+            """,
+        ),
+        fast=True,
+    ),
 )
