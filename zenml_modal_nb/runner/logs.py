@@ -17,6 +17,10 @@ State = tuple[int, bool, bool, tuple[Handler, ...]]
 _STYLES = {logging.PercentStyle: "%", logging.StrFormatStyle: "{", logging.StringTemplateStyle: "$"}
 
 
+# What the root logger shows, and from which level on all are silent, where nobody has said anything.
+USUAL = ((logging.WARNING, True, False, ()), 0)
+
+
 def take(logger: logging.Logger) -> State:
     """Return what a logger shows."""
     found = map(_plain, logger.handlers)

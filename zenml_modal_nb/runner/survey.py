@@ -17,7 +17,7 @@ from typing import Any
 from zenml_modal_nb.runner import formulas, functions, instances
 from zenml_modal_nb.runner.collection import put_off
 from zenml_modal_nb.runner.graph import Pickler
-from zenml_modal_nb.runner.kinds import ARRAY, ATOMS, CLASS, FIXED, FUNCTION, WHOLE, Kind, kind_of
+from zenml_modal_nb.runner.kinds import ARRAY, ATOMS, CLASS, FIXED, FUNCTION, WHOLE, Kind, attributes, kind_of
 from zenml_modal_nb.runner.tables import arrays_in
 
 # Rules of ours by which the state of an object has its attributes.
@@ -148,14 +148,14 @@ def holdings_of_fixed(obj: Any) -> list[Any]:
 
 def _still_held(obj: object, state: Any) -> list[object]:
     """What a pickled state and the object itself have in common; the rest was made for the pickle."""
-    states = [each for each in (state if isinstance(state, tuple) else (state,)) if isinstance(each, dict)]
-    own = getattr(obj, "__dict__", {})
-    missing = object()
-    return [
-        value
-        for name, value in itertools.chain.from_iterable(each.items() for each in states)
-        if own.get(name, missing) is value
-    ]
+    parts: list[Any] = [*state] if isinstance(state, tuple | list) else [state]
+    groups = [each for each in parts if isinstance(each, dict)]
+    groups += [
+        each for group in groups for each in group.values() if isinstance(each, dict)
+    ]  # e.g. pydantic's
+    own = set(map(id, attributes(obj)[1]))
+    found = itertools.chain(parts, *(group.values() for group in groups))
+    return [each for each in found if id(each) in own]
 
 
 def _holdings_of_libraries(obj: Any) -> list[object]:

@@ -559,4 +559,44 @@ CASES = (
             """,
         ),
     ),
+    Case(
+        "parts of a model of pydantic that is changed",
+        """
+        m.x = 9
+        m.tags.append("z")
+        """,
+        setup=(
+            """
+            from pydantic import BaseModel
+            class M(BaseModel):
+                x: int
+                tags: list[str] = []
+            m = M(x=1)
+            al = m
+            t = m.tags
+            """,
+        ),
+        then=("print(al, t, m.tags is t)",),
+    ),
+    Case(
+        "parts of an attrs object that is changed",
+        """
+        a.x = 5
+        a.l.append(1)
+        b = A(2)
+        """,
+        setup=(
+            """
+            import attrs
+            @attrs.define
+            class A:
+                x: int
+                l: list = attrs.field(factory=list)
+            a = A(1)
+            al = a
+            ll = a.l
+            """,
+        ),
+        then=("print(al, b, al.l is ll)",),
+    ),
 )

@@ -284,4 +284,69 @@ CASES = (
             """,
         ),
     ),
+    Case(
+        "scikit-learn's settings of an earlier cell",
+        "t = type(StandardScaler().fit_transform(df)).__name__",
+        setup=(
+            """
+            import sklearn
+            import pandas as pd
+            from sklearn.preprocessing import StandardScaler
+            df = pd.DataFrame({"n": [1.0, 2.0]})
+            sklearn.set_config(transform_output="pandas")
+            """,
+        ),
+        then=('sklearn.set_config(transform_output="default")',),
+    ),
+    Case(
+        "scikit-learn's settings of the cell",
+        """
+        sklearn.set_config(transform_output="pandas")
+        z = StandardScaler().fit_transform(df)
+        t = type(z).__name__
+        """,
+        setup=(
+            """
+            import sklearn
+            import pandas as pd
+            from sklearn.preprocessing import StandardScaler
+            df = pd.DataFrame({"n": [1.0, 2.0]})
+            """,
+        ),
+        then=(
+            """
+            print(type(StandardScaler().fit_transform(df)).__name__)
+            sklearn.set_config(transform_output="default")
+            """,
+        ),
+    ),
+    Case(
+        "plotly's template of an earlier cell",
+        """
+        f = go.Figure(go.Bar(y=[1]))
+        t = pio.templates.default
+        c = f.layout.template.layout.plot_bgcolor
+        del f
+        """,
+        setup=(
+            """
+            import plotly.graph_objects as go, plotly.io as pio
+            pio.templates.default = "plotly_white"
+            """,
+        ),
+        then=('pio.templates.default = "plotly"',),
+    ),
+    Case(
+        "plotly's template of the cell",
+        """
+        import plotly.io as pio
+        pio.templates.default = "ggplot2"
+        """,
+        then=(
+            """
+            print(pio.templates.default)
+            pio.templates.default = "plotly"
+            """,
+        ),
+    ),
 )
