@@ -23,6 +23,7 @@ from cloudpickle import cloudpickle as reducers
 
 from zenml_modal_nb.runner import (
     devices,
+    enumerations,
     exceptions,
     formulas,
     functions,
@@ -80,7 +81,9 @@ def _as_it_is(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     if cls.__qualname__ != cls.__name__:  # of a class inside a class or a function; cloudpickle forgets it
         make, arguments, (attributes, slots), *rest = reduced
         reduced = make, arguments, ({**attributes, "__qualname__": cls.__qualname__}, slots), *rest
-    if reduced[0] is reducers._make_skeleton_class and vars(cls).get("__slots__"):
+    if reduced[0] is reducers._make_skeleton_enum:
+        return enumerations.with_members(cls, reduced)
+    if vars(cls).get("__slots__"):
         return _with_slots(cls, reduced)
     return reduced
 
@@ -95,7 +98,8 @@ def _with_slots(slotted: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 _RULES = (
-    singletons.reduce, devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce, references.reduce,
+    singletons.reduce, enumerations.reduce, devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce,
+    references.reduce,
 )  # fmt: skip
 
 # An object that is being pickled, and how → how, perhaps otherwise.

@@ -599,4 +599,85 @@ CASES = (
         ),
         then=("print(al, b, al.l is ll)",),
     ),
+    Case(
+        "members of an enumeration with their own attributes",
+        """
+        p = Planet.EARTH
+        m = p.grav
+        k = [x.mass for x in Planet]
+        """,
+        setup=(
+            """
+            from enum import Enum
+            class Planet(Enum):
+                EARTH = (5.0, 2.0)
+                MARS = (6.0, 3.0)
+                def __init__(self, mass, r):
+                    self.mass = mass
+                    self.r = r
+                @property
+                def grav(self):
+                    return self.mass / self.r
+            """,
+        ),
+        then=("print(p is Planet.EARTH, p.grav, Planet.MARS.mass)",),
+        fast=True,
+    ),
+    Case(
+        "members of the cell's enumeration with their own attributes",
+        """
+        from enum import Enum
+        class Planet(Enum):
+            EARTH = (5.0, 2.0)
+            MARS = (6.0, 3.0)
+            def __init__(self, mass, r):
+                self.mass = mass
+                self.r = r
+        p = Planet.MARS
+        """,
+        then=("print(p is Planet.MARS, p.mass, Planet.EARTH.r, Planet((5.0, 2.0)).mass)",),
+    ),
+    Case(
+        "members of an enumeration that __new__ makes",
+        """
+        p = Planet.EARTH
+        m = p.mass
+        mine = Planet.EARTH is given
+        """,
+        setup=(
+            """
+            from enum import Enum
+            class Planet(Enum):
+                EARTH = (1, 2)
+                MARS = (3, 4)
+                def __new__(cls, m, r):
+                    o = object.__new__(cls)
+                    o._value_ = m
+                    o.mass = m
+                    o.r = r
+                    return o
+            given = Planet.EARTH
+            """,
+        ),
+        then=("print(p is Planet.EARTH, p.r)",),
+    ),
+    Case(
+        "members of an enumeration of functions",
+        """
+        best = Op.ADD
+        r = [each.value(2, 3) for each in Op]
+        table = {Op.MUL: 1}
+        """,
+        setup=(
+            """
+            from enum import Enum
+            from functools import partial
+            class Op(Enum):
+                ADD = partial(lambda a, b: a + b)
+                MUL = partial(lambda a, b: a * b)
+            DEFAULTS = [Op.ADD]
+            """,
+        ),
+        then=("print(best is Op.ADD, table[Op.MUL])",),
+    ),
 )
