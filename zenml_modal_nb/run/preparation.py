@@ -224,6 +224,11 @@ def _prepare(
     )
 
 
+def digest_of(value: object, namespace: dict[str, Any]) -> str:
+    """Return what a job's `digests` would have for a value as it is now; raises what pickling raises."""
+    return Recognized().of_content(pickling.dump(value, namespace).pieces)
+
+
 def _place(item: tuple[str, object]) -> tuple[int, str]:
     """The order in which things are pickled: the same one next time, so that known objects have the same numbers.
 
