@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-from frontend import Home, Kernel
+from frontend import LISTEN, Home, Kernel
 
 FRAME = """
 import pandas
@@ -29,6 +30,38 @@ def test_a_stream_in_a_value_needs_no_package_of_the_kernels(kernel: Kernel) -> 
     kernel.run("import sys\nstream_holder = {'stream': sys.stdout}")
     (plan,) = kernel.run("%%modal_step --dry-run\nlength = len(stream_holder)").results
     assert "ipykernel" not in plan
+
+
+def test_the_image_has_the_notebooks_python_and_what_is_asked_for_in_layers_of_their_own(
+    kernel: Kernel,
+) -> None:
+    kernel.ask("0", given=LISTEN)
+    kernel.run("%%modal_step --pip isodate --apt jq\nlayered = 1")
+    sent = "[list(each.image.dockerfile_commands) for each in sent if type(each).__name__ == 'ImageGetOrCreateRequest']"
+    layers = ["\n".join(each) for each in kernel.ask(sent)]
+    series = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert re.match(rf"FROM python:{re.escape(series)}\.\d+-slim", layers[0])
+    added = [each for each in layers if each.startswith("FROM base")]
+    assert [("jq" in each, "isodate" in each) for each in added] == [(True, False), (False, True)]
+    assert not re.search("zenml|cloudpickle", "\n".join(layers))
+
+
+@pytest.mark.parametrize("gpu", ["", "--gpu A100"])
+def test_a_build_for_the_processor_is_not_what_the_image_gets(
+    kernel: Kernel, tmp_path: Path, gpu: str
+) -> None:
+    (tmp_path / "tensors_").mkdir()
+    (tmp_path / "tensors_" / "__init__.py").touch()
+    facts = tmp_path / "tensors-2.9.0+cpu.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: tensors\nVersion: 2.9.0+cpu\n")
+    (facts / "RECORD").write_text("tensors_/__init__.py,,\n")
+    kernel.run(f"import sys\nsys.path.append({str(tmp_path)!r})\nimport tensors_")
+    try:
+        (plan,) = kernel.run(f"%%modal_step {gpu} --dry-run\nname = tensors_.__name__").results
+    finally:
+        kernel.run(f"sys.path.remove({str(tmp_path)!r})\ndel sys.modules['tensors_'], tensors_")
+    assert re.search(r"\btensors==2\.9\.0(?![+\w])", plan)
 
 
 @pytest.fixture
