@@ -64,6 +64,33 @@ def test_a_build_for_the_processor_is_not_what_the_image_gets(
     assert re.search(r"\btensors==2\.9\.0(?![+\w])", plan)
 
 
+def test_an_editable_package_travels_by_value_as_it_is_now_with_what_it_imports(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    source = tmp_path / "source" / "mine_editable_"
+    source.mkdir(parents=True)
+    (source / "__init__.py").write_text("import tqdm\nVERSION = 1\n")
+    facts = tmp_path / "site" / "mine_editable-0.1.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: mine-editable\nVersion: 0.1\n")
+    (facts / "RECORD").write_text("")
+    (facts / "top_level.txt").write_text("mine_editable_\n")
+    origin = {"url": source.parent.as_uri(), "dir_info": {"editable": True}}
+    (facts / "direct_url.json").write_text(json.dumps(origin))
+    kernel.run(f"import sys\nsys.path += {[str(source.parent), str(facts.parent)]!r}\nimport mine_editable_")
+    try:
+        (plan,) = kernel.run("%%modal_step --dry-run\nversion = mine_editable_.VERSION").results
+        (source / "__init__.py").write_text("import tqdm\nVERSION = 'edited'\n")
+        kernel.run("%%modal_step\nversion = mine_editable_.VERSION")
+    finally:
+        kernel.run("del sys.path[-2:], sys.modules['mine_editable_'], mine_editable_")
+    rows = {line.partition("  ")[0]: line.partition("  ")[2].strip() for line in plan.splitlines()}
+    assert rows["files in"] == "mine_editable_/"
+    assert "mine-editable" not in plan
+    assert f"tqdm=={metadata.version('tqdm')}" in plan
+    assert kernel.ask("version") == "edited"
+
+
 @pytest.fixture
 def building_kernel(tmp_path: Path) -> Iterator[Kernel]:
     """A kernel whose local Modal API installs what an image declares, and nothing else."""

@@ -18,6 +18,19 @@ def test_functions_classes_and_names_of_other_cells_are_there_and_classes_keep_t
     assert kernel.ask("[type(points[0]) is Point, known, isinstance(origin2, Point)]") == [True, True, True]
 
 
+def test_classes_of_the_notebook_and_of_cells_stay_the_same_from_cell_to_cell(kernel: Kernel) -> None:
+    kernel.run("class Dog: pass\nrex = Dog()")
+    kernel.run("%%modal_step\nclass Cat: pass\ntom, fido = Cat(), Dog()\nkinds = {Dog: 'dog', Cat: 'cat'}")
+    kernel.run(
+        "%%modal_step\nkit = Cat()\n"
+        "there = [type(tom) is Cat, type(fido) is type(rex) is Dog, kinds[Cat], kinds[type(rex)]]"
+    )
+    assert kernel.ask("there") == [True, True, "cat", "dog"]
+    assert kernel.ask("[type(kit) is type(tom) is Cat, type(fido) is type(rex) is Dog, kinds[Cat], kinds[Dog]]") == [
+        True, True, "cat", "dog",
+    ]  # fmt: skip
+
+
 def test_a_function_made_remotely_uses_the_notebooks_own_globals(kernel: Kernel) -> None:
     kernel.run("factor = 2")
     kernel.run("%%modal_step\ndef scaled(x):\n    return x * factor\nhere = scaled(10)")
