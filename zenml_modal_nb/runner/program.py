@@ -154,7 +154,7 @@ def _restore(payload: Path, namespace: Namespace, imports: AfterImport, shipment
         moved = {name: device for name, device in reader.read().items() if device in missed}
         if moved:
             sys.stderr.write(f"{devices.told(moved, 'in the notebook')}\n")
-        known = Known(reader.read(), namespace, payload, reader.buffers.origins)
+        known = Known(reader.read(), namespace, payload, reader.buffers.origins, missed)
     # Last, since all of the above may draw random numbers or set something.
     return Arrived(dict(namespace), known, Session(graph["session"], namespace, imports))
 
