@@ -127,7 +127,9 @@ def _missing(error: BaseException) -> dict[str, str]:
     except FileNotFoundError:  # the present directory is gone, and no path can be told
         return {}
     below = os.path.relpath(whole, _START)
-    told = whole if below.split("/")[0] == ".." and os.path.isabs(path) else below
+    # A relative path names a place beside the notebook only where the cell is still in its first directory.
+    elsewhere = os.path.isabs(path) or os.getcwd() != _START
+    told = whole if below.split("/")[0] == ".." and elsewhere else below
     return {"file": told} if len(told) <= _MISSING_LIMIT else {}
 
 
