@@ -104,6 +104,15 @@ def building_kernel(tmp_path: Path) -> Iterator[Kernel]:
             kernel.close()
 
 
+def test_a_local_modal_api_that_installs_packages_is_not_said_to_leave_them_out(
+    building_kernel: Kernel,
+) -> None:
+    (plan,) = building_kernel.run("%%modal_step --dry-run --pip humanize\n1").results
+    assert "not installed here" not in plan
+    (plan,) = building_kernel.run("%%modal_step --dry-run --pip humanize --apt ffmpeg\n1").results
+    assert "not installed here" in plan
+
+
 @pytest.mark.slow  # installs pandas and pyarrow
 def test_a_table_of_words_is_restored_where_only_the_image_is_installed(building_kernel: Kernel) -> None:
     building_kernel.run(FRAME)

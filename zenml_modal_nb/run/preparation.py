@@ -163,7 +163,12 @@ def _prepare(
         "volumes": [path for _, path in request.volumes],
     }
     target, meter = _target(request, name, connection, values.size)
-    target = replace(target, packages=bool(request.pip or request.apt or analyzed.source.pip))
+    installed = connection.installs and not request.apt
+    target = replace(
+        target,
+        packages=bool(request.pip or request.apt or analyzed.source.pip) and not installed,
+        own_image=request.image is not None,
+    )
     image = image_of(request, analyzed, operator)
     module = write_module(
         analyzed.source.text.removeprefix(_MAGIC_LINE),

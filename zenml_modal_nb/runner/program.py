@@ -255,6 +255,8 @@ def _make_main(place: Path, imports: AfterImport) -> Namespace:
     sys.modules["__main__"] = module
     builtins.input = _refuse_input
     getpass.getpass = _refuse_input
+    # `breakpoint()` calls it too, unless PYTHONBREAKPOINT says otherwise.
+    imports.add("pdb", lambda pdb: setattr(pdb, "set_trace", _refuse_debugger))
     imports.add("multiprocessing.spawn", lambda spawn: hand_on_definitions(spawn, module.__dict__, place))
     return module.__dict__
 
@@ -276,6 +278,13 @@ def _refuse_input(*_: object, **__: object) -> str:
     raise RuntimeError(
         "input() is not available in a sandbox: nobody can answer it there. Ask in a cell that runs here, "
         "and use the answer's variable in this one."
+    )
+
+
+def _refuse_debugger(*_: object, **__: object) -> None:
+    raise RuntimeError(
+        "A debugger is not available in a sandbox: nobody can answer it there. Debug in a cell that runs here, "
+        "or print what you want to see."
     )
 
 
