@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from contextlib import nullcontext
+from typing import Any
 
 from zenml_modal_nb.cells.bodies import Body
 from zenml_modal_nb.cells.embedded import functions_in
 from zenml_modal_nb.cells.imports import Import, imports_of
+from zenml_modal_nb.cells.nesting import AT_ONCE, Kind, Scope
 from zenml_modal_nb.cells.syntax import (
     Comprehension,
     FunctionNode,
@@ -30,31 +31,13 @@ from zenml_modal_nb.cells.syntax import (
     type_parameters_of,
 )
 
-# "called": of a lambda that is called where it stands
-_Kind = Literal["outside", "function", "called", "class", "comprehension"]
-# What runs where it stands, and does not see the names of a class around it.
-_AT_ONCE = ("called", "comprehension")
-
-
-@dataclass(slots=True)
-class _Scope:
-    kind: _Kind
-    bound: set[str] = field(default_factory=set)
-    declared_global: set[str] = field(default_factory=set)
-    declared_nonlocal: set[str] = field(default_factory=set)
-    reads: set[str] = field(default_factory=set)
-    tries: set[str] = field(default_factory=set)
-    inner_reads: set[str] = field(default_factory=set)  # of functions defined inside
-    inner_tries: set[str] = field(default_factory=set)
-    functions: dict[str, ast.FunctionDef] = field(default_factory=dict)  # of a class, that its body may call
-
 
 class ScopeReader(Visitor):
     """Walks one piece of nested code for `scopes`; what it takes from the module ends up in the outermost scope."""
 
     def __init__(self, outer: Visitor) -> None:
         super().__init__(outer.postponed, outer.attributes, outer.declared)
-        self.stack = [_Scope("outside")]
+        self.stack = [Scope("outside")]
         self.guarded = 0  # depth of `try` blocks around us that catch a NameError
         self.walrus: set[str] = set()  # bound at module level by comprehensions
         self.binds: set[str] = set()
@@ -69,7 +52,11 @@ class ScopeReader(Visitor):
 
     def read(self, name: str) -> None:
         scope = self.stack[-1]
-        if name in self.walrus or name == "__class__" or (scope.kind == "class" and name in scope.bound):
+        if name in self.walrus or name == "__class__":
+            return
+        if scope.kind == "class" and name in scope.bound:
+            if name in scope.perhaps:  # e.g. bound in an `if`: else the body of a class reads on outside
+                scope.tries.add(name)
             return
         if name in scope.declared_global:
             if name in self.binds:
@@ -88,10 +75,19 @@ class ScopeReader(Visitor):
             if not self.in_function():
                 self.bound_at_once.add(name)
         elif name not in scope.declared_nonlocal:
-            scope.bound.add(name)
+            scope.bind(name)
 
-    def enter(self, kind: _Kind, names: Iterable[str] = ()) -> None:
-        self.stack.append(_Scope(kind, set(names)))
+    def delete(self, name: str) -> None:
+        scope = self.stack[-1]
+        if scope.kind != "class" or name in scope.declared_global:
+            if name in scope.declared_global:
+                self.read(name)
+            self.bind(name)
+        else:
+            scope.delete(name)
+
+    def enter(self, kind: Kind, names: Iterable[str] = ()) -> None:
+        self.stack.append(Scope(kind, set(names)))
 
     def leave(self) -> None:
         scope, outer, outside = self.stack.pop(), self.stack[-1], self.stack[0]
@@ -104,7 +100,7 @@ class ScopeReader(Visitor):
         declared = scope.inner_reads & scope.declared_global
         outside.inner_reads |= declared
         hidden = scope.bound | declared
-        if scope.kind in _AT_ONCE:
+        if scope.kind in AT_ONCE:
             outer.reads |= scope.reads - hidden
             outer.tries |= scope.tries - hidden
         else:
@@ -118,10 +114,10 @@ class ScopeReader(Visitor):
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
             self.read(node.id)
-        else:
-            if isinstance(node.ctx, ast.Del) and node.id in self.stack[-1].declared_global:
-                self.read(node.id)
+        elif isinstance(node.ctx, ast.Store):
             self.bind(node.id)
+        else:
+            self.delete(node.id)
 
     def visit_Global(self, node: ast.Global) -> None:
         self.stack[-1].declared_global.update(node.names)
@@ -180,11 +176,18 @@ class ScopeReader(Visitor):
 
     def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         self.visit(node.iter)
-        self.visit(node.target)
-        self.visit_all(node.body)
-        self.visit_all(node.orelse)
+        with self.stack[-1].branch():
+            self.visit(node.target)
+            self.visit_all(node.body)
+            self.visit_all(node.orelse)
 
     visit_AsyncFor = visit_For
+
+    def visit_While(self, node: ast.While) -> None:
+        self.visit(node.test)
+        with self.stack[-1].branch():
+            self.visit_all(node.body)
+            self.visit_all(node.orelse)
 
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         found = imports_of(node)
@@ -197,10 +200,12 @@ class ScopeReader(Visitor):
     def visit_Try(self, node: ast.Try | Any) -> None:
         guard = int(catches_name_error(node))
         self.guarded += guard
-        self.visit_all(node.body)
+        with self.stack[-1].branch() if node.handlers else nullcontext():
+            self.visit_all(node.body)
         self.guarded -= guard
-        self.visit_all(node.handlers)
-        self.visit_all(node.orelse)
+        with self.stack[-1].branch():
+            self.visit_all(node.handlers)
+            self.visit_all(node.orelse)
         self.visit_all(node.finalbody)
 
     visit_TryStar = visit_Try
@@ -212,7 +217,8 @@ class ScopeReader(Visitor):
         for part, taken in ((node.body, constant is not False), (node.orelse, constant is not True)):
             guard = int(asks or not taken)
             self.guarded += guard
-            self.visit_all(part if isinstance(part, list) else [part])
+            with nullcontext() if constant and taken else self.stack[-1].branch():
+                self.visit_all(part if isinstance(part, list) else [part])
             self.guarded -= guard
 
     visit_IfExp = visit_If
@@ -222,6 +228,13 @@ class ScopeReader(Visitor):
         if node.name:
             self.bind(node.name)
         self.visit_all(node.body)
+        if node.name:
+            self.delete(node.name)  # Python deletes it at the end of the block
+
+    def visit_Match(self, node: ast.Match) -> None:
+        self.visit(node.subject)
+        with self.stack[-1].branch():
+            self.visit_all(node.cases)
 
     def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
         self.visit_children(node)
@@ -267,7 +280,7 @@ class ScopeReader(Visitor):
 
     visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
 
-    def function(self, node: FunctionNode, kind: _Kind = "function") -> None:
+    def function(self, node: FunctionNode, kind: Kind = "function") -> None:
         """Visit the inside of a function: what runs when it is called."""
         self.enter(kind, (parameter.arg for parameter in parameters_of(node.args)))
         self.visit_all(node.body if isinstance(node.body, list) else [node.body])
@@ -278,7 +291,7 @@ class ScopeReader(Visitor):
         before = set(self.stack[-1].inner_reads)
         self.function(node)
         if not self.in_function():
-            targets = {name for scope in self.stack if scope.kind in _AT_ONCE for name in scope.bound}
+            targets = {name for scope in self.stack if scope.kind in AT_ONCE for name in scope.bound}
             self.mentioned |= self.stack[-1].inner_reads - before - targets
 
     def in_function(self) -> bool:

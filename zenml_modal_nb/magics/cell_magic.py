@@ -93,7 +93,8 @@ class ModalStepMagics(Magics):
         label = self._label()
         flags = self.shell.compile.flags
         on = tuple(name for name, flag in _FUTURES.items() if flags & flag)
-        return Cell(body, label, f"<{label}>", _notebook_name(self.shell.user_ns), on)
+        name = _notebook_name(self.shell.user_ns)
+        return Cell(body, label, f"<{label}>", name, on, self.shell.ast_node_interactivity)
 
     def _turn_on(self, futures: Iterable[str]) -> None:
         """Compile later cells with what this one imports from `__future__`, as IPython does."""

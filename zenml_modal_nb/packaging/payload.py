@@ -41,11 +41,19 @@ class _Globals:
         if isinstance(obj, ModuleType):
             self.modules.add(obj.__name__)
         # Functions and classes have it, of C extensions too; their instances do not.
-        elif reduced is NotImplemented and hasattr(obj, "__qualname__"):
-            module = getattr(obj, "__module__", None)
+        elif reduced is NotImplemented and _attribute(obj, "__qualname__") is not None:
+            module = _attribute(obj, "__module__")
             if isinstance(module, str):
                 self.modules.add(module)
         return self._note(obj, reduced)
+
+
+def _attribute(obj: object, name: str) -> object:
+    # Without a `__getattr__` of the user's, which may raise anything, or make what it is asked for.
+    try:
+        return object.__getattribute__(obj, name)
+    except AttributeError:
+        return None
 
 
 def pack(

@@ -31,7 +31,7 @@ def record(running: Execution) -> None:
     warmup.hush()
     execution.enter(running)
     try:
-        with scope.using(_stack(running)), integrations.sparing():
+        with scope.using(_stack(running)), integrations.sparing(), warmup.numbers_hushed():
             _run_pipeline(running)
     except BaseException:
         running.stop(Reason.LOST_CONTACT)  # nobody waits for it any more, e.g. since ZenML's database failed

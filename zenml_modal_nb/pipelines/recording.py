@@ -22,7 +22,7 @@ from zenml.utils import env_utils
 
 from zenml_modal_nb.errors import ResultError
 from zenml_modal_nb.events import Log
-from zenml_modal_nb.pipelines import artifacts, caching, cell_error, facts
+from zenml_modal_nb.pipelines import artifacts, caching, cell_error, facts, warmup
 from zenml_modal_nb.pipelines.conclusion import is_by_the_way
 from zenml_modal_nb.pipelines.execution import told
 
@@ -152,15 +152,16 @@ def record_step(execution: Execution) -> ExecutionStatus:
     recorder.execution = execution
     recorder.body = lambda: _body(execution)
     try:
-        recorder.run(
-            pipeline_run=run,
-            step_run=step_run,
-            input_artifacts=step_run.regular_inputs,
-            output_artifact_uris=output_utils.prepare_output_artifact_uris(
-                step_run=step_run, stack=stack, step=step, skip_artifact_materialization=False
-            ),
-            step_run_info=info,
-        )
+        with warmup.numbers_hushed():
+            recorder.run(
+                pipeline_run=run,
+                step_run=step_run,
+                input_artifacts=step_run.regular_inputs,
+                output_artifact_uris=output_utils.prepare_output_artifact_uris(
+                    step_run=step_run, stack=stack, step=step, skip_artifact_materialization=False
+                ),
+                step_run_info=info,
+            )
     except Exception as error:
         if execution.ended is not None or execution.cell_error is not None:
             facts.publish_reason(

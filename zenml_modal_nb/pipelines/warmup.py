@@ -14,10 +14,10 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 from zenml_modal_nb.pipelines.import_gate import ImportGate
 
@@ -57,9 +57,17 @@ class _Chatter(_Silence):
 def hush() -> None:
     """Let nothing that this thread logs from now on be seen, on handlers of the user's either."""
     _silent.set(True)
-    for handler in logging.getLogger().handlers:
-        if not any(isinstance(each, _Silence) for each in handler.filters):
+    for handler in (*logging.getLogger().handlers, logging.lastResort):
+        if handler is not None and not any(isinstance(each, _Silence) for each in handler.filters):
             handler.addFilter(_Silence())
+
+
+@contextmanager
+def numbers_hushed() -> Iterator[None]:
+    """Let numpy say nothing of what ZenML computes for its record, e.g. the mean of an array with `inf`."""
+    errstate = getattr(sys.modules.get("numpy"), "errstate", None)
+    with nullcontext() if errstate is None else errstate(all="ignore"):
+        yield
 
 
 def _is_handled(name: str) -> bool:

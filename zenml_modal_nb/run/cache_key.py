@@ -17,7 +17,7 @@ from zenml_modal_nb.packaging.files import contents
 from zenml_modal_nb.packaging.fingerprint import fingerprint
 from zenml_modal_nb.pipelines.caching import CacheKey
 from zenml_modal_nb.request import StepRequest
-from zenml_modal_nb.runner import session
+from zenml_modal_nb.runner import logs, session
 from zenml_modal_nb.runner.files import ARCHIVE
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.pickling import PAYLOAD
@@ -120,6 +120,9 @@ def _apart(state: session.State) -> tuple[dict[str, Any], dict[str, Any]]:
                     settings[name] = rest
             case "warnings":  # others change what is told, not what comes out
                 settings[name] = [each for each in value if each[0] == "error"]
+            case "logging":
+                if value != logs.USUAL:
+                    settings[name] = value
             case "decimal":
                 if value != decimal.DefaultContext.__reduce__()[1]:
                     settings[name] = value

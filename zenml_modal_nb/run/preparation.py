@@ -61,6 +61,7 @@ class Cell:
     filename: str  # what frames of the cell carry as their file
     notebook: str  # names the ZenML pipeline and the Modal app
     futures: tuple[str, ...] = ()  # features of `__future__` that earlier cells have turned on
+    interactivity: str = "last_expr"  # whose values are shown, IPython's `ast_node_interactivity`
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ def _prepare(
         "sources": _sources(captured.definitions.values()),
         "fetch": request.fetch,
         "volumes": [path for _, path in request.volumes],
+        "interactivity": cell.interactivity,
     }
     target, meter = _target(request, name, connection, values.size)
     installed = connection.installs and not request.apt
@@ -184,7 +186,14 @@ def _prepare(
     cache = None
     if request.cache and not (request.define or request.dry_run):  # a defined step's is ZenML's own affair
         definition = definition_digest(
-            request, analyzed, source, needed, namespace, image, parts, module.digest
+            request,
+            analyzed,
+            f"{cell.interactivity}\n{source}",
+            needed,
+            namespace,
+            image,
+            parts,
+            module.digest,
         )
         cache = cache_key(definition, analyzed, state, namespace, ephemeral, connection.billed)
     job = CellJob(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections import deque
 from collections.abc import Collection
 from typing import Any
 
@@ -16,7 +18,7 @@ def can_adopt(obj: Any, reduced: Any) -> bool:
     """Tell whether `adopt` can make an existing object of this type what the pickle says."""
     if not isinstance(reduced, tuple):
         return False
-    if _is_index(obj) or _is_tensor(obj):
+    if _is_index(obj) or _is_tensor(obj) or type(obj) is itertools.count:
         return True
     if len(reduced) > 2 and reduced[2] is not None and (_has_setstate(obj) or len(reduced) > 5):
         return True
@@ -38,6 +40,9 @@ def adopt(obj: Any, reduced: tuple[Any, ...], missed: Collection[str] = ()) -> N
             setter(twin, state)
         _adopt_tensor(obj, twin, missed)
         return
+    if type(obj) is itertools.count:
+        _advance(obj, make(*arguments))
+        return
     if _is_index(obj):
         obj.names = make(*arguments).names  # all of an index that can change
         return
@@ -57,6 +62,18 @@ def adopt(obj: Any, reduced: tuple[Any, ...], missed: Collection[str] = ()) -> N
         obj.append(item)
     for key, value in pairs or ():
         obj[key] = value
+
+
+def _advance(counter: itertools.count[Any], twin: itertools.count[Any]) -> None:
+    """Let a counter go on to where another one is, which it was before."""
+    start, *step = _arguments(counter)
+    ahead = (_arguments(twin)[0] - start) / (step[0] if step else 1)
+    deque(itertools.islice(counter, round(ahead)), 0)
+
+
+def _arguments(counter: Any) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = counter.__reduce__()[1]
+    return found
 
 
 def _set_state(twin: Any, state: Any) -> None:

@@ -35,6 +35,7 @@ class Run:
     narrowed: bool = False  # the user has named the outputs: nothing else is written to the notebook
     fetch: tuple[str, ...] = ()  # patterns of files that are to come back
     volumes: tuple[str, ...] = ()  # mount paths
+    interactivity: str = "last_expr"  # whose values are shown, see IPython's `ast_node_interactivity`
     declared: tuple[str, ...] | None = None  # what a ZenML step around the runner returns, if there is one
 
     @classmethod
@@ -52,6 +53,7 @@ class Run:
             narrowed=run.get("narrowed", False),
             fetch=tuple(run.get("fetch", ())),
             volumes=tuple(run.get("volumes", ())),
+            interactivity=run.get("interactivity", "last_expr"),
             declared=None if run.get("declared") is None else tuple(run["declared"]),
         )
 
@@ -76,8 +78,7 @@ def execute(run: Run, namespace: Namespace) -> Outcome:
     """Run the cell; whatever it raises is in the outcome."""
     start = time.perf_counter()
     try:
-        body, last = _compiled(run)
-        value = _evaluated(body, last, namespace)
+        value = _evaluated(_compiled(run), namespace)
     except SystemExit as error:
         if error.code is None or error.code == 0:
             return Outcome(time.perf_counter() - start)
@@ -87,19 +88,36 @@ def execute(run: Run, namespace: Namespace) -> Outcome:
     return Outcome(time.perf_counter() - start, last=value)
 
 
-def _compiled(run: Run) -> tuple[types.CodeType, types.CodeType | None]:
-    """Compile the statements, and apart from them a last expression whose value is wanted."""
+def _compiled(run: Run) -> list[types.CodeType]:
+    """Compile the statements, and apart from them those whose values are shown; the last one's value is wanted."""
     tree = ast.parse(run.source, run.filename)
+    shows = "none" if _is_silenced(run.source) else run.interactivity
+    if shows == "last_expr_or_assign":
+        tree.body += _assigned(tree.body)
+    wanted = bool(tree.body) and isinstance(tree.body[-1], ast.Expr) and shows != "none"
+    expression = ast.Expression(tree.body.pop().value) if wanted else None  # type: ignore[attr-defined]  # an ast.Expr
+    first = {"all": 0, "last": len(tree.body) - 1 + wanted}.get(shows, len(tree.body))
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    expression = None
-    if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silenced(run.source):
-        expression = ast.Expression(tree.body.pop().value)  # type: ignore[attr-defined]  # it is an ast.Expr
-    body = compile(tree, run.filename, "exec", flags, dont_inherit=True)
-    if expression is None:
-        return body, None
-    return body, compile(
-        expression, run.filename, "eval", flags | (body.co_flags & _FUTURES), dont_inherit=True
-    )
+
+    def code(node: Any, mode: str) -> types.CodeType:
+        compiled: types.CodeType = compile(node, run.filename, mode, flags, dont_inherit=True)
+        return compiled
+
+    # Whole, so that no statement runs before what is wrong with a later one is told.
+    whole = code(tree, "exec")
+    flags |= whole.co_flags & _FUTURES
+    shown = tree.body[first:]
+    codes = [code(ast.Module(tree.body[:first], []), "exec") if shown else whole]
+    codes += [code(ast.Interactive([each]), "single") for each in shown]
+    return [*codes, code(expression, "eval")] if expression is not None else codes
+
+
+def _assigned(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return the variable that a last statement assigns to, as an expression."""
+    match body[-1:]:
+        case [ast.Assign([ast.Name(name)]) | ast.AugAssign(ast.Name(name)) | ast.AnnAssign(ast.Name(name))]:
+            return [ast.fix_missing_locations(ast.Expr(ast.Name(name, ast.Load())))]
+    return []
 
 
 def _is_silenced(source: str) -> bool:
@@ -117,8 +135,7 @@ def _is_silenced(source: str) -> bool:
     return last is not None and last.type == tokenize.OP and last.string == ";"
 
 
-def _evaluated(body: types.CodeType, last: types.CodeType | None, namespace: Namespace) -> Any:
-    codes = [code for code in (body, last) if code is not None]
+def _evaluated(codes: list[types.CodeType], namespace: Namespace) -> Any:
     if not any(code.co_flags & inspect.CO_COROUTINE for code in codes):
         return [eval(code, namespace) for code in codes][-1]  # noqa: S307  # running the cell is the purpose
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cloudpickle import cloudpickle as reducers
 
-from zenml_modal_nb.runner import functions
+from zenml_modal_nb.runner import enumerations, functions
 
 
 class Copies:
@@ -27,7 +27,11 @@ class Copies:
         }
         for name in ("_make_skeleton_class", "_make_skeleton_enum"):
             self._found[reducers.__name__, name] = partial(self._class, getattr(reducers, name))
-        self._found[reducers.__name__, "_class_setstate"] = self._complete
+        for module, complete in (
+            (reducers.__name__, reducers._class_setstate),
+            (enumerations.__name__, enumerations.set_state),
+        ):
+            self._found[module, complete.__name__] = partial(self._complete, complete)
 
     def find(self, module: str, name: str) -> Callable[..., Any] | None:
         """Return what stands in the place of a global of the pickle, None for the global itself."""
@@ -40,7 +44,7 @@ class Copies:
             self._living.append(made)
         return made
 
-    def _complete(self, cls: type, state: Any) -> type:
+    def _complete(self, complete: Callable[..., object], cls: type, state: Any) -> type:
         if not any(cls is each for each in self._living):
-            reducers._class_setstate(cls, state)
+            complete(cls, state)
         return cls

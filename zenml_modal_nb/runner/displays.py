@@ -74,6 +74,11 @@ class Displays:
             return None
         return stand_in.find("IPython.core.display_functions", "DisplayHandle")(place.display_id)
 
+    def hook(self, value: Any) -> None:
+        """Show the value of an expression, as `sys.displayhook` does."""
+        if value is not None:
+            self.show(value)
+
     def send(self, made: Bundle, place: Place | None = None) -> None:
         """Send one bundle, through a file if it is large; in a forked process its text is printed instead."""
         if _WIDGET in made.data:

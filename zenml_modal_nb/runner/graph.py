@@ -21,7 +21,18 @@ from typing import Any, ClassVar, Protocol
 import cloudpickle
 from cloudpickle import cloudpickle as reducers
 
-from zenml_modal_nb.runner import devices, exceptions, functions, remains, type_names
+from zenml_modal_nb.runner import (
+    devices,
+    enumerations,
+    exceptions,
+    formulas,
+    functions,
+    instances,
+    references,
+    remains,
+    singletons,
+    type_names,
+)
 from zenml_modal_nb.runner.copies import Copies
 from zenml_modal_nb.runner.functions import EMPTY, IDENTITIES, Namespace, current_namespace
 from zenml_modal_nb.runner.tables import arrays_in
@@ -70,7 +81,9 @@ def _as_it_is(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     if cls.__qualname__ != cls.__name__:  # of a class inside a class or a function; cloudpickle forgets it
         make, arguments, (attributes, slots), *rest = reduced
         reduced = make, arguments, ({**attributes, "__qualname__": cls.__qualname__}, slots), *rest
-    if reduced[0] is reducers._make_skeleton_class and vars(cls).get("__slots__"):
+    if reduced[0] is reducers._make_skeleton_enum:
+        return enumerations.with_members(cls, reduced)
+    if vars(cls).get("__slots__"):
         return _with_slots(cls, reduced)
     return reduced
 
@@ -83,6 +96,11 @@ def _with_slots(slotted: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     attributes = {name: value for name, value in attributes.items() if name != "__slots__"}
     return make, (metaclass, name, bases, keywords, identity, extra), (attributes, slots), *rest
 
+
+_RULES = (
+    singletons.reduce, enumerations.reduce, devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce,
+    references.reduce,
+)  # fmt: skip
 
 # An object that is being pickled, and how → how, perhaps otherwise.
 Note = Callable[[Any, Any], Any]
@@ -117,6 +135,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self._definitions = definitions
         self._reference = _NamespaceReference()
         self._cells: dict[int, tuple[types.CellType, _CellReference]] = {}
+        self._instances = instances.Instances(namespace)
 
     def reducer_override(self, obj: Any) -> Any:
         """Reduce functions of the namespace by our rule; everything else by cloudpickle's."""
@@ -148,10 +167,15 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 importlib.import_module(obj.__module__)
         if is_array(obj):
             return self._views.reduce(obj)
-        for rule in (devices.reduce, remains.reduce, exceptions.reduce, type_names.reduce):
+        for rule in _RULES:
             by_rule = rule(obj)
             if by_rule is not NotImplemented:
                 return by_rule
+        by_rule = self._instances.reduce(obj)
+        if by_rule is NotImplemented and kind.__module__.startswith("statsmodels."):
+            by_rule = formulas.reduce(obj, self._namespace)
+        if by_rule is not NotImplemented:
+            return by_rule
         if kind.__module__.startswith("pandas.core.internals"):
             self._views.leave_alone(arrays_in(obj))
         reduced = super().reducer_override(obj)

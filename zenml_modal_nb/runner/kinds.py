@@ -13,6 +13,7 @@ import functools
 import operator
 import re
 import types
+import weakref
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -74,7 +75,10 @@ def kind_of(cls: type) -> Kind | None:
         return None
     if issubclass(cls, _HOLDERS) or (issubclass(cls, _FIXED) and not _has_dict(cls)):
         return FIXED  # e.g. a named tuple
-    if cls is functools._lru_cache_wrapper or cls.__module__.partition(".")[0] == "pyarrow":
+    if (
+        cls in (functools._lru_cache_wrapper, weakref.ReferenceType, memoryview)
+        or cls.__module__.partition(".")[0] == "pyarrow"
+    ):
         return FIXED
     if cls.__module__ == "numpy" and cls.__name__ == "ndarray":
         return ARRAY
@@ -218,6 +222,21 @@ def _put_deque(obj: deque[Any], parts: Parts) -> None:
     deque.extend(obj, parts[0])
 
 
+def _weak_set_parts(obj: weakref.WeakSet[Any]) -> Parts:
+    return (list(obj),)
+
+
+def _weak_parts(obj: Any) -> Parts:
+    pairs = list(obj.items())
+    return [key for key, _ in pairs], [value for _, value in pairs]
+
+
+def _put_weak(obj: Any, parts: Parts) -> None:
+    obj.clear()
+    for each in zip(*parts, strict=True):
+        obj.add(*each) if isinstance(obj, weakref.WeakSet) else obj.__setitem__(*each)
+
+
 def _function_parts(obj: types.FunctionType) -> Parts:
     contents = [_content(cell) for cell in obj.__closure__ or ()]
     facts = [obj.__code__, obj.__defaults__, obj.__doc__, obj.__name__]
@@ -301,6 +320,9 @@ _EXACT: dict[type, Kind] = {
     defaultdict: Kind("default", _default_parts, _put_default),
     set: Kind("set", _set_parts, _put_set),
     deque: Kind("deque", _deque_parts, _put_deque),
+    weakref.WeakSet: Kind("weak set", _weak_set_parts, _put_weak),
+    weakref.WeakValueDictionary: Kind("weak dict", _weak_parts, _put_weak),
+    weakref.WeakKeyDictionary: Kind("weak dict", _weak_parts, _put_weak),
     tuple: FIXED,
     frozenset: FIXED,
     bytearray: BYTES,

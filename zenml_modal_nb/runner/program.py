@@ -269,6 +269,7 @@ def _make_shell(namespace: Namespace, shown: displays.Displays, imports: AfterIm
         return shell
 
     builtins.__dict__.update(display=shown.show, get_ipython=get_ipython)
+    sys.displayhook = shown.hook
     shown.take_over(imports, get_ipython)
     StandIn({**clocks.modules(), **definitions.stand_in(namespace)})
     return shell

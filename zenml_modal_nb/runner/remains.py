@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from zenml_modal_nb.runner import logs
+
 _FILES = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)
 
 
@@ -24,7 +26,7 @@ def reduce(obj: Any) -> Any:
     if kind in _FILES:
         return _reduce_file(obj)
     if kind is logging.Logger:
-        return logging.getLogger, (obj.name,), obj.level, None, None, logging.Logger.setLevel
+        return logging.getLogger, (obj.name,), logs.take(obj), None, None, logs.put
     module = kind.__module__
     if module.startswith("concurrent.futures"):
         return _reduce_concurrent(obj)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from zenml_modal_nb.runner import filters, formatters, pickling
+from zenml_modal_nb.runner import filters, formatters, logs, pickling
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.imports import AfterImport
 
@@ -23,6 +23,7 @@ State = Mapping[str, Any]  # by module
 Packed = Mapping[str, bytes]  # each module's state a values file of its own: not every image has every module
 
 _SHELL = "get_ipython"  # no module, but treated as one: the functions that are registered for types
+_ACCESSORS = "accessors"  # among pandas' options, which have dots in their names
 _DRAWN = ("random", "numpy.random")  # this process may draw from them meanwhile, e.g. a client that retries
 
 
@@ -44,6 +45,7 @@ def code(state: State) -> Iterator[object]:
     """The notebook's functions in a state, which need what they refer to."""
     for printers in state.get(_SHELL, {}).values():
         yield from printers.values()
+    yield from state.get("pandas", {}).get(_ACCESSORS, {}).values()
 
 
 def pack(state: State, namespace: Namespace) -> Packed:
@@ -172,15 +174,55 @@ def _take_pandas(module: Any) -> Any:
             value = value[part]
         if value != option.defval:
             found[name] = value
-    return found
+    accessors = _accessors(module)
+    return {**found, _ACCESSORS: accessors} if accessors else found
 
 
 def _put_pandas(module: Any, state: Any) -> None:
-    for name in _take_pandas(module):
-        if name not in state:
+    there = _take_pandas(module)
+    accessors = there.pop(_ACCESSORS, {})
+    options = {name: value for name, value in state.items() if name != _ACCESSORS}
+    for name in there:
+        if name not in options:
             module.reset_option(name)
-    for name, value in state.items():
+    for name, value in options.items():
         module.set_option(name, value)
+    for (kind, name), accessor in state.get(_ACCESSORS, {}).items():
+        if accessors.get((kind, name)) is not accessor:
+            register = getattr(module.api.extensions, f"register_{kind.lower()}_accessor")
+            register(name)(accessor)
+
+
+def _accessors(module: Any) -> dict[tuple[str, str], Any]:
+    """The notebook's classes that are registered as attributes of tables, e.g. for `df.mine`."""
+    return {
+        (kind, name): member._accessor
+        for kind in ("DataFrame", "Series", "Index")
+        for name, member in vars(getattr(module, kind)).items()
+        if getattr(getattr(member, "_accessor", None), "__module__", None) == "__main__"
+    }
+
+
+def _take_sklearn(module: Any) -> Any:
+    """The settings that differ from their defaults."""
+    default = module._config._global_config
+    return {name: value for name, value in module.get_config().items() if value != default.get(name)}
+
+
+def _put_sklearn(module: Any, state: Any) -> None:
+    default = module._config._global_config
+    module.set_config(**{**{name: default[name] for name in _take_sklearn(module)}, **state})
+
+
+def _take_plotly(_: Any) -> Any:
+    """The template of figures that say none, unless it is the usual one; who has not loaded any has that."""
+    loaded = sys.modules.get("plotly.io._templates")
+    usual = loaded is None or loaded.templates.default == "plotly"
+    return {} if usual else {"template": loaded.templates.default}  # type: ignore[union-attr]  # it is loaded
+
+
+def _put_plotly(module: Any, state: Any) -> None:
+    module.templates.default = state.get("template", "plotly")
 
 
 _OF_THE_PLACE = frozenset(
@@ -219,12 +261,15 @@ def _take_sys(module: Any) -> Any:
 _FACETS = {
     "sys": _Facet(_take_sys, lambda module, state: module.setrecursionlimit(state)),
     "warnings": _Facet(filters.take, filters.put),
+    "logging": _Facet(logs.take_all, logs.put_all),
     "random": _Facet(lambda module: module.getstate(), lambda module, state: module.setstate(state)),
     "decimal": _Facet(_take_decimal, _put_decimal),
     "numpy": _Facet(_take_numpy, _put_numpy),
     "numpy.random": _Facet(_take_numpys_random, _put_numpys_random),
     "pandas": _Facet(_take_pandas, _put_pandas),
     "matplotlib": _Facet(_take_matplotlib, _put_matplotlib),
+    "sklearn": _Facet(_take_sklearn, _put_sklearn),
+    "plotly.io": _Facet(_take_plotly, _put_plotly),
     "torch": _Facet(_take_torch, _put_torch),
     _SHELL: _Facet(
         lambda shell: formatters.registered(shell.display_formatter),

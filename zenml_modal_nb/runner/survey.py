@@ -10,15 +10,18 @@ import functools
 import itertools
 import sys
 import types
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from zenml_modal_nb.runner import functions
+from zenml_modal_nb.runner import formulas, functions, instances
 from zenml_modal_nb.runner.collection import put_off
 from zenml_modal_nb.runner.graph import Pickler
-from zenml_modal_nb.runner.kinds import ARRAY, ATOMS, CLASS, FIXED, FUNCTION, WHOLE, Kind, kind_of
+from zenml_modal_nb.runner.kinds import ARRAY, ATOMS, CLASS, FIXED, FUNCTION, WHOLE, Kind, attributes, kind_of
 from zenml_modal_nb.runner.tables import arrays_in
 
+# Rules of ours by which the state of an object has its attributes.
+_WITH_ATTRIBUTES = (instances.set_state, instances.set_array_state, formulas.set_state)
 _LONG = 1000  # characters or bytes of a plain value that is worth a reference
 _BUILTIN = frozenset({list, dict, set, tuple, frozenset, bytearray, str, bytes})
 
@@ -40,11 +43,15 @@ class Survey:
                     self._held[id(obj)] = list(reduced[2][2].values())
             return reduced
         self._met[id(obj)] = obj
-        if reduced is NotImplemented and self._kind(obj) is WHOLE and type(obj) not in Pickler.dispatch_table:
+        if self._kind(obj) is not WHOLE:
+            return reduced
+        by_rule = isinstance(reduced, tuple) and reduced[-1] in _WITH_ATTRIBUTES
+        if reduced is NotImplemented and type(obj) not in Pickler.dispatch_table:
             # What the pickler would do next, done once for both.
             reduced = obj.__reduce_ex__(5)
-            if isinstance(reduced, tuple) and len(reduced) > 2:
-                self._held[id(obj)] = _still_held(obj, reduced[2])
+            by_rule = isinstance(reduced, tuple) and len(reduced) > 2
+        if by_rule:
+            self._held[id(obj)] = _still_held(obj, reduced[2])
         return reduced
 
     def known(self, roots: Iterable[object]) -> list[object]:
@@ -132,25 +139,31 @@ def holdings_of_fixed(obj: Any) -> list[Any]:
         return [obj.func]
     if isinstance(obj, functools._lru_cache_wrapper):
         return [obj.__wrapped__]
+    if type(obj) is weakref.ReferenceType:  # whatever is known lives until the cell has ended
+        return [obj(), obj.__callback__]
+    if isinstance(obj, memoryview):
+        return [obj.obj]
     return []
 
 
 def _still_held(obj: object, state: Any) -> list[object]:
     """What a pickled state and the object itself have in common; the rest was made for the pickle."""
-    states = [each for each in (state if isinstance(state, tuple) else (state,)) if isinstance(each, dict)]
-    own = getattr(obj, "__dict__", {})
-    missing = object()
-    return [
-        value
-        for name, value in itertools.chain.from_iterable(each.items() for each in states)
-        if own.get(name, missing) is value
-    ]
+    parts: list[Any] = [*state] if isinstance(state, tuple | list) else [state]
+    groups = [each for each in parts if isinstance(each, dict)]
+    groups += [
+        each for group in groups for each in group.values() if isinstance(each, dict)
+    ]  # e.g. pydantic's
+    own = set(map(id, attributes(obj)[1]))
+    found = itertools.chain(parts, *(group.values() for group in groups))
+    return [each for each in found if id(each) in own]
 
 
 def _holdings_of_libraries(obj: Any) -> list[object]:
     """What well-known types hold where `__dict__` does not tell."""
     if isinstance(obj, functools.partial):
         return [obj.func, *obj.args, *obj.keywords.values()]
+    if type(obj).__name__ == "Element" and type(obj).__module__ == "xml.etree.ElementTree":
+        return list(obj)
     random, pandas = sys.modules.get("numpy.random"), sys.modules.get("pandas")
     if random is not None and isinstance(obj, random.Generator):
         return [obj.bit_generator]

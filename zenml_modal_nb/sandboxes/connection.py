@@ -7,6 +7,7 @@ local Modal API answers, except for the words that a user reads.
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from zenml_modal_nb.sandboxes import reachability
 Place = Literal["local", "modal"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+# They tell of every header and ping, to whoever has set the root logger to DEBUG.
+_CARRIERS = ("hpack", "grpclib")
 _START_SECONDS = 60  # the emulator is there in one; a machine that swaps may need longer
 
 
@@ -150,6 +153,9 @@ def _connect(place: Place, url: str, credentials: tuple[str, str], environment: 
     import modal
     from modal_proto import api_pb2
 
+    for carrier in map(logging.getLogger, _CARRIERS):
+        if not carrier.level:
+            carrier.setLevel(logging.INFO)
     # The constructor takes the server's address, which `Client.from_credentials` reads from the
     # process-wide configuration only.
     client = modal.Client(url, api_pb2.CLIENT_TYPE_CLIENT, credentials)

@@ -16,6 +16,7 @@ from corpus import (
     functions,
     imports,
     in_and_out,
+    instances,
     ipython_syntax,
     leftovers,
     local_modules,
@@ -23,6 +24,7 @@ from corpus import (
     printing,
     progress,
     randomness,
+    references,
     sharing,
     tables,
     types,
@@ -35,6 +37,6 @@ GROUPS: dict[str, tuple[Case, ...]] = {
     for module in (
         names, functions, classes, sharing, changes, control_flow, comprehensions, asynchronous, ipython_syntax,
         displays, printing, imports, local_modules, files, arrays, tables, estimators, randomness, errors, values,
-        leftovers, progress, in_and_out, types,
+        leftovers, progress, in_and_out, types, instances, references,
     )
 }  # fmt: skip

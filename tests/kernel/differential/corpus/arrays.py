@@ -117,4 +117,45 @@ CASES = (
         setup=(_NP, "class Tagged(np.ndarray): pass"),
     ),
     Case("the array module", "import array\na = array.array('d', [1, 2])\nm = memoryview(bytes(a)).nbytes"),
+    Case(
+        "a class of arrays with an attribute",
+        """
+        u.unit = "cm"
+        u[0] = 5
+        v = u * 2
+        """,
+        setup=(
+            "import numpy as np",
+            """
+            class U(np.ndarray):
+                def __new__(cls, a, unit=None):
+                    o = np.asarray(a).view(cls)
+                    o.unit = unit
+                    return o
+                def __array_finalize__(self, o):
+                    self.unit = getattr(o, "unit", None)
+            u = U([1.0, 2.0], "m")
+            ul = u
+            """,
+        ),
+        then=("print(ul.unit, v.unit, type(v) is U)",),
+    ),
+    Case(
+        "arrays of infinite and of no numbers",
+        """
+        x = np.array([np.inf, 1.0])
+        y = np.array([np.nan])
+        z = np.array([])
+        s = pd.Series([np.inf, -np.inf])
+        d = pd.DataFrame({"a": [np.inf, 1]})
+        w = np.array([1e308, 1e308])
+        """,
+        setup=(
+            """
+            import pandas as pd
+            import numpy as np
+            """,
+        ),
+        fast=True,
+    ),
 )

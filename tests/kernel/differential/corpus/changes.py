@@ -248,4 +248,33 @@ CASES = (
         "total = sum(rows)\ncopy = sorted(rows)",
         setup=("rows = [3, 1]\nalias = rows",),
     ),
+    Case(
+        "a counter of itertools",
+        "r = next(ids), next(ids)",
+        setup=(
+            """
+            import itertools
+            ids = itertools.count(5)
+            box = [ids]
+            """,
+        ),
+        then=("print(next(ids), next(box[0]))",),
+    ),
+    Case(
+        "elements of XML",
+        """
+        root.set("k", "v")
+        ch = ET.SubElement(root, "c")
+        ch.text = "t"
+        """,
+        setup=(
+            """
+            import xml.etree.ElementTree as ET
+            root = ET.fromstring("<r><a/></r>")
+            al = root
+            a = root[0]
+            """,
+        ),
+        then=("print(ET.tostring(al), al[1] is ch, al[0] is a)",),
+    ),
 )

@@ -512,4 +512,172 @@ CASES = (
             "def double(self): return self.x * 2\nPoint.double = double",
         ),
     ),
+    Case(
+        "a name that a class body deletes",
+        """
+        class A:
+            n = 5
+            del n
+            m = n
+        out = A.m
+        """,
+        setup=("n = 1",),
+    ),
+    Case(
+        "a name that a class body binds on a path",
+        """
+        class A:
+            if flag:
+                n = 5
+            m = n
+        out = A.m
+        """,
+        setup=(
+            """
+            n = 1
+            flag = False
+            """,
+        ),
+    ),
+    Case(
+        "a name that a class body binds in a loop and in a try",
+        """
+        class A:
+            for q in []:
+                n = 5
+            try:
+                k = int("x")
+            except ValueError:
+                pass
+            m = n, k
+        out = A.m
+        """,
+        setup=(
+            """
+            n = 1
+            k = 2
+            """,
+        ),
+    ),
+    Case(
+        "parts of a model of pydantic that is changed",
+        """
+        m.x = 9
+        m.tags.append("z")
+        """,
+        setup=(
+            """
+            from pydantic import BaseModel
+            class M(BaseModel):
+                x: int
+                tags: list[str] = []
+            m = M(x=1)
+            al = m
+            t = m.tags
+            """,
+        ),
+        then=("print(al, t, m.tags is t)",),
+    ),
+    Case(
+        "parts of an attrs object that is changed",
+        """
+        a.x = 5
+        a.l.append(1)
+        b = A(2)
+        """,
+        setup=(
+            """
+            import attrs
+            @attrs.define
+            class A:
+                x: int
+                l: list = attrs.field(factory=list)
+            a = A(1)
+            al = a
+            ll = a.l
+            """,
+        ),
+        then=("print(al, b, al.l is ll)",),
+    ),
+    Case(
+        "members of an enumeration with their own attributes",
+        """
+        p = Planet.EARTH
+        m = p.grav
+        k = [x.mass for x in Planet]
+        """,
+        setup=(
+            """
+            from enum import Enum
+            class Planet(Enum):
+                EARTH = (5.0, 2.0)
+                MARS = (6.0, 3.0)
+                def __init__(self, mass, r):
+                    self.mass = mass
+                    self.r = r
+                @property
+                def grav(self):
+                    return self.mass / self.r
+            """,
+        ),
+        then=("print(p is Planet.EARTH, p.grav, Planet.MARS.mass)",),
+        fast=True,
+    ),
+    Case(
+        "members of the cell's enumeration with their own attributes",
+        """
+        from enum import Enum
+        class Planet(Enum):
+            EARTH = (5.0, 2.0)
+            MARS = (6.0, 3.0)
+            def __init__(self, mass, r):
+                self.mass = mass
+                self.r = r
+        p = Planet.MARS
+        """,
+        then=("print(p is Planet.MARS, p.mass, Planet.EARTH.r, Planet((5.0, 2.0)).mass)",),
+    ),
+    Case(
+        "members of an enumeration that __new__ makes",
+        """
+        p = Planet.EARTH
+        m = p.mass
+        mine = Planet.EARTH is given
+        """,
+        setup=(
+            """
+            from enum import Enum
+            class Planet(Enum):
+                EARTH = (1, 2)
+                MARS = (3, 4)
+                def __new__(cls, m, r):
+                    o = object.__new__(cls)
+                    o._value_ = m
+                    o.mass = m
+                    o.r = r
+                    return o
+            given = Planet.EARTH
+            """,
+        ),
+        then=("print(p is Planet.EARTH, p.r)",),
+    ),
+    Case(
+        "members of an enumeration of functions",
+        """
+        best = Op.ADD
+        r = [each.value(2, 3) for each in Op]
+        table = {Op.MUL: 1}
+        """,
+        setup=(
+            """
+            from enum import Enum
+            from functools import partial
+            class Op(Enum):
+                ADD = partial(lambda a, b: a + b)
+                MUL = partial(lambda a, b: a * b)
+            DEFAULTS = [Op.ADD]
+            """,
+        ),
+        then=("print(best is Op.ADD, table[Op.MUL])",),
+    ),
 )

@@ -266,4 +266,86 @@ CASES = (
     ),
     Case("an image of PIL", "from PIL import Image\nImage.new('RGB', (3, 2), (255, 0, 0))"),
     Case("other alphabets", "['žluťoučký', '漢字', '🦄']"),
+    Case(
+        "every expression is shown where the notebook says so",
+        """
+        1
+        for n in range(2):
+            n
+        x = 3
+        x
+        await asyncio.sleep(0, 4)
+        """,
+        setup=(
+            "import asyncio",
+            'get_ipython().ast_node_interactivity = "all"',
+        ),
+        then=('get_ipython().ast_node_interactivity = "last_expr"',),
+        fast=True,
+        here="""
+        display(1)
+        display(0)
+        display(1)
+        x = 3
+        n = 1
+        display(x)
+        await asyncio.sleep(0, 4)
+        """,
+    ),
+    Case(
+        "every expression is shown up to an error",
+        """
+        1
+        x = 3
+        x / 0
+        5
+        """,
+        setup=('get_ipython().ast_node_interactivity = "all"',),
+        then=('get_ipython().ast_node_interactivity = "last_expr"',),
+        here="""
+        display(1)
+        x = 3
+        x / 0
+        """,
+    ),
+    Case(
+        "a loop is shown where the notebook says so",
+        """
+        1
+        for n in range(2):
+            n
+        """,
+        setup=('get_ipython().ast_node_interactivity = "last"',),
+        then=('get_ipython().ast_node_interactivity = "last_expr"',),
+        here="""
+        display(0)
+        display(1)
+        n = 1
+        """,
+    ),
+    Case(
+        "nothing is shown where the notebook says so",
+        """
+        1
+        x = 2
+        x
+        """,
+        setup=('get_ipython().ast_node_interactivity = "none"',),
+        then=('get_ipython().ast_node_interactivity = "last_expr"',),
+    ),
+    Case(
+        "what is assigned last is shown where the notebook says so",
+        """
+        x = 2
+        x += 1
+        """,
+        setup=('get_ipython().ast_node_interactivity = "last_expr_or_assign"',),
+        then=('get_ipython().ast_node_interactivity = "last_expr"',),
+    ),
+    Case(
+        "a semicolon silences every expression",
+        "1\nx = 3\nx;",
+        setup=('get_ipython().ast_node_interactivity = "all"',),
+        then=('get_ipython().ast_node_interactivity = "last_expr"',),
+    ),
 )

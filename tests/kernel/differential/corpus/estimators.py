@@ -1,4 +1,4 @@
-"""scikit-learn: fitted and unfitted estimators, pipelines with the notebook's functions."""
+"""Estimators of scikit-learn and statsmodels: fitted and unfitted, with the notebook's functions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import numpy as np
 from sklearn.datasets import load_iris
 X, y = load_iris(return_X_y=True)
 X, y = X[::5], y[::5]
+"""
+
+_FORMULA = """
+import numpy as np
+import pandas as pd
+import statsmodels.formula.api as smf
+def f(v): return v ** 2
+df = pd.DataFrame({'x': np.arange(1., 9), 'z': np.arange(2., 10) ** 2, 'y': [1., 3, 2, 5, 7, 6, 9, 12]})
 """
 
 CASES = (
@@ -103,5 +111,21 @@ CASES = (
         "a model fitted again there",
         "model = model.set_params(alpha=2).fit(X, y)\nlearned = model.coef_.round(6)",
         setup=(_DATA, "from sklearn.linear_model import Ridge\nmodel = Ridge()"),
+    ),
+    Case(
+        "a formula with the notebook's names",
+        "model = smf.ols('y ~ x + np.log(z) + f(x)', df).fit()\np = model.params.round(5)",
+        setup=(_FORMULA,),
+        then=("print(model.predict(df[:2]).round(4).tolist())",),
+    ),
+    Case(
+        "a model made by a formula of another cell",
+        "p = model.predict(df[:2]).round(4).tolist()",
+        setup=(_FORMULA, "model = smf.ols('y ~ x + np.log(z) + f(x)', df).fit()"),
+    ),
+    Case(
+        "a formula with the cell's own names",
+        _FORMULA + "model = smf.ols('y ~ x + np.log(z) + f(x)', df).fit()",
+        then=("print(model.predict(df[:2]).round(4).tolist())",),
     ),
 )

@@ -129,4 +129,229 @@ CASES = (
         setup=("from decimal import Decimal, getcontext\ngetcontext().prec = 4",),
         then=("getcontext().prec = 28",),
     ),
+    Case(
+        "functions imported from random",
+        """
+        r = [randint(0, 99), rnd()]
+        xs = list(range(5))
+        shuffle(xs)
+        """,
+        setup=(
+            """
+            from random import randint, random as rnd, shuffle, seed
+            seed(3)
+            """,
+        ),
+        then=(
+            """
+            print(rnd(), randint(0, 99))
+            seed(3)
+            print(rnd())
+            """,
+        ),
+        fast=True,
+    ),
+    Case(
+        "functions imported from numpy's random",
+        """
+        r = [randn(), rand()]
+        c = choice(5)
+        """,
+        setup=(
+            """
+            from numpy.random import rand, randn, seed, choice
+            seed(3)
+            """,
+        ),
+        then=(
+            """
+            print(rand())
+            seed(3)
+            print(rand())
+            """,
+        ),
+    ),
+    Case(
+        "functions of random in a dictionary",
+        'v = table["r"]()',
+        setup=(
+            """
+            import random
+            random.seed(3)
+            table = {"r": random.random}
+            """,
+        ),
+        then=('print(random.random(), table["r"]())',),
+    ),
+    Case(
+        "functions imported from random by the cell",
+        """
+        from random import randint, seed
+        seed(5)
+        a = randint(0, 1000)
+        """,
+        then=(
+            """
+            print(randint(0, 1000))
+            import random
+            print(random.random())
+            """,
+        ),
+    ),
+    Case(
+        "a distribution that draws from numpy's generator",
+        """
+        f = stats.norm(1, 2)
+        x = g.rvs()
+        """,
+        setup=(
+            """
+            from scipy import stats
+            import numpy as np
+            np.random.seed(1)
+            g = stats.gamma(2)
+            """,
+        ),
+        then=(
+            """
+            np.random.seed(0)
+            print(f.rvs(), g.rvs())
+            """,
+        ),
+    ),
+    Case(
+        "numpy's own generator under another name",
+        "a = rs.rand()",
+        setup=(
+            """
+            from sklearn.utils import check_random_state
+            import numpy as np
+            np.random.seed(1)
+            rs = check_random_state(None)
+            """,
+        ),
+        then=("print(rs is np.random.mtrand._rand, np.random.rand(), rs.rand())",),
+    ),
+    Case(
+        "logging set up by an earlier cell",
+        """
+        log.info("in cell")
+        logging.debug("no")
+        logging.info("root")
+        """,
+        setup=(
+            """
+            import logging, sys
+            logging.basicConfig(
+                level=logging.INFO, format="%(levelname)s:%(name)s:%(message)s", stream=sys.stdout, force=True
+            )
+            log = logging.getLogger("hunt.a")
+            """,
+        ),
+        then=(
+            """
+            log.info("after")
+            logging.basicConfig(level=logging.WARNING, handlers=[], force=True)
+            """,
+        ),
+        fast=True,
+    ),
+    Case(
+        "logging set up by the cell",
+        """
+        import logging, sys
+        logging.basicConfig(level=logging.INFO, format="%(message)s!", stream=sys.stdout, force=True)
+        logging.info("x")
+        """,
+        then=(
+            """
+            logging.info("after")
+            logging.basicConfig(level=logging.WARNING, handlers=[], force=True)
+            """,
+        ),
+    ),
+    Case(
+        "a logger's own handler",
+        'log.info("in cell %d", 5)',
+        setup=(
+            """
+            import logging, sys
+            log = logging.getLogger("hunt.x")
+            log.setLevel("INFO")
+            log.propagate = False
+            log.handlers[:] = [logging.StreamHandler(sys.stdout)]
+            """,
+        ),
+        then=(
+            """
+            log.info("y")
+            print(len(log.handlers))
+            """,
+        ),
+    ),
+    Case(
+        "scikit-learn's settings of an earlier cell",
+        "t = type(StandardScaler().fit_transform(df)).__name__",
+        setup=(
+            """
+            import sklearn
+            import pandas as pd
+            from sklearn.preprocessing import StandardScaler
+            df = pd.DataFrame({"n": [1.0, 2.0]})
+            sklearn.set_config(transform_output="pandas")
+            """,
+        ),
+        then=('sklearn.set_config(transform_output="default")',),
+    ),
+    Case(
+        "scikit-learn's settings of the cell",
+        """
+        sklearn.set_config(transform_output="pandas")
+        z = StandardScaler().fit_transform(df)
+        t = type(z).__name__
+        """,
+        setup=(
+            """
+            import sklearn
+            import pandas as pd
+            from sklearn.preprocessing import StandardScaler
+            df = pd.DataFrame({"n": [1.0, 2.0]})
+            """,
+        ),
+        then=(
+            """
+            print(type(StandardScaler().fit_transform(df)).__name__)
+            sklearn.set_config(transform_output="default")
+            """,
+        ),
+    ),
+    Case(
+        "plotly's template of an earlier cell",
+        """
+        f = go.Figure(go.Bar(y=[1]))
+        t = pio.templates.default
+        c = f.layout.template.layout.plot_bgcolor
+        del f
+        """,
+        setup=(
+            """
+            import plotly.graph_objects as go, plotly.io as pio
+            pio.templates.default = "plotly_white"
+            """,
+        ),
+        then=('pio.templates.default = "plotly"',),
+    ),
+    Case(
+        "plotly's template of the cell",
+        """
+        import plotly.io as pio
+        pio.templates.default = "ggplot2"
+        """,
+        then=(
+            """
+            print(pio.templates.default)
+            pio.templates.default = "plotly"
+            """,
+        ),
+    ),
 )

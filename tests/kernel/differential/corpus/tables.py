@@ -124,4 +124,43 @@ CASES = (
         """,
         setup=(_PD, _DF),
     ),
+    Case(
+        "an attribute of frames that the notebook has registered",
+        "r = df.my.total()",
+        setup=(
+            """
+            import pandas as pd
+            import numpy as np
+            """,
+            """
+            @pd.api.extensions.register_dataframe_accessor("my")
+            class My:
+                def __init__(self, o):
+                    self.o = o
+                def total(self):
+                    return self.o.sum().sum()
+            df = pd.DataFrame({"a": [1, 2]})
+            """,
+        ),
+    ),
+    Case(
+        "an attribute of series that the cell registers",
+        """
+        @pd.api.extensions.register_series_accessor("dbl")
+        class Dbl:
+            def __init__(self, o):
+                self.o = o
+            def x(self):
+                return self.o * 2
+        r = s.dbl.x()
+        """,
+        setup=(
+            """
+            import pandas as pd
+            import numpy as np
+            """,
+            "s = pd.Series([1, 2])",
+        ),
+        then=("print(s.dbl.x().tolist())",),
+    ),
 )

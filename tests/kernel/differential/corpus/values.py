@@ -165,4 +165,23 @@ CASES = (
         """,
         ),
     ),
+    Case(
+        "parsers of arguments and of configurations",
+        """
+        cp["a"]["y"] = "2"
+        cp.add_section("b")
+        ns = ap.parse_args(["--n", "3"])
+        """,
+        setup=(
+            """
+            import argparse, configparser
+            cp = configparser.ConfigParser()
+            cp.read_dict({"a": {"x": "1"}})
+            al = cp
+            ap = argparse.ArgumentParser()
+            ap.add_argument("--n", type=int)
+            """,
+        ),
+        then=('print(dict(al["a"]), al.sections(), ns.n)',),
+    ),
 )
