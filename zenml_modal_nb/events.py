@@ -48,7 +48,8 @@ class Target:
     grace: int = 0  # seconds that the sandbox goes on without its notebook, 0 where nobody has said
     hourly_rate: float | None = None  # USD per hour, None when the GPU has no known price
     rate_source: str = ""  # where the rate comes from, e.g. "snapshot of November 2026"
-    packages: bool = False  # whether the user asks for packages, which not every place installs
+    packages: bool = False  # whether the user asks for packages that the place does not install
+    own_image: bool = False  # whether the user names an image, which only Modal has
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,11 @@ from types import SimpleNamespace
 class ndarray:
     def __init__(self, values, device=0):
         self.values, self.device = np.asarray(values), SimpleNamespace(id=device)
+        self.dtype, self.shape = self.values.dtype, self.values.shape
     def get(self):
         return self.values.copy()
+    def set(self, values):
+        self.values = np.array(values)
     def __reduce__(self):  # by the driver, which only one side has
         return ndarray, (self.values, self.device.id)
 ndarray.__module__ = "cupy"
@@ -74,6 +77,17 @@ def test_an_array_of_the_notebooks_device_is_memory_there_and_stays_where_it_is_
     assert new_kernel.ask("kinds") == ["numpy", True, 4.0]
     assert new_kernel.ask("[type(here).__module__, box[0] is here]") == ["cupy", True]
     assert re.search(r"no such device here: (here, box|box, here) \(cuda:0 in the notebook\)", reply.stderr)
+
+
+def test_an_array_of_the_notebooks_device_that_the_cell_changes_in_memory_is_changed_on_its_device(
+    new_kernel: Kernel,
+) -> None:
+    new_kernel.run("%load_ext zenml_modal_nb")
+    new_kernel.run(f"{CUPY}\nhere = sys.modules['cupy'].ndarray([[4.0, 5.0]])\nbox = [here]")
+    new_kernel.run("%%modal_step\nhere[0, 1] = 7\nbox.append(here)")
+    assert new_kernel.ask("[type(here).__module__, here.get().tolist(), box[0] is here, box[1] is here]") == [
+        "cupy", [[4.0, 7.0]], True, True,
+    ]  # fmt: skip
 
 
 def test_an_array_of_jax_on_the_sandboxs_device_is_memory_here(kernel: Kernel) -> None:

@@ -63,6 +63,11 @@ def test_the_panel_says_that_packages_are_not_installed_here(kernel: Kernel) -> 
     assert "packages" not in kernel.run("%%modal_step\n1").panel
 
 
+def test_the_panel_says_that_an_image_is_not_used_here(kernel: Kernel) -> None:
+    assert "image recorded, not used here" in kernel.run("%%modal_step --image python:3.11-slim\n1").panel
+    assert "recorded" not in kernel.run("%%modal_step\n1").panel
+
+
 def test_the_status_of_a_command_is_a_variable_but_no_artifact(kernel: Kernel) -> None:
     kernel.run("%%modal_step\n!exit 3")
     assert kernel.ask("_exit_code") == 3

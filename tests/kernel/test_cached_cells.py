@@ -97,6 +97,10 @@ def test_another_kernel_ends_in_the_same_state_without_a_sandbox(
     assert second_kernel.ask("sorted(step_run.outputs)", given=STATUS) == [
         "drawn", "history", "perhaps", "total", "whole-outcome",
     ]  # fmt: skip
+    ids = "{of: str(found[0].id) for of, found in step_run.%s.items() if of in ('total', 'history')}"
+    made = second_kernel.ask(ids % "outputs", given=STATUS)
+    second_kernel.run("%%modal_step\nnothing_saved_again = total, history")
+    assert second_kernel.ask(ids % "inputs", given=STATUS) == made
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,24 @@ def test_the_error_has_its_type_and_the_cells_lines_as_the_notebook_counts_them(
     assert "failed" in reply.panel
 
 
+@pytest.mark.parametrize(
+    ("cell", "bound"),
+    [
+        ("%%modal_step\nbound_before_it_failed = 3\nbound_before_it_failed / 0", 3),
+        ("%%modal_step\nbound_before_it_failed = 3\nno_such_name_", 0),
+        ("%%modal_step --gpu A1000\nbound_before_it_failed = 3", 0),
+    ],
+)
+def test_the_debugger_begins_at_the_cell_where_its_variables_are(
+    kernel: Kernel, cell: str, bound: int
+) -> None:
+    kernel.run("bound_before_it_failed = 0")
+    kernel.attempt(cell)
+    steps = "__import__('traceback').walk_tb(__import__('sys').last_traceback)"
+    innermost = f"[frame.f_globals is globals() for frame, _ in {steps}]"
+    assert kernel.ask(f"[{innermost}[-1], sum({innermost}), bound_before_it_failed]") == [True, 1, bound]
+
+
 def test_a_frame_of_a_helper_is_named_after_the_cell_that_defines_it(kernel: Kernel) -> None:
     helper = kernel.run("def broken_helper(value):\n    checked = int(value)\n    return checked")
     reply = kernel.attempt("%%modal_step\nbroken_helper('no number')")

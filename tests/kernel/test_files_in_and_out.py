@@ -226,6 +226,9 @@ def test_what_nobody_could_have_meant_is_not_advised(kernel: Kernel, work: Path)
         "import os\ndel os.environ['FORGOTTEN_KEY']",
         "try:\n    open('forgotten.csv')\nexcept OSError:\n    1 / 0",
         "raise FileNotFoundError('forgotten.csv')",
+        "open('../nowhere.csv')",
+        "import os\nos.chdir(os.path.dirname(os.getcwd()))\nopen('emulator')",
+        "import os\nos.chdir('/')\nopen('nowhere.csv')",
     ):
         reply = kernel.attempt(f"%%modal_step\n{cell}")
         assert not reply.ok

@@ -92,6 +92,15 @@ def test_a_version_of_the_users_own_replaces_the_one_that_is_here(notebook: Note
     assert notebook.kernel.ask("[again, usual]") == ["4.66.1", TQDM]
 
 
+def test_nothing_of_ours_is_in_an_image(notebook: Notebook) -> None:
+    notebook.run(
+        "import tqdm, importlib.metadata as found\nthere = [each.name.lower() for each in found.distributions()]"
+    )
+    there = set(notebook.kernel.ask("there"))
+    assert "tqdm" in there
+    assert not there & {"zenml", "cloudpickle", "zenml-modal-nb", "modal", "ipython", "ipykernel", "blake3"}
+
+
 def test_what_only_another_cell_asks_for_is_not_there(notebook: Notebook) -> None:
     notebook.run("import distro, importlib.util\nfound = importlib.util.find_spec('six')")
     assert notebook.kernel.ask("found") is None

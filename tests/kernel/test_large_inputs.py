@@ -43,6 +43,18 @@ def test_an_unchanged_array_is_sent_once_and_a_changed_one_comes_back(home: Home
     ]
 
 
+def test_a_long_list_that_has_not_changed_is_not_sent_again_with_other_small_values(
+    home: Home, kernel: Kernel
+) -> None:
+    kernel.run("many = [f'word {n}' for n in range(2_000_000)]\nabove, zero = 1, 2")  # four blocks of pickle
+    kernel.run("%%modal_step\nseen = len(many), above, zero")
+    before = sent(home)
+    kernel.run("above, zero = 'longer by now', ['z'] * 1000")
+    kernel.run("%%modal_step\nseen = len(many), above, zero, 'other'")
+    assert kernel.ask("seen[0] == 2_000_000 and seen[1] == above and seen[2] == zero")
+    assert len(sent(home) - before) <= 1  # the end of the list shares its block with what follows
+
+
 def test_an_interrupt_while_values_are_sent_says_that_there_was_no_sandbox(
     home: Home, own_kernel: Kernel
 ) -> None:

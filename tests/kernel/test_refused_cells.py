@@ -154,3 +154,18 @@ def test_a_variable_of_the_notebook_arrives_and_is_recorded_nowhere(kernel: Kern
         given="from zenml.client import Client\nrun = Client().get_pipeline_run(_modal_run.id)\nrun.steps",
     )
     assert "very-secret-value" not in recorded
+
+
+@pytest.mark.parametrize("gpu", ["", "--gpu T4"], ids=["V2", "V1"])
+def test_a_variable_of_the_notebook_is_a_secret_without_a_name(kernel: Kernel, gpu: str) -> None:
+    """A V2 sandbox's is in its creation, a V1 sandbox's is made before, for the app alone."""
+    kernel.ask("0", given=LISTEN)
+    kernel.run("import os\nos.environ['OWN_TOKEN'] = 'very-secret-value'")
+    kernel.run(f"%%modal_step {gpu} --env OWN_TOKEN\nimport os\ntold = os.environ['OWN_TOKEN'][:4]")
+    (holds,) = kernel.ask("[str(each) for each in sent if 'very-secret-value' in str(each)]")
+    wanted = (
+        "object_creation_type: OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP\nenv_dict {"
+        if gpu
+        else "secret_sources {"
+    )
+    assert wanted in holds

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 from frontend import Kernel
 
@@ -77,6 +80,88 @@ def test_gradients_come_and_go(torch_kernel: Kernel) -> None:
     assert torch_kernel.ask("[sloped.layer.weight.grad, leaf.grad.tolist()]") == [None, [6.0, 6.0]]
 
 
+# A cell that gives its process a device named `fake`, as a machine with a GPU has one from the start.
+WITH_DEVICE = """
+import types, torch
+torch.ops.load_library({library!r})
+torch.utils.rename_privateuse1_backend("fake")
+torch._C._acc.register_python_privateuseone_hook(torch.utils.backend_registration._DummyPrivateUse1Hook())
+_module = types.ModuleType("torch.fake")
+_module.is_available, _module._is_in_bad_fork, _module._lazy_init = (lambda: True), (lambda: False), (lambda: None)
+_module.device_count, _module.current_device = (lambda: 1), (lambda: 0)
+torch._register_device_module("fake", _module)
+del _module, types
+"""
+
+
+@pytest.fixture(scope="module")
+def with_device(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Build a device for torch: this machine has no GPU."""
+    if shutil.which("c++") is None or shutil.which("ninja") is None:
+        pytest.skip("a C++ compiler and ninja build the device")
+    from torch.utils.cpp_extension import load
+
+    directory = tmp_path_factory.mktemp("device")
+    source = Path(__file__).with_name("fake_device.cpp")
+    load(
+        "fake_device",
+        [str(source)],
+        build_directory=str(directory),
+        extra_cflags=["-O0"],
+        is_python_module=False,
+    )
+    return WITH_DEVICE.format(library=str(directory / "fake_device.so"))
+
+
+def test_what_is_trained_on_a_device_of_the_sandbox_is_in_memory_here_and_the_cell_says_so(
+    torch_kernel: Kernel, with_device: str
+) -> None:
+    torch_kernel.run("moving = Line()\nother, before = {'model': moving}, moving.layer.weight.item()")
+    reply = torch_kernel.run(
+        f"%%modal_step{with_device}"
+        "moving.to('fake')\n"
+        "optimizer = torch.optim.Adam(moving.parameters(), lr=0.5)\n"
+        "x = torch.ones(4, 1, device='fake')\n"
+        "((moving(x) - 9) ** 2).mean().backward()\n"
+        "optimizer.step()\n"
+        "whole = torch.arange(6.0, device='fake')\n"
+        "parts = {'view': whole[2:], 'plain': torch.ones(2)}\n"
+        "there = [moving.layer.weight.device.type, whole.device.type, moving.layer.weight.item()]"
+    )
+    assert torch_kernel.ask("there[:2]") == ["fake", "fake"]
+    given = "weights = list(moving.parameters())"
+    tensors = "[*weights, *[each.grad for each in weights], x, whole, *parts.values()]"
+    assert torch_kernel.ask(f"list({{each.device.type for each in {tensors}}})", given) == ["cpu"]
+    assert torch_kernel.ask("[other['model'] is moving, weights[0].item() == there[2]]") == [True, True]
+    assert torch_kernel.ask("optimizer.param_groups[0]['params'][0] is moving.layer.weight") is True
+    # As any other: to be trained on, and its views see what is written.
+    torch_kernel.run("whole[3] = 70.0\nmoving(torch.ones(1, 1)).sum().backward()\noptimizer.step()")
+    assert torch_kernel.ask("[parts['view'].tolist(), before < there[2] < weights[0].item()]") == [
+        [2, 70, 4, 5],
+        True,
+    ]
+    told = reply.stderr
+    assert "Copies in the computer's own memory, as there is no such device here: " in told
+    assert "(fake:0 in the sandbox)" in told
+    # `parts` refers to `whole`.
+    assert all(f"{name}," in told or f"{name} (" in told for name in ("moving", "optimizer", "x", "whole"))
+
+
+def test_a_tensor_of_the_notebooks_device_is_memory_there_and_changes_on_its_device_here(
+    new_kernel: Kernel, with_device: str
+) -> None:
+    new_kernel.run("%load_ext zenml_modal_nb")
+    new_kernel.run(f"{with_device}here = torch.ones(3, device='fake')\nbox = [here, here[1:]]")
+    reply = new_kernel.run(
+        "%%modal_step\nkind = here.device.type, box[0] is here\nhere[2] = 5\ntotal = here.sum().item()"
+    )
+    assert new_kernel.ask("[kind, total]") == [["cpu", True], 7]
+    assert new_kernel.ask("[here.device.type, box[0] is here, here.tolist(), box[1].tolist()]") == [
+        "fake", True, [1, 1, 5], [1, 5],
+    ]  # fmt: skip
+    assert "no such device here: box, here (fake:0 in the notebook)" in reply.stderr
+
+
 def test_random_numbers_go_on_where_the_cell_has_left_off(torch_kernel: Kernel) -> None:
     torch_kernel.run("_ = torch.manual_seed(7)\ndrawn_here = [torch.rand(1).item() for _ in range(3)]")
     torch_kernel.run("_ = torch.manual_seed(7)\ndrawn = [torch.rand(1).item()]")
@@ -107,15 +192,23 @@ def test_processes_that_torch_starts_have_the_cells_functions(torch_kernel: Kern
     assert reply.stdout == "sum 3.0\n"
 
 
-def test_torchrun_runs_a_script_of_the_cells(torch_kernel: Kernel) -> None:
+RANKS = """
+import os, sys
+from notebook_definitions import Line, squares
+rank = int(os.environ["RANK"])
+sys.stdout.write(f"rank {rank} {type(Line().layer).__name__} {squares[rank + 2][1].item()}\\n")
+"""
+
+
+def test_torchrun_runs_a_script_that_imports_the_notebooks_classes_and_values(torch_kernel: Kernel) -> None:
     reply = torch_kernel.run(
         "%%modal_step\n"
-        "with open('ranks.py', 'w') as script:\n"
-        '    script.write(\'import os, sys; sys.stdout.write("rank " + os.environ["RANK"] + chr(10))\')\n'
+        f"with open('ranks.py', 'w') as script:\n    script.write({RANKS!r})\n"
         "!torchrun --standalone --nproc-per-node 2 ranks.py\n"
+        "Line, squares\n"
         "del script"
     )
-    assert sorted(reply.stdout.split("\n")) == ["", "rank 0", "rank 1"]
+    assert sorted(reply.stdout.split("\n")) == ["", "rank 0 Linear 4.0", "rank 1 Linear 9.0"]
 
 
 def test_a_gpu_image_has_torch_at_the_version_here(torch_kernel: Kernel) -> None:

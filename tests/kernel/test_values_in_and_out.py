@@ -18,6 +18,19 @@ def test_functions_classes_and_names_of_other_cells_are_there_and_classes_keep_t
     assert kernel.ask("[type(points[0]) is Point, known, isinstance(origin2, Point)]") == [True, True, True]
 
 
+def test_classes_of_the_notebook_and_of_cells_stay_the_same_from_cell_to_cell(kernel: Kernel) -> None:
+    kernel.run("class Dog: pass\nrex = Dog()")
+    kernel.run("%%modal_step\nclass Cat: pass\ntom, fido = Cat(), Dog()\nkinds = {Dog: 'dog', Cat: 'cat'}")
+    kernel.run(
+        "%%modal_step\nkit = Cat()\n"
+        "there = [type(tom) is Cat, type(fido) is type(rex) is Dog, kinds[Cat], kinds[type(rex)]]"
+    )
+    assert kernel.ask("there") == [True, True, "cat", "dog"]
+    assert kernel.ask("[type(kit) is type(tom) is Cat, type(fido) is type(rex) is Dog, kinds[Cat], kinds[Dog]]") == [
+        True, True, "cat", "dog",
+    ]  # fmt: skip
+
+
 def test_a_function_made_remotely_uses_the_notebooks_own_globals(kernel: Kernel) -> None:
     kernel.run("factor = 2")
     kernel.run("%%modal_step\ndef scaled(x):\n    return x * factor\nhere = scaled(10)")
@@ -232,6 +245,32 @@ def test_an_unchanged_input_is_saved_to_zenml_once(kernel: Kernel) -> None:
         list(range(9)),
         ["a", "b"],
     ]
+
+
+def test_what_a_cell_has_made_or_changed_is_the_same_artifact_as_the_next_ones_input(kernel: Kernel) -> None:
+    def artifacts(step: str, kind: str) -> dict[str, str]:
+        given = (
+            "from zenml.client import Client\n"
+            f"found = Client().get_pipeline_run(_modal_run.id).steps['{step}'].{kind}"
+        )
+        return dict(kernel.ask("{name: str(each[0].id) for name, each in found.items()}", given=given))
+
+    kernel.run("import numpy as np\ncounts = np.zeros(2_000_000)\nwords = ['a']")  # 16 MB go by the volume
+    kernel.run(
+        "%%modal_step --name make\nrates = counts + 1\npair = [1, words]\nwords.append('b')\ncounts[0] = 7"
+    )
+    made = artifacts("make", "outputs")
+    reading = "%%modal_step --name read\nread_total = rates.sum() + len(pair) + len(words) + counts[0]"
+    kernel.run(reading)
+    assert artifacts("read", "inputs") == made
+    kernel.run("rates[0] = 3\nwords.append('c')")
+    kernel.run(reading)
+    then = artifacts("read", "inputs")
+    assert {name for name in made if then[name] != made[name]} == {
+        "rates",
+        "words",
+        "pair",
+    }  # it holds `words`
 
 
 def test_values_of_the_notebooks_classes_are_artifacts_that_load(kernel: Kernel) -> None:

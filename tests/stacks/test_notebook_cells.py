@@ -51,6 +51,21 @@ def test_a_connected_cell_needs_no_docker_and_its_results_are_in_the_notebook_an
 
 
 @pytest.mark.slow
+def test_what_a_connected_cell_has_made_or_changed_is_the_same_artifact_as_the_next_ones_input(
+    user: Kernel,
+) -> None:
+    ids = "{{name: str(found[0].id) for name, found in step.{0}.items()}}"
+    user.run("lines = ['a']")
+    user.run(
+        "%%modal_step --operator own --name write\nlength = len(lines)\npages = [lines]\nlines.append('b')"
+    )
+    made = user.ask(ids.format("outputs"), given=STEP)
+    user.run("%%modal_step --operator own --name read\ncounted = length + len(pages) + len(lines)")
+    read = user.ask(ids.format("inputs"), given=STEP)
+    assert {name: read[name] for name in ("length", "pages", "lines")} == made
+
+
+@pytest.mark.slow
 def test_a_failing_connected_cell_shows_its_own_traceback_and_fails_the_step(user: Kernel) -> None:
     reply = user.attempt("%%modal_step --operator own --name broken\nbefore = [1]\nratio = before[0] / 0")
     assert reply.ename == "ZeroDivisionError"

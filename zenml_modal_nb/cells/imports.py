@@ -27,10 +27,13 @@ class Import:
         if self.root:
             return f"import {self.module}"
         if self.attribute is None:
-            return f"import {self.module} as {self.name}"
+            return f"import {self.module}{self._as(self.module)}"
         if self.attribute == "*":
             return f"from {self.module} import *"
-        return f"from {self.module} import {self.attribute} as {self.name}"
+        return f"from {self.module} import {self.attribute}{self._as(self.attribute)}"
+
+    def _as(self, name: str) -> str:
+        return "" if name == self.name else f" as {self.name}"
 
 
 def imports_of(node: ast.Import | ast.ImportFrom) -> tuple[Import, ...]:

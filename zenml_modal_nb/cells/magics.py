@@ -193,9 +193,18 @@ class CellRewriter:
         return f"{kept[1]} = {call}" if kept and not assigned else call
 
     def directory(self, rest: str) -> str:
-        """Rewrite `%cd place` and `%cd -q place`; like IPython, say where that is."""
+        """Rewrite `%cd place`, `%cd -` and `%cd -q place`; like IPython, say where that is."""
         place = rest.removeprefix("-q").strip().strip("'\"")
-        change = f"__import__('os').chdir(__import__('os').path.expanduser({shell.expand(place or '~')}))"
+        environment = "__import__('os').environ"  # which has the directory left last, as in a shell
+        there = (
+            f"{environment}.get('OLDPWD', '-')"
+            if place == "-"
+            else f"__import__('os').path.expanduser({shell.expand(place or '~')})"
+        )
+        change = (
+            f"(lambda place, left: __import__('os').chdir(place) or {environment}.update(OLDPWD=left))"
+            f"({there}, __import__('os').getcwd())"
+        )
         return change if rest.startswith("-q") else f"print({change} or __import__('os').getcwd())"
 
     def environment(self, rest: str) -> str:

@@ -78,13 +78,21 @@ class Refusals:
         defined = {*self.namespace, *captured.rebinds, *self.names.bound, *self.names.maybe_bound}
         absent = captured.reads - defined - PROVIDED
         asks = "input" in captured.reads or any(map(_is_getpass, map(self.namespace.get, captured.reads)))
-        if not absent and not asks:
+        debugs = "breakpoint" in self.names.builtins | captured.reads and "breakpoint" not in self.namespace
+        if not absent and not asks and not debugs:
             return
         binds_unseen = self.names.star or not certainty.UNSEEN.isdisjoint(captured.reads)
         bound = (*self.names.bound, *self.names.maybe_bound, *self.names.deleted)
         for use in certainty.uses_in(self.tree, self.namespace, bound):
             if use.called and use.name in certainty.UNSEEN:
                 return
+            if debugs and use.called and use.name == "breakpoint" and use.name not in bound:
+                way = "".join(f"{name}(), which calls " for name in use.way[:-1])
+                way += f"{use.way[-1]}() calls breakpoint(), which" if use.way else "breakpoint()"
+                raise CellError(
+                    f"line {use.line + self.first_line - 1}: {way} waits for somebody at a debugger, and a sandbox "
+                    "has nobody. Take it out, or debug in a cell that runs here; nothing was created."
+                )
             if not use.way:
                 continue
             where = f"line {use.line + self.first_line - 1}: {'(), which calls '.join(use.way)}()"
@@ -132,7 +140,7 @@ class Refusals:
         absent = [name for name in inputs if name not in self.namespace]
         if absent:
             parts = [
-                f"--in {name}: the notebook has no '{name}'.{_hint(name, self.namespace)}" for name in absent
+                f"--in {name}: the notebook has no '{name}'.{_like(name, self.namespace)}" for name in absent
             ]
             raise CellError("\n".join([*parts, "Name variables that exist; nothing was created."]))
 
@@ -152,7 +160,7 @@ class Refusals:
         known = {*binds, *captured.rebinds, *captured.values}
         absent = [name for name in outputs if name not in known]
         if absent:
-            parts = [f"--out {name}: the cell never binds '{name}'.{_hint(name, known)}" for name in absent]
+            parts = [f"--out {name}: the cell never binds '{name}'.{_like(name, known)}" for name in absent]
             raise CellError(
                 "\n".join([*parts, f"It binds {', '.join(binds) or 'no name'}; nothing was created."])
             )
@@ -196,6 +204,9 @@ def _hint(name: str, known: Iterable[str]) -> str:
         return f" Is `{_USUAL_IMPORTS[name]}` missing?"
     if name in sys.stdlib_module_names:
         return f" Is `import {name}` missing?"
-    candidates = [n for n in known if not n.startswith("_")] + [n for n in dir(builtins) if n.islower()]
-    close = difflib.get_close_matches(name, candidates, n=1)
+    return _like(name, [*known, *(n for n in dir(builtins) if n.islower())])
+
+
+def _like(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, [n for n in known if not n.startswith("_")], n=1)
     return f" Did you mean '{close[0]}'?" if close else ""

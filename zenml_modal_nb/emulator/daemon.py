@@ -82,6 +82,7 @@ async def _serve(options: ServeOptions, announce: Callable[[ServerRecord], None]
             python=settings.python,
             python_chosen=options.chosen_python is not None,
             active=server.active,
+            images=settings.images,
         )
         watch = _Watch(options, server, stop, present, options.directory.lock_path.stat(), time.monotonic())
         loop.add_signal_handler(signal.SIGUSR1, watch.retire)

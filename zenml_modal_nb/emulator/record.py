@@ -25,7 +25,7 @@ class ServerRecord:
 
     `started` is ISO 8601, UTC. `python` is the interpreter sandboxes run with, `python_chosen` whether the
     user named it rather than the interpreter that started the server. `active` counts running sandboxes, at
-    most a second old.
+    most a second old. `images` is as in `settings.ServerSettings`.
     """
 
     url: str
@@ -37,6 +37,7 @@ class ServerRecord:
     python: str
     python_chosen: bool
     active: int
+    images: str = "host"
 
     def serves(self, python: str, *, chosen: bool) -> bool:
         """Whether a caller who wants sandboxes to run with `python` should use this server."""
@@ -102,7 +103,7 @@ def _parse(fields: Any) -> ServerRecord | None:
         type(fields.get(name)) is not kind for name, kind in wanted.items()
     ):
         return None
-    record = ServerRecord(**{name: fields[name] for name in wanted})
+    record = ServerRecord(**{name: fields[name] for name in wanted}, images=str(fields.get("images", "host")))
     try:
         address = urlsplit(record.url)
         loopback = address.scheme == "http" and address.hostname in ("127.0.0.1", "::1") and address.port

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
-from zenml_modal_nb.magics import arguments
+from zenml_modal_nb.magics import arguments, debugging
 from zenml_modal_nb.magics.defaults import ModalStep
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ class ModalStepMagics(Magics):
     @cell_magic
     def modal_step(self, line: str, cell: str) -> object:
         """Run this cell in a Modal sandbox, as a tracked ZenML step."""
+        with debugging.from_the_cell(self.shell):
+            return self._modal_step(line, cell)
+
+    def _modal_step(self, line: str, cell: str) -> object:
         from zenml_modal_nb.run.definition import define
         from zenml_modal_nb.run.plan import Plan
         from zenml_modal_nb.run.preparation import prepare

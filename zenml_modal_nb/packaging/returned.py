@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -72,12 +72,14 @@ class _Restoration:
         self._lost: dict[str, str] = {}
         self._stale: set[str] = set()
         self._moved: dict[str, str] = {}
+        self._not_there: Collection[str] = ()  # devices that the sandbox has not
 
     def run(self) -> Returned:
         head = self._reader.read()
         self._lost |= head["lost"]
         self._stale |= {*head["stale"]}
         changed = tuple(head["changed"])
+        self._not_there = head.get("missed", ())
         steps = [(number, self._memory(number, content)) for number, content in self._reader.read_memory()]
         for number in head["changes"]:
             self._attempt(
@@ -146,12 +148,15 @@ class _Restoration:
         return found
 
     def _memory(self, number: int, content: memoryview) -> Callable[[], None]:
-        return lambda: memory.write(self._known[number], content.cast("B"))
+        obj = self._known[number]
+        if devices.device_of(obj) is not None:
+            return lambda: devices.write(obj, content)
+        return lambda: memory.write(obj, content.cast("B"))
 
     def _change(self, number: int, how: str, content: Any) -> Callable[[], None]:
         obj = self._known[number]
         if how == "state":
-            return lambda: adopt(obj, content)
+            return lambda: adopt(obj, content, self._not_there)
         if how == "elements":
             return lambda: obj.__setitem__(..., content)
         kind = kind_of(type(obj))

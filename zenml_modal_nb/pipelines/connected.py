@@ -162,4 +162,6 @@ def wait_connected(operator: Any, step_run: StepRunResponse, execution: Executio
     if execution.cell_error is not None:
         execution.raised = cell_error.restore(execution.cell_error, execution.read_error)
         raise cell_error.recordable(execution.raised)
-    return Client().get_run_step(step_run.id).status
+    recorded = Client().get_run_step(step_run.id)
+    execution.saved = {name: found[0].id for name, found in recorded.outputs.items()}
+    return recorded.status

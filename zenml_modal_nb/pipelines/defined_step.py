@@ -146,7 +146,7 @@ class DefinedStep(BaseStep):
     def __repr__(self) -> str:
         parameters = ", ".join(inspect.signature(self.entrypoint).parameters)
         results = f" -> {', '.join(self.outputs)}" if self.outputs else ""
-        return f"<ZenML step {self.name}({parameters}){results}; runs on Modal, call it in a @pipeline>"
+        return f"<ZenML step {self.name}({parameters}){results}; runs in a sandbox, call it in a @pipeline>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add the step to a pipeline, or run it alone, as every ZenML step; the active stack must be able to run it."""

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from zenml_modal_nb.errors import ResultError, SandboxError
 from zenml_modal_nb.events import Event, File, Files, Log, Reason, Recorded, Target
@@ -126,6 +127,7 @@ class Execution:
         self.raised: BaseException | None = None  # the cell's error, as it was restored
         self.ended: SandboxError | ResultError | None = None  # why there is no result
         self.recorded: Recorded | None = None
+        self.saved: dict[str, UUID] = {}  # artifacts of what the cell has bound or changed, by variable
         self.sandbox_id: str | None = None
         self.said = Said()  # kept only for a cache
         self.delivered: bytes | memoryview = b""  # the values file, for a cache only

@@ -1,4 +1,4 @@
-"""Inputs of a cell as artifacts: an unchanged value is saved once in the life of a kernel."""
+"""Inputs of a cell as artifacts: an unchanged value is saved once in the life of a kernel, as input or as output."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def save_inputs(
     }
 
 
+def remember(name: str, digest: str, artifact: UUID) -> None:
+    """Take note of a value that a cell has bound or changed: as an input of the next one it is this artifact."""
+    with _lock:
+        _saved[name, digest] = artifact
+
+
 def _known(name: str, digest: str) -> ArtifactVersionResponse | None:
     with _lock:
         found = _saved.get((name, digest))
@@ -41,6 +47,5 @@ def _known(name: str, digest: str) -> ArtifactVersionResponse | None:
 
 def _save(name: str, value: object, digest: str) -> ArtifactVersionResponse:
     artifact = artifacts.save(value, name)
-    with _lock:
-        _saved[name, digest] = artifact.id
+    remember(name, digest, artifact.id)
     return artifact

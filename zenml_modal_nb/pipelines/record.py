@@ -93,6 +93,7 @@ def _run_pipeline(running: Execution) -> None:
         running.recorded = Recorded(str(response.id), response.name, name, get_run_url(response))
         running.emit(running.recorded)
         running.take_over(kept)
+        running.saved = {of: found[0].id for of, found in response.steps[name].outputs.items()}
 
 
 def _environment(job: CellJob, kept: caching.Kept | None) -> dict[str, Any] | None:

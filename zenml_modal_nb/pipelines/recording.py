@@ -94,6 +94,7 @@ class _Recorder(StepRunner):
                 clean = partial(self._clean, output_artifact_uris[name])
                 save = partial(artifacts.attempt, value, partial(write, name), clean)
                 stored |= _attempt(self.execution, name, save) or {}
+        self.execution.saved |= {name: artifact.id for name, artifact in stored.items()}
         return stored
 
     def _fire_step_hook(
@@ -188,7 +189,9 @@ def _body(execution: Execution) -> Any:
         if not (name in recorded or is_by_the_way(name)) and (
             name in values.changed or value is not inputs.get(name)
         ):
-            _attempt(execution, name, lambda value=value, name=name: artifacts.save(value, name))  # type: ignore[misc]
+            saved = _attempt(execution, name, lambda value=value, name=name: artifacts.save(value, name))  # type: ignore[misc]
+            if saved is not None:
+                execution.saved[name] = saved.id
     if execution.cell_error is not None:
         execution.raised = cell_error.restore(execution.cell_error, execution.read_error)
         raise cell_error.recordable(execution.raised)

@@ -96,12 +96,13 @@ def note(target: Target) -> str:
     if target.billed:
         return ""
     gpu = "GPU recorded and priced, not provided here" if target.gpu else ""
+    image = "image recorded, not used here" if target.own_image else ""
     packages = (
         "packages recorded, not installed here (--pip: unless the local Modal API runs with --images venv)"
         if target.packages
         else ""
     )
-    return SEPARATOR.join(part for part in (gpu, packages) if part)
+    return SEPARATOR.join(part for part in (gpu, image, packages) if part)
 
 
 def facts(target: Target) -> list[str]:

@@ -68,6 +68,7 @@ def _of_file(path: str, job: CellJob) -> str | None:
     folder = os.path.dirname(path)
     if (
         folder
+        and not _is_elsewhere(folder, job)
         and (job.directory / folder).is_dir()
         and not _was_sent(folder, job)
         and not os.path.isabs(path)
@@ -77,9 +78,9 @@ def _of_file(path: str, job: CellJob) -> str | None:
 
 
 def _is_elsewhere(path: str, job: CellJob) -> bool:
-    """Whether a path is the system's or a volume's, or the working directory itself."""
+    """Whether a path is the system's or a volume's, or the working directory itself or one that it is in."""
     taken = (*_SYSTEM, *(mount for _, mount in job.volumes))
-    return os.path.normpath(path) in (".", "/", "..") or any(
+    return {*os.path.normpath(path).split("/")} <= {"", ".", ".."} or any(
         path == place or path.startswith(f"{place}/") for place in taken
     )
 

@@ -10,7 +10,9 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Protocol
 
 from zenml_modal_nb.cells.imports import Import
@@ -20,13 +22,14 @@ from zenml_modal_nb.packaging.payload import unpack_error
 from zenml_modal_nb.packaging.returned import restore
 from zenml_modal_nb.pipelines.conclusion import conclude
 from zenml_modal_nb.pipelines.execution import Execution, Values
+from zenml_modal_nb.pipelines.inputs import remember
 from zenml_modal_nb.pipelines.record import record
 from zenml_modal_nb.run.advice import advice as advice_on
 from zenml_modal_nb.run.failure import Tracebacks
 from zenml_modal_nb.run.gpu_advice import with_gpu_advice
 from zenml_modal_nb.run.interrupts import interrupts_to
 from zenml_modal_nb.run.log_file import KEPT, LogFile
-from zenml_modal_nb.run.preparation import Prepared
+from zenml_modal_nb.run.preparation import Prepared, digest_of
 from zenml_modal_nb.runner import session
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.termination import advice
@@ -143,6 +146,7 @@ class CellRun:
                     self._tracebacks.abandoned() if self._execution.begun else self._tracebacks.never_begun()
                 )
             self._write_back()
+            self._remember()
             self._restore_session()
             if self._execution.cell_error is not None:
                 self._advice = advice_on(self._execution.cell_error, self._execution.job)
@@ -238,6 +242,14 @@ class CellRun:
         for name in self._prepared.deleted:
             if name not in values.named and name not in self._execution.lost:
                 self._namespace.pop(name, None)
+
+    def _remember(self) -> None:
+        """Note which artifacts the cell's values are: in the next cell's hands they are not saved again."""
+        for name, artifact in self._execution.saved.items():
+            value = self._namespace.get(name)
+            if name in self._namespace and not isinstance(value, FunctionType | type):  # these travel as code
+                with suppress(Exception):  # the object's own code: then it is saved again
+                    remember(name, digest_of(value, self._namespace), artifact)
 
     def _restore_session(self) -> None:
         """Take over random states and settings, after imports; some belong to the context of the cell that runs."""

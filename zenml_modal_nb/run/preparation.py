@@ -11,6 +11,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,11 @@ def _prepare(
     shipment = find(request.files, directory)
     check_volumes(request.volumes)
     needed = dict(sorted(needed.items(), key=_place))
-    packed = pack(needed, namespace, captured.submodules, state, analyzed.lines)
+    dumped = _dumped(captured.values, namespace)
+    packed = pack(_large_first(needed, dumped), namespace, captured.submodules, state, analyzed.lines)
     values = packed.values
     hashed = Recognized()
     analyzed = requiring(analyzed, packed.modules, gpu=request.gpu is not None, pip=request.pip)
-    dumped = {name: pickling.dump(value, namespace) for name, value in captured.values.items()}
     sizes = {name: each.size for name, each in dumped.items()}
     _refuse_too_large(request, values.size, sizes)
     environment, ephemeral = _environment(request)
@@ -164,7 +165,12 @@ def _prepare(
         "interactivity": cell.interactivity,
     }
     target, meter = _target(request, name, connection, values.size)
-    target = replace(target, packages=bool(request.pip or request.apt or analyzed.source.pip))
+    installed = connection.installs and not request.apt
+    target = replace(
+        target,
+        packages=bool(request.pip or request.apt or analyzed.source.pip) and not installed,
+        own_image=request.image is not None,
+    )
     image = image_of(request, analyzed, operator)
     module = write_module(
         analyzed.source.text.removeprefix(_MAGIC_LINE),
@@ -233,6 +239,11 @@ def _prepare(
     )
 
 
+def digest_of(value: object, namespace: dict[str, Any]) -> str:
+    """Return what a job's `digests` would have for a value as it is now; raises what pickling raises."""
+    return Recognized().of_content(pickling.dump(value, namespace).pieces)
+
+
 def _place(item: tuple[str, object]) -> tuple[int, str]:
     """The order in which things are pickled: the same one next time, so that known objects have the same numbers.
 
@@ -241,6 +252,27 @@ def _place(item: tuple[str, object]) -> tuple[int, str]:
     """
     name, value = item
     return (len(value.__mro__) if isinstance(value, type) else sys.maxsize), name
+
+
+def _dumped(values: Mapping[str, object], namespace: dict[str, Any]) -> dict[str, pickling.Values]:
+    """Pickle each value by itself; one that cannot be is left to `pack`, which says why."""
+    found = {}
+    for name, value in values.items():
+        with suppress(Exception):  # an object's own __reduce__ may raise anything
+            found[name] = pickling.dump(value, namespace)
+    return found
+
+
+def _large_first(needed: Mapping[str, object], dumped: Mapping[str, pickling.Values]) -> dict[str, object]:
+    """Put values whose pickle itself is large, e.g. a list of a million texts, behind the classes, before all others.
+
+    Their pickles then begin as they did before, whatever has changed in small ones, and those blocks need not be sent.
+    """
+    inside = {
+        name: sum(len(each) for each in dumped[name].pieces if isinstance(each, bytes)) for name in dumped
+    }
+    large = {name for name, size in inside.items() if size >= digests.BLOCK}
+    return dict(sorted(needed.items(), key=lambda item: (_place(item)[0], item[0] not in large, item[0])))
 
 
 def _refuse_too_large(request: StepRequest, total: int, sizes: Mapping[str, int]) -> None:

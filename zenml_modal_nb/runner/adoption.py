@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 from zenml_modal_nb.runner.kinds import attributes, put_attributes
@@ -26,15 +27,18 @@ def can_adopt(obj: Any, reduced: Any) -> bool:
     return solid is object or (issubclass(solid, BaseException) and solid.__basicsize__ == _OF_AN_ERROR)
 
 
-def adopt(obj: Any, reduced: tuple[Any, ...]) -> None:
-    """Make an existing object what the pickle says; raises what the object's own methods raise."""
+def adopt(obj: Any, reduced: tuple[Any, ...], missed: Collection[str] = ()) -> None:
+    """Make an existing object what the pickle says; raises what the object's own methods raise.
+
+    A tensor on one of the devices that were `missed` where the pickle was made stays on it.
+    """
     padded: list[Any] = [*reduced, *[None] * (6 - len(reduced))]
     make, arguments, state, items, pairs, setter = padded
     if _is_tensor(obj):
         twin = make(*arguments)
         if setter is not None:
             setter(twin, state)
-        _adopt_tensor(obj, twin)
+        _adopt_tensor(obj, twin, missed)
         return
     if type(obj) is itertools.count:
         _advance(obj, make(*arguments))
@@ -96,8 +100,14 @@ def _is_tensor(obj: Any) -> bool:
     return torch is not None and isinstance(obj, torch.Tensor)
 
 
-def _adopt_tensor(obj: Any, twin: Any) -> None:
+def _adopt_tensor(obj: Any, twin: Any, missed: Collection[str]) -> None:
+    gradient = twin.grad if twin.is_leaf else None
     with sys.modules["torch"].no_grad():
+        if str(obj.device) in missed:
+            gradient = None if gradient is None else gradient.to(obj.device)
+            copy = twin.to(obj.device).requires_grad_(twin.requires_grad and twin.is_leaf)
+            put_attributes(copy, attributes(twin))
+            twin = copy
         alike = ("shape", "dtype", "device", "layout")
         if all(getattr(obj, name) == getattr(twin, name) for name in alike):
             obj.copy_(twin)  # views of its memory see it too
@@ -105,7 +115,7 @@ def _adopt_tensor(obj: Any, twin: Any) -> None:
             obj.data = twin.data
     if obj.is_leaf:
         obj.requires_grad_(twin.requires_grad)
-        obj.grad = twin.grad
+        obj.grad = gradient
     put_attributes(obj, attributes(twin))
 
 

@@ -53,6 +53,11 @@ def device_of(obj: Any) -> str | None:
     return None
 
 
+def write(array: Any, content: memoryview) -> None:
+    """Give an array of cupy on its device what a copy of it in memory holds by now."""
+    array.set(sys.modules["numpy"].frombuffer(content, array.dtype).reshape(array.shape))
+
+
 def _reduce_storage(storage: Any) -> Any:
     # torch would copy the memory twice, and a storage on a GPU could not be read where there is none.
     device = str(storage.device)

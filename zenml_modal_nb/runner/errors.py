@@ -127,7 +127,9 @@ def _missing(error: BaseException) -> dict[str, str]:
     except FileNotFoundError:  # the present directory is gone, and no path can be told
         return {}
     below = os.path.relpath(whole, _START)
-    told = whole if below.split("/")[0] == ".." and os.path.isabs(path) else below
+    # A relative path names a place beside the notebook only where the cell is still in its first directory.
+    elsewhere = os.path.isabs(path) or os.getcwd() != _START
+    told = whole if below.split("/")[0] == ".." and elsewhere else below
     return {"file": told} if len(told) <= _MISSING_LIMIT else {}
 
 
@@ -135,7 +137,13 @@ def _frames(error: BaseException, filename: str, below: str, measure: _Measure) 
     steps = list(traceback.walk_tb(error.__traceback__))
     files = [frame.f_code.co_filename for frame, _ in steps]
     if filename in files:
-        steps = steps[files.index(filename) :]
+        begin = files.index(filename)
+        # Not what is ours below it either, e.g. of a magic or of a function that refuses.
+        steps = [
+            step
+            for step, file in zip(steps[begin:], files[begin:], strict=True)
+            if not file.startswith(_OURS)
+        ]
     elif isinstance(error, SyntaxError) and error.filename == filename:
         steps = []  # the cell was never entered
     else:

@@ -70,7 +70,9 @@ class Known:
         namespace: Namespace,
         path: Path,
         origins: Mapping[int, tuple[Memory, int | Segment]],
+        missed: Sequence[str] = (),
     ) -> None:
+        self.missed = sorted({*missed})  # devices of the notebook that are not here
         self._objects = objects
         self._numbers = {id(each): number for number, each in enumerate(objects)}
         self._given_up: set[int] = set()  # IDs of objects that have to be made anew

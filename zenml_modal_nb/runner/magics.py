@@ -50,7 +50,7 @@ class Magics:
             case "env" | "set_env":
                 return _environment(text, needs_value=name == "set_env")
             case "cd":
-                return _directory(text)
+                return _change_directory(text)
             case "pwd":
                 return os.getcwd()
             case "sx" | "system":
@@ -116,9 +116,11 @@ def _environment(text: str, *, needs_value: bool) -> Any:
     }
 
 
-def _directory(text: str) -> None:
+def _change_directory(text: str) -> None:
     place = text.removeprefix("-q").strip().strip("'\"")
-    os.chdir(os.path.expanduser(place or "~"))
+    left = os.getcwd()
+    os.chdir(os.environ.get("OLDPWD", "-") if place == "-" else os.path.expanduser(place or "~"))
+    os.environ["OLDPWD"] = left
     if not text.startswith("-q"):
         sys.stdout.write(f"{os.getcwd()}\n")
 

@@ -109,7 +109,8 @@ class Writer:
         pieces = self._sink.pieces
         sizes = [sum(map(len, pieces)), *(buffer.nbytes for buffer in self._buffers)]
         head = blocks.head(sizes)
-        whole: list[bytes | memoryview] = [head, blocks.padding(len(head)), *pieces]
+        # One piece, apart from the pickle: that may be the same as before where the sizes are others.
+        whole: list[bytes | memoryview] = [head + blocks.padding(len(head)), *pieces]
         position = blocks.aligned(len(head)) + sizes[0]
         for buffer in self._buffers:
             whole += [blocks.padding(position), buffer]

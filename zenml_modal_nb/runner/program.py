@@ -154,7 +154,7 @@ def _restore(payload: Path, namespace: Namespace, imports: AfterImport, shipment
         moved = {name: device for name, device in reader.read().items() if device in missed}
         if moved:
             sys.stderr.write(f"{devices.told(moved, 'in the notebook')}\n")
-        known = Known(reader.read(), namespace, payload, reader.buffers.origins)
+        known = Known(reader.read(), namespace, payload, reader.buffers.origins, missed)
     # Last, since all of the above may draw random numbers or set something.
     return Arrived(dict(namespace), known, Session(graph["session"], namespace, imports))
 
@@ -255,6 +255,8 @@ def _make_main(place: Path, imports: AfterImport) -> Namespace:
     sys.modules["__main__"] = module
     builtins.input = _refuse_input
     getpass.getpass = _refuse_input
+    # `breakpoint()` calls it too, unless PYTHONBREAKPOINT says otherwise.
+    imports.add("pdb", lambda pdb: setattr(pdb, "set_trace", _refuse_debugger))
     imports.add("multiprocessing.spawn", lambda spawn: hand_on_definitions(spawn, module.__dict__, place))
     return module.__dict__
 
@@ -277,6 +279,13 @@ def _refuse_input(*_: object, **__: object) -> str:
     raise RuntimeError(
         "input() is not available in a sandbox: nobody can answer it there. Ask in a cell that runs here, "
         "and use the answer's variable in this one."
+    )
+
+
+def _refuse_debugger(*_: object, **__: object) -> None:
+    raise RuntimeError(
+        "A debugger is not available in a sandbox: nobody can answer it there. Debug in a cell that runs here, "
+        "or print what you want to see."
     )
 
 

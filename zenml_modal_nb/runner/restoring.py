@@ -219,13 +219,14 @@ def _opened(source: Source, shipment: Shipment | None) -> tuple[BinaryIO, Buffer
     path = Path(source)
     if shipment is not None and 0 in shipment.segments:
         shipment.fill(path, [0])
-    file = path.open("rb")
+    with path.open("rb") as beginning:
+        (start, _), *rest = blocks.extents(blocks.read_sizes(beginning, path.stat().st_size))
+    if shipment is not None:
+        # A buffer that is a segment is read from the volume straight into its memory.
+        buffers = {(begin, stop - begin) for begin, stop in rest}
+        shipment.fill(path, [at for at, s in shipment.segments.items() if (at, s.size) not in buffers])
+    file = path.open("rb")  # not before all is there: it reads ahead
     try:
-        (start, _), *rest = blocks.extents(blocks.read_sizes(file, path.stat().st_size))
-        if shipment is not None:
-            # A buffer that is a segment is read from the volume straight into its memory.
-            buffers = {(begin, stop - begin) for begin, stop in rest}
-            shipment.fill(path, [at for at, s in shipment.segments.items() if (at, s.size) not in buffers])
         file.seek(start)
         return file, Buffers(path, rest, shipment)
     except BaseException:

@@ -79,6 +79,7 @@ def collect(
         "session": session,
         "imported": [each for each in run.imports if _is_imported(*each, namespace, arrived)],
         "stale": [],
+        "missed": known.missed,
     }
     delivery = _Delivery(named, tuple(changes), head, () if last is None else (last,))
     try:

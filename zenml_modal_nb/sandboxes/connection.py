@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -38,6 +38,7 @@ class Connection:
     place: Place
     workspace: str | None
     environment: str | None
+    installs: bool = True  # Python packages; a local Modal API does where its images are virtual environments
 
     @property
     def billed(self) -> bool:
@@ -114,9 +115,10 @@ def _connect_local(environment: str | None) -> Connection:
     if known is None or not _usable(known):
         if known is not None:
             _close(known.client)
-        url, credentials = _local_server()
+        url, credentials, installs = _local_server()
         # The SDK caches some of a server's facts by the environment's name alone, hence a name of its own.
-        known = _open[key] = _connect("local", url, credentials, environment or "local")
+        made = _connect("local", url, credentials, environment or "local")
+        known = _open[key] = replace(made, installs=installs)
     return known
 
 
@@ -175,7 +177,8 @@ def _connect(place: Place, url: str, credentials: tuple[str, str], environment: 
         raise ConnectionFailedError(
             f"Modal at {url} does not answer: {str(error).rstrip('.')}. {reachability.ELSEWHERE}"
         ) from None
-    return Connection(client, url, place, name, environment)
+    # Of a local Modal API that was found by the token's settings it is not known.
+    return Connection(client, url, place, name, environment, installs=not _is_local(url))
 
 
 def _default_environment(client: Any) -> str | None:
@@ -212,8 +215,11 @@ def _configured_server(
     )
 
 
-def _local_server() -> tuple[str, tuple[str, str]]:
-    """Address and credentials of this user's local Modal API, started as its own process when none runs."""
+def _local_server() -> tuple[str, tuple[str, str], bool]:
+    """Address, credentials and whether packages are installed: this user's local Modal API.
+
+    It is started as its own process when none runs.
+    """
     command = [sys.executable, "-m", "zenml_modal_nb.emulator", "start", "--json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_START_SECONDS, check=False)
@@ -224,7 +230,8 @@ def _local_server() -> tuple[str, tuple[str, str]]:
             )
         place = json.loads(done.stdout)
         state = json.loads(Path(place["state_file"]).read_text("utf-8"))
-        return str(place["url"]), (str(state["token_id"]), str(state["token_secret"]))
+        token = str(state["token_id"]), str(state["token_secret"])
+        return str(place["url"]), token, state.get("images") == "venv"
     except (subprocess.TimeoutExpired, OSError, ValueError, KeyError) as error:
         raise ConnectionFailedError(
             f"The local Modal API could not be started: {error!r}. "

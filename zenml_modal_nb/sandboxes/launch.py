@@ -51,7 +51,8 @@ class Part:
     def of(cls, name: str, pieces: Iterable[Piece], seen: digests.Seen | None = None) -> Part:
         """Cut a part into what goes through standard input and what is large: a large piece is a segment of its own.
 
-        So an array that has not changed has the same blocks as before, whatever is sent with it.
+        So an array that has not changed has the same blocks as before, whatever is sent with it. The first piece is
+        one too: of a values file it has the sizes of all that follow.
         """
         seen = seen or digests.Seen()
         segments = list(_segments(pieces, seen))
@@ -153,7 +154,9 @@ async def send(sandbox: Any, launch: Launch) -> None:
 
 
 def _segments(pieces: Iterable[Piece], seen: digests.Seen) -> Iterator[Segment]:
-    sized = ((piece, memoryview(piece).nbytes) for piece in pieces)
+    first, *others = pieces
+    yield Segment((first,), memoryview(first).nbytes)
+    sized = ((piece, memoryview(piece).nbytes) for piece in others)
     for large, group in groupby(sized, key=lambda each: each[1] >= digests.BLOCK):
         if large:
             yield from (_shipped(Segment((piece,), size), seen) for piece, size in group)

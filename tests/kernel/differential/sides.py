@@ -141,12 +141,12 @@ class Side:
             steps.append(f"get_ipython().user_ns.update(__vsc_ipynb_file__={name!r})")
         return Sent(
             kernel.question(f"[{', '.join(steps)}]", **_GO_ON),
-            [kernel.send(_text(cell), **_GO_ON) for cell in case.setup],
+            [kernel.send(text_of(cell), **_GO_ON) for cell in case.setup],
             kernel.question(NAMESPACE, **_GO_ON),
             kernel.send(self._cell(case), **_GO_ON),
             kernel.question(NAMESPACE, **_GO_ON),
             kernel.question("'_modal_run' in globals()", **_GO_ON),
-            [kernel.send(_text(cell), **_GO_ON) for cell in case.then],
+            [kernel.send(text_of(cell), **_GO_ON) for cell in case.then],
         )
 
     def finish(self, sent: Sent) -> Outcome:
@@ -164,11 +164,11 @@ class Side:
         return Outcome(seen, before, after, started)
 
     def _cell(self, case: Case) -> str:
-        body = _text(case.cell)
+        body = text_of(case.cell)
         if self._magic:
             return f"{self._magic} {case.options}\n{body}"
         if case.here is not None:
-            body = _text(case.here)
+            body = text_of(case.here)
         # As many lines down as below a magic line, so that every line has the same number.
         return body if body.startswith("%%") else f"#\n{body}"
 
@@ -193,7 +193,7 @@ class Ahead:
         self._sent[case.name] = kernel, kernel.send(case)
 
 
-def _text(cell: str) -> str:
+def text_of(cell: str) -> str:
     """A cell as the user has it; in the corpus, those of several lines are indented below their quotes."""
     return dedent(cell).strip("\n") if cell.startswith("\n") else cell
 

@@ -51,7 +51,7 @@ def test_imports_of_the_cell_are_imported_again_instead_of_shipped() -> None:
     assert cell.outputs == ("x",)
     assert [entry.statement for entry in cell.imported_names] == [
         "import json as j",
-        "from math import pi as pi",
+        "from math import pi",
         "from string import *",
     ]
 
@@ -155,6 +155,7 @@ def test_an_absent_input_is_refused() -> None:
     assert refused("x = 1", "data = 1", inputs=("dta",)) == (
         "--in dta: the notebook has no 'dta'. Did you mean 'data'?\nName variables that exist; nothing was created."
     )
+    assert "Did you mean" not in refused("x = 1", "data = 1", inputs=("inn",))  # `min` is no variable
 
 
 def test_an_input_left_out_is_refused() -> None:
@@ -168,6 +169,7 @@ def test_an_output_never_bound_is_refused() -> None:
         "--out modl: the cell never binds 'modl'. Did you mean 'model'?\nIt binds model; nothing was created."
     )
     assert "It binds no name;" in refused("1", outputs=("x",))
+    assert "Did you mean" not in refused("1", outputs=("opn",))  # `open` is nothing that a cell binds
 
 
 def test_input_is_refused() -> None:

@@ -217,10 +217,10 @@ def test_imports_say_what_they_bind() -> None:
     assert [entry.statement for entry in names.imports] == [
         "import os.path",
         "import a.b as c",
-        "import d as d",
+        "import d",
         "from e.f import g as h",
-        "from e.f import i as i",
-        "from .j import k as k",
+        "from e.f import i",
+        "from .j import k",
         "from l import *",
     ]
 

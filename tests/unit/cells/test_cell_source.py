@@ -173,6 +173,7 @@ def test_time_of_a_cell_without_a_last_value_prints_too(capsys: pytest.CaptureFi
 
 def test_environment_and_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KEY", "")
+    monkeypatch.setenv("OLDPWD", "")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
     namespace = run("%env KEY=a{n}\nfirst = %env KEY\n%set_env KEY b\n%cd sub\nplace = %pwd", n=1)
@@ -181,6 +182,8 @@ def test_environment_and_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert namespace["place"] == str(tmp_path / "sub")
     (tmp_path / "sub" / "of two words").mkdir()
     assert run('%cd -q "of two words"\nplace = %pwd')["place"] == str(tmp_path / "sub" / "of two words")
+    assert run("%cd -q -\nplace = %pwd")["place"] == str(tmp_path / "sub")
+    assert run("%cd -\nplace = %pwd")["place"] == str(tmp_path / "sub" / "of two words")
 
 
 def test_a_bash_cell_runs_in_bash(capfd: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,12 @@ FAILS = {
         ["calls getpass()"],
     ),
     "getpass of the cell": ("", "import getpass\nif 0: getpass.getpass()", ["line 2: getpass()"]),
+    "a breakpoint": ("", "x = 1\nbreakpoint()", ["line 2: breakpoint() waits"]),
+    "a breakpoint in a helper": (
+        "def f(): breakpoint()",
+        "y = f()",
+        ["line 1: f() calls breakpoint(), which waits"],
+    ),
     "getpass of the notebook": ("from getpass import getpass as ask", "ask()", ["line 1: getpass()"]),
 }
 
@@ -70,6 +76,12 @@ def test_what_a_helper_surely_does_and_cannot_do_is_refused(case: str) -> None:
 
 # Here each of these would work, or fail for another reason and at its own time.
 MAY_WORK = {
+    "a breakpoint in a branch": ("def f(x):\n    if x: breakpoint()", "if f(0): breakpoint()"),
+    "the notebook's own breakpoint": (
+        "def breakpoint(): return 1\ndef f(): return breakpoint()",
+        "f()\nbreakpoint()",
+    ),
+    "the cell's own breakpoint": ("", "def breakpoint(): return 1\nbreakpoint()"),
     "a branch": ("def f(x):\n    if x: return MISSING", "f(0)"),
     "the other branch left before": ("def f(x):\n    if not x: return 0\n    return MISSING", "f(0)"),
     "a loop's body": ("def f(x):\n    for _ in x: MISSING", "f([])"),

@@ -50,7 +50,8 @@ def test_packages_that_this_machine_does_not_install_are_told_beside_the_gpu(
     both = words.note(replace(on_this_machine, packages=True))
     assert both.startswith("GPU recorded and priced, not provided here · packages recorded, not installed")
     assert words.note(replace(on_this_machine, gpu=None, packages=True)).startswith("packages recorded")
-    assert words.note(replace(on_modal, packages=True)) == ""
+    assert words.note(replace(on_modal, packages=True, own_image=True)) == ""
+    assert words.note(replace(on_this_machine, gpu=None, own_image=True)) == "image recorded, not used here"
 
 
 def test_why_an_image_is_built_stays_while_its_log_goes_on(on_modal: Target) -> None:

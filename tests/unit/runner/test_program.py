@@ -354,6 +354,19 @@ def test_asking_for_input_is_refused_with_a_reason():
         run = ran(source)
         assert run.error["ename"] == "RuntimeError"
         assert run.error["evalue"].startswith("input() is not available in a sandbox")
+        assert [frame["text"] for frame in run.error["frames"]] == [source]
+
+
+@pytest.mark.parametrize(
+    "source", ["breakpoint()", "import pdb\npdb.set_trace()", "from pdb import *\nset_trace()"]
+)
+def test_a_debugger_is_refused_at_the_line_that_calls_it(source):
+    run = ran(f"done = 1\n{source}", outputs=["done"])
+    assert run.error["ename"] == "RuntimeError"
+    assert run.error["evalue"].startswith("A debugger is not available in a sandbox")
+    assert run.error["frames"][0]["text"].strip() == source.splitlines()[-1]
+    assert not [frame for frame in run.error["frames"] if "zenml_modal_nb" in frame["file"]]
+    assert run.stdout.text.shown == ""
 
 
 def test_a_run_without_a_client_ends_itself():

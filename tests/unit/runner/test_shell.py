@@ -70,6 +70,21 @@ def test_what_a_sandbox_does_not_have_is_refused_by_name() -> None:
         assert told.startswith(begin)
 
 
+def test_cd_with_a_dash_goes_back_to_where_the_cell_was(tmp_path) -> None:
+    source = (
+        "import os\nfirst = os.getcwd()\nip = get_ipython()\n"
+        f"ip.run_line_magic('cd', {str(tmp_path)!r})\nsecond = os.getcwd()\n"
+        "ip.run_line_magic('cd', '-')\nback = os.getcwd()\n"
+        "ip.run_line_magic('cd', '-q -')\nagain = os.getcwd()"
+    )
+    run = ran(source, outputs=["first", "second", "back", "again"])
+    assert run.result["ok"], run.error
+    values = run.values()["values"]
+    assert values["back"] == values["first"]
+    assert values["again"] == values["second"] == str(tmp_path)
+    assert run.stdout.text.shown.splitlines() == [values["second"], values["first"]]
+
+
 def test_commands_and_magics_know_the_names_of_the_function_that_runs_them(tmp_path) -> None:
     source = (
         f"import os\nplace = {str(tmp_path)!r}\n"

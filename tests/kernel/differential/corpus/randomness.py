@@ -119,6 +119,11 @@ CASES = (
         then=("plt.rcdefaults()",),
     ),
     Case(
+        "parameters of plots set by the cell",
+        "import matplotlib.pyplot as plt\nplt.rcParams['lines.linewidth'] = 7",
+        then=("print(plt.rcParams['lines.linewidth'])\nplt.rcdefaults()",),
+    ),
+    Case(
         "the precision of decimals of an earlier cell",
         "third = Decimal(1) / 3",
         setup=("from decimal import Decimal, getcontext\ngetcontext().prec = 4",),
