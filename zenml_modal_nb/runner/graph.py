@@ -6,6 +6,7 @@ identity on the way back, as cloudpickle's classes do.
 
 from __future__ import annotations
 
+import enum
 import functools
 import importlib
 import pickle
@@ -102,6 +103,15 @@ _RULES = (
     references.reduce,
 )  # fmt: skip
 
+# Of their classes some instances have a rule.
+_ASKED_EACH = devices.MODULES | {
+    "random",
+    "numpy.random.mtrand",
+    "numpy.random._mt19937",
+    "argparse",
+    "typing",
+}
+
 # An object that is being pickled, and how → how, perhaps otherwise.
 Note = Callable[[Any, Any], Any]
 
@@ -135,6 +145,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self._definitions = definitions
         self._reference = _NamespaceReference()
         self._cells: dict[int, tuple[types.CellType, _CellReference]] = {}
+        self._unruled: set[type] = (
+            set()
+        )  # classes to whose instances no rule applies: there may be a million of one
         self._instances = instances.Instances(namespace)
 
     def reducer_override(self, obj: Any) -> Any:
@@ -167,10 +180,13 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 importlib.import_module(obj.__module__)
         if is_array(obj):
             return self._views.reduce(obj)
-        for rule in _RULES:
-            by_rule = rule(obj)
-            if by_rule is not NotImplemented:
-                return by_rule
+        if kind not in self._unruled:
+            for rule in _RULES:
+                by_rule = rule(obj)
+                if by_rule is not NotImplemented:
+                    return by_rule
+            if kind.__module__ not in _ASKED_EACH and not issubclass(kind, enum.Enum):
+                self._unruled.add(kind)
         by_rule = self._instances.reduce(obj)
         if by_rule is NotImplemented and kind.__module__.startswith("statsmodels."):
             by_rule = formulas.reduce(obj, self._namespace)

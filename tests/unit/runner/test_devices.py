@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from sandboxed import ran
 
+from zenml_modal_nb.runner import pickling
+
 CUPY = '''
 import sys, types
 import numpy as np
@@ -68,3 +70,23 @@ def test_inputs_of_a_device_are_memory_in_a_sandbox_without_and_it_says_so(cupy)
     )
     assert run.values()["values"]["kinds"] == ("ndarray", [5], 1)
     assert "no such device here: gpu, box (cuda:0 in the notebook)" in run.stderr.text.shown
+
+
+def test_of_two_arrays_of_one_class_each_is_asked_for_its_device():
+    class ArrayImpl:
+        def __init__(self, platform):
+            self.platform = platform
+
+        def devices(self):
+            return [types.SimpleNamespace(platform=self.platform, id=0)]
+
+        def __array__(self, dtype=None, copy=None):
+            return np.ones(2)
+
+        def __reduce__(self):
+            return str, (f"{self.platform} by its own rule",)
+
+    ArrayImpl.__module__ = "jaxlib._jax"
+    values = pickling.dump([ArrayImpl("cpu"), ArrayImpl("gpu")], {})
+    in_memory, on_a_device = pickling.load(bytes(values), {})
+    assert (in_memory, on_a_device.tolist()) == ("cpu by its own rule", [1, 1])
