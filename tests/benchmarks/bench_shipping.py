@@ -165,9 +165,8 @@ def main() -> None:
     megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     repetitions = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     gigabytes = megabytes / 1000
-    memory = (
-        6_000_000 * megabytes
-    )  # bytes: the array here and there, in a part of the emulator's disk and another
+    # Bytes: the array here and there, on the local Modal API's disk and in its mounts.
+    memory = 6_000_000 * megabytes
 
     def numbers(seed: int) -> Any:
         return np.random.default_rng(seed).random(megabytes * 125_000)

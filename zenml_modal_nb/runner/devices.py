@@ -160,6 +160,5 @@ _RULES: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("jaxlib._jax", "ArrayImpl"): _reduce_jax,
     ("jaxlib.xla_extension", "ArrayImpl"): _reduce_jax,
 }
-MODULES = frozenset(
-    module for module, _ in _RULES
-)  # of the classes with a rule, which may depend on the array
+# Of the classes with a rule, which may depend on the array.
+MODULES = frozenset(module for module, _ in _RULES)

@@ -105,12 +105,8 @@ _RULES = (
 
 # Of their classes some instances have a rule.
 _ASKED_EACH = devices.MODULES | {
-    "random",
-    "numpy.random.mtrand",
-    "numpy.random._mt19937",
-    "argparse",
-    "typing",
-}
+    "random", "numpy.random.mtrand", "numpy.random._mt19937", "argparse", "typing",
+}  # fmt: skip
 
 # An object that is being pickled, and how → how, perhaps otherwise.
 Note = Callable[[Any, Any], Any]
@@ -145,9 +141,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self._definitions = definitions
         self._reference = _NamespaceReference()
         self._cells: dict[int, tuple[types.CellType, _CellReference]] = {}
-        self._unruled: set[type] = (
-            set()
-        )  # classes to whose instances no rule applies: there may be a million of one
+        # Classes to whose instances no rule applies: there may be a million of one.
+        self._unruled: set[type] = set()
         self._instances = instances.Instances(namespace)
 
     def reducer_override(self, obj: Any) -> Any:
