@@ -158,8 +158,10 @@ class CellRewriter:
         """Rewrite `%name rest`."""
         name, _, rest = text.partition(" ")
         rest = rest.strip()
-        if name in _DROPPED or (name == "config" and rest.startswith("InlineBackend")):
+        if name in _DROPPED:
             return "pass"
+        if name == "config" and rest.startswith("InlineBackend"):
+            return f"get_ipython().run_line_magic('config', {rest!r})"
         if name == "time" and rest:
             return self.timed(rest)
         if name == "timeit" and rest:

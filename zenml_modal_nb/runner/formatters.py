@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zenml_modal_nb.runner import stand_in
+from zenml_modal_nb.runner import figures, stand_in
 
 Key = tuple[str, str]  # a type's module and name: it need not be imported
 
@@ -206,8 +206,9 @@ class DisplayFormatter:
                 part, about = _parts(formatter(obj), kind)
                 data.update(part)
                 metadata.update(about)
-        if wanted("image/png") and "image/png" not in data:
-            data = {**_figure(obj), **data}
+        drawn, about = _figure(obj)
+        data = {**{kind: part for kind, part in drawn.items() if wanted(kind)}, **data}
+        metadata = {**{kind: part for kind, part in about.items() if wanted(kind)}, **metadata}
         return Bundle(jsonable(data), jsonable(metadata))
 
 
@@ -311,14 +312,12 @@ def _parts(result: Any, kind: str | None = None) -> tuple[dict[str, Any], dict[s
     return (dict(result), dict(about or {})) if isinstance(result, dict) else ({}, {})
 
 
-def _figure(thing: Any) -> dict[str, Any]:
-    figures = sys.modules.get("matplotlib.figure")
-    if figures is None or not isinstance(thing, figures.Figure):
-        return {}
-    file = io.BytesIO()
+def _figure(thing: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    matplotlib = sys.modules.get("matplotlib.figure")
+    if matplotlib is None or not isinstance(thing, matplotlib.Figure):
+        return {}, {}
     try:
-        thing.savefig(file, format="png", bbox_inches="tight")
+        return figures.drawn(thing)
     except Exception:  # noqa: BLE001  # e.g. a formula that cannot be drawn: the text is still shown
         traceback.print_exc()
-        return {}
-    return {"image/png": file.getvalue()}
+        return {}, {}

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from zenml_modal_nb.runner import clocks
+from zenml_modal_nb.runner import clocks, figures
 
 if TYPE_CHECKING:
     from zenml_modal_nb.runner.shell import Shell
@@ -38,8 +38,8 @@ class Magics:
                 return clocks.timeit(text, None, self._shell.user_ns, self._local)
             case "matplotlib":  # it sets up the notebook's own display
                 return None
-            case "config" if text.startswith("InlineBackend"):  # likewise
-                return None
+            case "config" if text.startswith("InlineBackend"):
+                return figures.configure(text, self._shell.user_ns)
             case "pip" | "conda" | "mamba" | "uv":
                 raise UsageError(
                     f"%{name} has to be known before a sandbox is created: name the packages with --pip, or with "

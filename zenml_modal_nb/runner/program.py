@@ -26,6 +26,7 @@ from zenml_modal_nb.runner import (
     devices,
     displays,
     errors,
+    figures,
     files,
     frames,
     mounts,
@@ -270,6 +271,7 @@ def _make_shell(namespace: Namespace, shown: displays.Displays, imports: AfterIm
 
     builtins.__dict__.update(display=shown.show, get_ipython=get_ipython)
     sys.displayhook = shown.hook
+    figures.begin()
     shown.take_over(imports, get_ipython)
     StandIn({**clocks.modules(), **definitions.stand_in(namespace)})
     return shell

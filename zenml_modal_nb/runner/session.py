@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from zenml_modal_nb.runner import filters, formatters, logs, pickling
+from zenml_modal_nb.runner import figures, filters, formatters, logs, pickling
 from zenml_modal_nb.runner.functions import Namespace
 from zenml_modal_nb.runner.imports import AfterImport
 
@@ -23,6 +23,7 @@ State = Mapping[str, Any]  # by module
 Packed = Mapping[str, bytes]  # each module's state a values file of its own: not every image has every module
 
 _SHELL = "get_ipython"  # no module, but treated as one: the functions that are registered for types
+_FIGURES = "figures"  # likewise: the settings of how they are shown
 _ACCESSORS = "accessors"  # among pandas' options, which have dots in their names
 _DRAWN = ("random", "numpy.random")  # this process may draw from them meanwhile, e.g. a client that retries
 
@@ -77,7 +78,7 @@ class Session:
         self._namespace = namespace
         self._before: dict[str, Any] = {}
         for name in _FACETS:
-            if name == _SHELL:
+            if name in (_SHELL, _FIGURES):
                 self._begin(name, _found(name))
                 continue
             imports.add(name, functools.partial(self._begin, name))
@@ -108,7 +109,9 @@ class Session:
 
 
 def _found(name: str) -> Any:
-    """What a facet is about: a loaded module, or the notebook's shell, which is `runner.shell`'s in a sandbox."""
+    """What a facet is about: a loaded module, or what shows things, which are the runner's own in a sandbox."""
+    if name == _FIGURES:
+        return figures.backend()
     if name != _SHELL:
         return sys.modules.get(name)
     get = vars(builtins).get(_SHELL) or getattr(sys.modules.get("IPython"), _SHELL, None)
@@ -271,6 +274,7 @@ _FACETS = {
     "sklearn": _Facet(_take_sklearn, _put_sklearn),
     "plotly.io": _Facet(_take_plotly, _put_plotly),
     "torch": _Facet(_take_torch, _put_torch),
+    _FIGURES: _Facet(figures.take, figures.put),
     _SHELL: _Facet(
         lambda shell: formatters.registered(shell.display_formatter),
         lambda shell, state: formatters.register(shell.display_formatter, state),

@@ -239,8 +239,13 @@ def _quiet(thing: object) -> object:
             thing = noise.sub(word, thing)
         return thing
     if isinstance(thing, dict):
-        return {kind: _pixels(data) if kind == "image/png" else _quiet(data) for kind, data in thing.items()}
+        return {kind: _shown(kind, data) for kind, data in thing.items()}
     return thing
+
+
+def _shown(kind: str, data: object) -> object:
+    # Metadata has a part of that name too, e.g. how wide it is shown.
+    return _pixels(data) if kind == "image/png" and isinstance(data, str) else _quiet(data)
 
 
 def _pixels(png: str) -> str:

@@ -348,4 +348,46 @@ CASES = (
         setup=('get_ipython().ast_node_interactivity = "all"',),
         then=('get_ipython().ast_node_interactivity = "last_expr"',),
     ),
+    Case(
+        "figures twice as fine, as an earlier cell says",
+        "plt.figure(figsize=(1, 1))\nplt.plot([1]);",
+        setup=(
+            "%matplotlib inline\nimport matplotlib.pyplot as plt",
+            "%config InlineBackend.figure_format = 'retina'",
+        ),
+        then=("%config InlineBackend.figure_format='png'",),
+        fast=True,
+    ),
+    Case(
+        "figures twice as fine, as the cell says",
+        "%config InlineBackend.figure_format = 'retina'\nplt.figure(figsize=(1, 1))\nplt.plot([1]);",
+        setup=("%matplotlib inline\nimport matplotlib.pyplot as plt",),
+        then=(
+            "plt.figure(figsize=(1,1))\nplt.plot([2]);",
+            "%config InlineBackend.figure_format='png'",
+        ),
+    ),
+    Case(
+        "figures with their margins",
+        "plt.figure(figsize=(1, 1))\nplt.plot([1]);",
+        setup=(
+            "%matplotlib inline\nimport matplotlib.pyplot as plt",
+            "%config InlineBackend.print_figure_kwargs = {'bbox_inches': None}",
+        ),
+        then=("%config InlineBackend.print_figure_kwargs = {'bbox_inches': 'tight'}",),
+    ),
+    Case(
+        "figures whose files would be finer",
+        "plt.figure(figsize=(1, 1))\nplt.plot([1]);",
+        setup=(
+            "%matplotlib inline\nimport matplotlib.pyplot as plt",
+            "plt.rcParams['savefig.dpi']=300",
+        ),
+        then=("plt.rcdefaults()",),
+    ),
+    Case(
+        "an empty figure",
+        "plt.figure();",
+        setup=("%matplotlib inline\nimport matplotlib.pyplot as plt",),
+    ),
 )
