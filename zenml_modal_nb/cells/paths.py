@@ -55,10 +55,15 @@ def join(ways: Iterable[Paths]) -> Paths:
         last.alive = False
         return last
     result = going[0].copy()
+    marks = result.marks
     for way in going[1:]:
-        if way.marks != result.marks:  # most ways differ in few names or none
-            for name in result.marks.keys() | way.marks.keys():
-                result.marks[name] = result.mark(name) | way.mark(name)
+        # Most ways differ in few names or none.
+        for name, mark in way.marks.items():
+            own = marks.get(name, UNTOUCHED)
+            if own != mark:
+                marks[name] = own | mark
+        for name in marks.keys() - way.marks.keys():
+            marks[name] |= UNTOUCHED
         for name, bodies in way.bodies.items():
             known = result.bodies.get(name, ())
             if known is bodies:
