@@ -66,6 +66,7 @@ def test_the_stripe_of_standard_error_stands_clear_of_its_text_which_is_in_line_
     assert careful - stripe["x"] >= 6  # the stripe itself takes three
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 480])
 def test_the_doctor_breaks_no_word_of_its_verdicts_and_marks_what_is_a_problem(
     page: Page, width: int

@@ -167,6 +167,7 @@ def test_fix_replaces_a_flavor_that_step_operators_are_of_and_they_stay(kernel: 
     assert "in it" in kernel.run("%%modal_step\nprint('in it')").stdout
 
 
+@pytest.mark.slow
 def test_what_zenml_itself_raises_is_one_message(new_kernel: Kernel) -> None:
     new_kernel.run(
         "import os, pathlib\n_ = pathlib.Path('config.yaml').write_text('store: [')\n"
@@ -179,6 +180,7 @@ def test_what_zenml_itself_raises_is_one_message(new_kernel: Kernel) -> None:
     assert "File" not in reply.traceback
 
 
+@pytest.mark.slow
 def test_a_command_that_names_a_stack_quotes_it(kernel: Kernel) -> None:
     new_stack(kernel, "of two words")
     reply = kernel.run("%modal_doctor --fix --stack 'of two words' --flavor modal --yes")
@@ -196,6 +198,7 @@ os.environ["MODAL_CONFIG_PATH"] = str(pathlib.Path("profiles.toml").resolve())
 """
 
 
+@pytest.mark.slow
 def test_the_workspace_that_cells_run_in_is_verified_by_fix_and_known_to_the_picker(
     new_kernel: Kernel,
 ) -> None:
@@ -230,12 +233,14 @@ doctor_made = Client().zen_store.create_stack(StackRequest(name="foreign", compo
 """
 
 
+@pytest.mark.slow
 def test_a_registry_whose_flavor_is_not_installed_here_is_not_taken_for_this_machines(kernel: Kernel) -> None:
     kernel.run(FOREIGN)
     told = found(kernel.run("%modal_doctor --stack foreign"), "container registry")
     assert told[0].startswith("ok "), told
 
 
+@pytest.mark.slow
 def test_where_nobody_can_be_asked_fix_changes_nothing_and_says_so(kernel: Kernel) -> None:
     new_stack(kernel, "headless")
     reply = kernel.finish(kernel.send("%modal_doctor --fix --stack headless", allow_stdin=False))
@@ -245,6 +250,7 @@ def test_where_nobody_can_be_asked_fix_changes_nothing_and_says_so(kernel: Kerne
     assert operators(kernel, "headless") == []
 
 
+@pytest.mark.slow
 def test_an_interrupt_is_one_line_and_the_report_says_it_is_not_finished(
     new_kernel: Kernel, silent_modal: str
 ) -> None:
@@ -269,6 +275,7 @@ threading.Thread(target=signal_at_gate, daemon=True).start()
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_that_wakes_nobody_is_heard_within_a_second(
     new_kernel: Kernel, silent_modal: str, gate: Gate
 ) -> None:
@@ -281,6 +288,7 @@ def test_an_interrupt_that_wakes_nobody_is_heard_within_a_second(
     assert new_kernel.finish(cell).ename == "KeyboardInterrupt"  # long before the 90 s of this check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "words"),
     [

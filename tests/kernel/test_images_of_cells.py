@@ -64,6 +64,7 @@ def test_a_build_for_the_processor_is_not_what_the_image_gets(
     assert re.search(r"\btensors==2\.9\.0(?![+\w])", plan)
 
 
+@pytest.mark.slow
 def test_an_editable_package_travels_by_value_as_it_is_now_with_what_it_imports(
     kernel: Kernel, tmp_path: Path
 ) -> None:
@@ -104,6 +105,7 @@ def building_kernel(tmp_path: Path) -> Iterator[Kernel]:
             kernel.close()
 
 
+@pytest.mark.slow
 def test_a_local_modal_api_that_installs_packages_is_not_said_to_leave_them_out(
     building_kernel: Kernel,
 ) -> None:
@@ -125,6 +127,7 @@ def test_a_table_of_words_is_restored_where_only_the_image_is_installed(building
     assert building_kernel.ask("table_of_words['long'].tolist()[::2]") == ["one!", "three!"]
 
 
+@pytest.mark.slow
 def test_a_base_image_that_comes_without_python_gets_the_notebooks(kernel: Kernel, home: Home) -> None:
     kernel.run("%%modal_step --image nvidia/cuda:12.8.0-runtime-ubuntu24.04\nfrom_a_bare_image = 1")
     records = Path(home.environment["ZENML_MODAL_NB_STATE_DIR"]) / "records-1" / "images-host"

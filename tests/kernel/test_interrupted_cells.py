@@ -120,6 +120,7 @@ def test_a_cell_whose_image_is_being_built_is_stopped_and_claims_no_sandbox(
     assert_stopped(own_kernel, reply, modal_api)
 
 
+@pytest.mark.slow
 def test_an_impatient_user_gets_the_notebook_back_at_once_and_the_sandbox_ends_all_the_same(
     own_kernel: Kernel, modal_api: LocalModal, gate: Gate
 ) -> None:
@@ -134,6 +135,7 @@ def test_an_impatient_user_gets_the_notebook_back_at_once_and_the_sandbox_ends_a
     )  # the last may come while IPython draws the traceback, or instead of it
 
 
+@pytest.mark.slow
 def test_a_cell_that_still_waits_for_zenml_is_stopped_at_once_and_claims_no_sandbox(
     new_kernel: Kernel, gate: Gate
 ) -> None:

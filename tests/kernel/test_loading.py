@@ -77,6 +77,7 @@ def test_an_import_that_fails_meanwhile_shows_the_users_own_frames(new_kernel: K
     assert "import_gate" not in reply.traceback + reply.stderr
 
 
+@pytest.mark.slow
 def test_tracebacks_and_the_root_logger_stay_as_they_were(new_kernel: Kernel) -> None:
     new_kernel.run(SESSION)
     before = new_kernel.ask("session()")
@@ -88,6 +89,7 @@ def test_tracebacks_and_the_root_logger_stay_as_they_were(new_kernel: Kernel) ->
     assert "Cell In[" in reply.traceback
 
 
+@pytest.mark.slow
 def test_the_extension_can_be_reloaded_and_unloaded(new_kernel: Kernel) -> None:
     new_kernel.run("%load_ext zenml_modal_nb")
     new_kernel.run("%config ModalStep.timeout = '7m'")
@@ -134,6 +136,7 @@ def team(tmp_path: Path) -> Iterator[HomeOfATeam]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_loading_asks_a_teams_server_for_nothing_and_writes_nothing_there(team: HomeOfATeam) -> None:
     kernel = Kernel(team, "team")
     try:

@@ -52,6 +52,7 @@ def test_the_active_stack_stays_the_users(user: Kernel) -> None:
     assert user.ask("stack_of(_modal_run)") == "modal_notebook"
 
 
+@pytest.mark.slow
 def test_a_pipeline_runs_on_its_own_stack_after_a_cell(user: Kernel) -> None:
     user.run("%%modal_step\ntwice = 2")
     user.run("after = own()")
@@ -59,6 +60,7 @@ def test_a_pipeline_runs_on_its_own_stack_after_a_cell(user: Kernel) -> None:
     assert user.ask("Client().get_pipeline_run(after.id).steps['three'].output.load()") == 3
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_another_thread_runs_on_its_own_stack_during_a_cell(user: Kernel, gate: Gate) -> None:
     user.run(
         "import threading\n"
@@ -86,6 +88,7 @@ def test_a_pipeline_of_another_thread_runs_on_its_own_stack_during_a_cell(user: 
     assert user.ask("__import__('os').environ.get('ZENML_ACTIVE_STACK_ID')") is None
 
 
+@pytest.mark.slow
 def test_the_users_pipelines_still_talk_in_their_own_cells(user: Kernel) -> None:
     user.run("%%modal_step\nthrice = 3")
     reply = user.run("spoken = own()")

@@ -101,6 +101,7 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         demo.run_demo(tmp_path / "file" / "below", on="local", echo=lambda text: None)
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_one_and_one_line_when_the_demo_cannot_run(home: Home) -> None:
     (home.path / "in-the-way").touch()
     done = home.python("-m", "zenml_modal_nb.cli", "demo", "--directory", "in-the-way/below")
@@ -109,6 +110,7 @@ def test_the_command_ends_with_one_and_one_line_when_the_demo_cannot_run(home: H
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_terminal_ipython_runs_a_cell_from_a_pipe(home: Home) -> None:
     """No kernel and no terminal: lines of text, and the variables of the same session; two blank lines end a cell."""
     session = f"%load_ext zenml_modal_nb\n{CELL}\n\n\nprint('found', model + 1)\nexit\n"
@@ -130,6 +132,7 @@ def test_terminal_ipython_runs_a_cell_from_a_pipe(home: Home) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_a_terminal_ends_the_run_and_gives_the_prompt_back(home: Home) -> None:
     arguments = ["-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit"]
     # The cell goes to the magic by a call: a terminal's lines end it where a blank one is typed.

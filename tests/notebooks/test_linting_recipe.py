@@ -50,6 +50,7 @@ def test_ruff_knows_what_a_cell_binds_and_finds_what_it_lacks(tmp_path: Path) ->
     assert "`train`" not in told
 
 
+@pytest.mark.slow
 def test_ruff_formats_a_cell_and_leaves_its_line(tmp_path: Path) -> None:
     run(FORMAT, tmp_path)
     cells = [each.source for each in nbformat.read(tmp_path / "notebook.ipynb", as_version=4).cells]
@@ -57,6 +58,7 @@ def test_ruff_formats_a_cell_and_leaves_its_line(tmp_path: Path) -> None:
     assert cells[3] == CELLS[3]
 
 
+@pytest.mark.slow
 def test_ruff_by_itself_can_be_told_what_a_cell_binds(tmp_path: Path) -> None:
     alone = "ruff check notebook.ipynb"
     (tmp_path / "ruff.toml").write_text("")
