@@ -176,6 +176,7 @@ def test_a_step_that_fails_shows_the_cells_own_traceback_and_fails_the_run(user:
     assert user.ask(status) == "failed"
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_sandbox_and_stops_the_run(user: Kernel, home: Home) -> None:
     user.run("Client().activate_stack('modal_notebook')")
     user.run(
@@ -239,6 +240,7 @@ def test_an_interrupt_ends_the_sandboxes_that_a_dynamic_pipeline_has_submitted(
     assert after == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "told"),
     [

@@ -192,6 +192,7 @@ def test_widgets_of_long_ago_runs_are_gone_from_the_kernel(kernel: Kernel) -> No
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_the_whole_log_is_on_the_disk_however_much_of_it_the_page_shows(kernel: Kernel) -> None:
     cell = kernel.send_from_notebook(
         "%%modal_step\nfor n in range(30_000):\n    print('line', n)\nimport os; os.write(2, b'err\\n')"
@@ -209,6 +210,7 @@ def test_the_whole_log_is_on_the_disk_however_much_of_it_the_page_shows(kernel: 
     assert "line 29999" in shown
 
 
+@pytest.mark.slow
 def test_a_page_that_comes_later_gets_the_ends_of_runs_under_their_widgets_names(kernel: Kernel) -> None:
     reply = kernel.finish(kernel.send_from_notebook("%%modal_step --name later\nprint('<i>seen</i>')"))
     panel, log = dict.fromkeys(widget(each) for each in reply.messages if widget(each))
@@ -231,6 +233,7 @@ def test_a_page_that_comes_later_gets_the_ends_of_runs_under_their_widgets_names
     ]
 
 
+@pytest.mark.slow
 def test_a_kept_page_answers_who_asks_for_it_alone(kernel: Kernel) -> None:
     reply = kernel.finish(kernel.send_from_notebook("%%modal_step --name asked\n1"))
     panel = next(widget(each) for each in reply.messages if widget(each))
@@ -249,6 +252,7 @@ def test_of_long_ago_runs_no_pages_are_kept(kernel: Kernel) -> None:
     assert kernel.ask("len(_runs) <= MOST_RUNS") is True
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(ipykernel.version_info < (7,), reason="subshells came with ipykernel 7")
 def test_a_page_stops_the_run_and_gets_the_whole_log_while_the_cell_runs(kernel: Kernel, gate: Gate) -> None:
     cell = kernel.send_from_notebook(f"%%modal_step\nprint('waits')\n{gate.wait}")

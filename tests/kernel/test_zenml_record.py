@@ -116,12 +116,14 @@ def test_a_log_whose_file_was_removed_says_where_it_is(kernel: Kernel) -> None:
     assert "ZenML has it" in reply.evalue
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["%%modal_step\nstep = 1", "%%modal_step --name len\nsize = len('abc')"])
 def test_names_that_zenml_or_python_use_are_no_trouble(kernel: Kernel, cell: str) -> None:
     kernel.run(cell)
     assert kernel.ask("run.status.value", given=RECORD) == "completed"
 
 
+@pytest.mark.slow
 def test_a_cell_without_inputs_or_outputs_is_a_run_too(kernel: Kernel) -> None:
     kernel.run("%%modal_step\nprint('only this')")
     assert kernel.ask("[run.status.value, inputs, outputs]", given=RECORD) == ["completed", {}, {}]
