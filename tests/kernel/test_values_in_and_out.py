@@ -266,11 +266,8 @@ def test_what_a_cell_has_made_or_changed_is_the_same_artifact_as_the_next_ones_i
     kernel.run("rates[0] = 3\nwords.append('c')")
     kernel.run(reading)
     then = artifacts("read", "inputs")
-    assert {name for name in made if then[name] != made[name]} == {
-        "rates",
-        "words",
-        "pair",
-    }  # it holds `words`
+    changed = {name for name in made if then[name] != made[name]}
+    assert changed == {"rates", "words", "pair"}  # which holds `words`
 
 
 def test_values_of_the_notebooks_classes_are_artifacts_that_load(kernel: Kernel) -> None:

@@ -12,9 +12,7 @@ _MOST = 1 << 20  # blocks whose names are remembered: 8 TiB, or 200 MB of names
 _EDGE = 32  # bytes at either end of a block
 
 _names: dict[bytes, str] = {}  # by BLAKE3, for the kernel's life
-_edges: set[bytes] = (
-    set()
-)  # of the blocks that have a name: one with others is new, and need not be looked for
+_edges: set[bytes] = set()  # of the blocks that have a name: one with others is new
 
 
 class Recognized(digests.Seen):

@@ -79,7 +79,7 @@ class _Restoration:
         self._lost |= head["lost"]
         self._stale |= {*head["stale"]}
         changed = tuple(head["changed"])
-        self._not_there = head.get("missed", ())
+        self._not_there = head["missed"]
         steps = [(number, self._memory(number, content)) for number, content in self._reader.read_memory()]
         for number in head["changes"]:
             self._attempt(

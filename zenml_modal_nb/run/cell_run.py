@@ -29,7 +29,8 @@ from zenml_modal_nb.run.failure import Tracebacks
 from zenml_modal_nb.run.gpu_advice import with_gpu_advice
 from zenml_modal_nb.run.interrupts import interrupts_to
 from zenml_modal_nb.run.log_file import KEPT, LogFile
-from zenml_modal_nb.run.preparation import Prepared, digest_of
+from zenml_modal_nb.run.preparation import Prepared
+from zenml_modal_nb.run.values import digest_of
 from zenml_modal_nb.runner import session
 from zenml_modal_nb.sandboxes.ending import RunEndedError
 from zenml_modal_nb.sandboxes.termination import advice

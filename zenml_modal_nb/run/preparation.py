@@ -7,11 +7,9 @@ import importlib
 import linecache
 import os
 import secrets
-import sys
 import threading
 import types
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from typing import Any
 from zenml_modal_nb.cells.cell import AnalyzedCell, analyze, requiring
 from zenml_modal_nb.cells.distributions import local_module
 from zenml_modal_nb.cells.imports import Import
-from zenml_modal_nb.errors import InvalidRequestError, PackagingError
+from zenml_modal_nb.errors import InvalidRequestError
 from zenml_modal_nb.events import File, Target
 from zenml_modal_nb.packaging.archive import runner_archive
 from zenml_modal_nb.packaging.files import Shipment, find
@@ -30,8 +28,8 @@ from zenml_modal_nb.packaging.recognition import Recognized
 from zenml_modal_nb.pipelines.execution import CellJob
 from zenml_modal_nb.pipelines.operators import Operator, connection_of
 from zenml_modal_nb.pricing.meter import Meter
-from zenml_modal_nb.rendering import words
 from zenml_modal_nb.request import DEFAULT_CPU, DEFAULT_MEMORY_MIB, StepRequest
+from zenml_modal_nb.run import values
 from zenml_modal_nb.run.cache_key import cache_key, definition_digest
 from zenml_modal_nb.run.dispatch import choose, image_of, parameters_of
 from zenml_modal_nb.runner import digests, files, pickling, session
@@ -44,7 +42,6 @@ from zenml_modal_nb.sandboxes.volumes import check as check_volumes
 
 _GRACE = 3600.0  # seconds that a sandbox goes on without its client; a closed lid must not end a training
 _MIB = 1 << 20
-_LARGEST = 5  # variables that a refusal of large inputs names
 _MAGIC_LINE = "#\n"  # stands for it, so that every line number is the notebook's own
 # Steps of a dynamic pipeline are prepared in threads, and Python 3.11 fails when two of them parse source
 # ("AST constructor recursion depth mismatch").
@@ -139,14 +136,13 @@ def _prepare(
     directory = Path(os.path.abspath(os.curdir)) if os.path.exists(os.curdir) else Path()
     shipment = find(request.files, directory)
     check_volumes(request.volumes)
-    needed = dict(sorted(needed.items(), key=_place))
-    dumped = _dumped(captured.values, namespace)
-    packed = pack(_large_first(needed, dumped), namespace, captured.submodules, state, analyzed.lines)
-    values = packed.values
+    dumped = values.dumped(captured.values, namespace)
+    needed = values.ordered(needed, dumped)
+    packed = pack(needed, namespace, captured.submodules, state, analyzed.lines)
     hashed = Recognized()
     analyzed = requiring(analyzed, packed.modules, gpu=request.gpu is not None, pip=request.pip)
     sizes = {name: each.size for name, each in dumped.items()}
-    _refuse_too_large(request, values.size, sizes)
+    values.refuse_too_large(packed.values.size, request.max_inputs_mib, sizes)
     environment, ephemeral = _environment(request)
     connection = connection_of(operator, request.on, request.modal_environment, request.workspace)
     name = request.name or analyzed.default_name
@@ -164,13 +160,7 @@ def _prepare(
         "volumes": [path for _, path in request.volumes],
         "interactivity": cell.interactivity,
     }
-    target, meter = _target(request, name, connection, values.size)
-    installed = connection.installs and not request.apt
-    target = replace(
-        target,
-        packages=bool(request.pip or request.apt or analyzed.source.pip) and not installed,
-        own_image=request.image is not None,
-    )
+    target, meter = _target(request, analyzed, connection, name, packed.values.size)
     image = image_of(request, analyzed, operator)
     module = write_module(
         analyzed.source.text.removeprefix(_MAGIC_LINE),
@@ -182,7 +172,7 @@ def _prepare(
         references=captured.references,
     )
     # What a dry run shows of files is their sizes.
-    parts = _parts(analyzed, values, hashed) + (() if request.dry_run else _files(shipment))
+    parts = _parts(analyzed, packed.values, hashed) + (() if request.dry_run else _files(shipment))
     cache = None
     if request.cache and not (request.define or request.dry_run):  # a defined step's is ZenML's own affair
         definition = definition_digest(
@@ -239,54 +229,6 @@ def _prepare(
     )
 
 
-def digest_of(value: object, namespace: dict[str, Any]) -> str:
-    """Return what a job's `digests` would have for a value as it is now; raises what pickling raises."""
-    return Recognized().of_content(pickling.dump(value, namespace).pieces)
-
-
-def _place(item: tuple[str, object]) -> tuple[int, str]:
-    """The order in which things are pickled: the same one next time, so that known objects have the same numbers.
-
-    Bases come before what is made from them: a class that registers its subclasses refers to them, and pickling a
-    subclass first would make it twice.
-    """
-    name, value = item
-    return (len(value.__mro__) if isinstance(value, type) else sys.maxsize), name
-
-
-def _dumped(values: Mapping[str, object], namespace: dict[str, Any]) -> dict[str, pickling.Values]:
-    """Pickle each value by itself; one that cannot be is left to `pack`, which says why."""
-    found = {}
-    for name, value in values.items():
-        with suppress(Exception):  # an object's own __reduce__ may raise anything
-            found[name] = pickling.dump(value, namespace)
-    return found
-
-
-def _large_first(needed: Mapping[str, object], dumped: Mapping[str, pickling.Values]) -> dict[str, object]:
-    """Put values whose pickle itself is large, e.g. a list of a million texts, behind the classes, before all others.
-
-    Their pickles then begin as they did before, whatever has changed in small ones, and those blocks need not be sent.
-    """
-    inside = {
-        name: sum(len(each) for each in dumped[name].pieces if isinstance(each, bytes)) for name in dumped
-    }
-    large = {name for name, size in inside.items() if size >= digests.BLOCK}
-    return dict(sorted(needed.items(), key=lambda item: (_place(item)[0], item[0] not in large, item[0])))
-
-
-def _refuse_too_large(request: StepRequest, total: int, sizes: Mapping[str, int]) -> None:
-    if total <= request.max_inputs_mib * _MIB:
-        return
-    largest = sorted(sizes.items(), key=lambda item: -item[1])[:_LARGEST]
-    listed = ", ".join(f"{name} ({words.size(size)})" for name, size in largest)
-    raise PackagingError(
-        f"The cell would send {words.size(total)}, more than the limit of {words.size(request.max_inputs_mib * _MIB)}: "
-        f"{listed}. Read the data inside the cell, send less with --in, or raise the limit, as in "
-        '%config ModalStep.max_inputs = "200GiB". Nothing was created.'
-    )
-
-
 def _parameters(request: StepRequest, analyzed: AnalyzedCell) -> tuple[str, ...]:
     """What a defined step takes: variables that the cell itself reads, in the order in which it names them."""
     if request.inputs is not None:
@@ -306,9 +248,9 @@ def _with_futures(text: str, futures: Iterable[str]) -> str:
 
 
 def _target(
-    request: StepRequest, name: str, connection: Connection, input_bytes: int
+    request: StepRequest, analyzed: AnalyzedCell, connection: Connection, name: str, input_bytes: int
 ) -> tuple[Target, Meter]:
-    return priced(
+    target, meter = priced(
         connection,
         step_name=name,
         gpu=request.modal_gpu,
@@ -319,6 +261,9 @@ def _target(
         timeout=request.timeout,
         grace=int(min(_GRACE, request.timeout)),
     )
+    installed = connection.installs and not request.apt
+    packages = bool(request.pip or request.apt or analyzed.source.pip) and not installed
+    return replace(target, packages=packages, own_image=request.image is not None), meter
 
 
 def _sources(definitions: Iterable[object]) -> dict[str, str]:
@@ -334,10 +279,10 @@ def _sources(definitions: Iterable[object]) -> dict[str, str]:
     return {file: text for file, text in texts.items() if text}
 
 
-def _parts(analyzed: AnalyzedCell, values: pickling.Values, hashed: digests.Seen) -> tuple[Part, ...]:
+def _parts(analyzed: AnalyzedCell, payload: pickling.Values, hashed: digests.Seen) -> tuple[Part, ...]:
     parts = [
         Part.of("runner.zip", [runner_archive()]),
-        Part.of(PAYLOAD, values.pieces, hashed),
+        Part.of(PAYLOAD, payload.pieces, hashed),
     ]
     local = modules_archive(analyzed.requirements.by_value_modules)
     if local is not None:

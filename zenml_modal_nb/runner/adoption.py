@@ -9,8 +9,8 @@ from collections.abc import Collection
 from typing import Any
 
 from zenml_modal_nb.runner.kinds import attributes, put_attributes
+from zenml_modal_nb.runner.layouts import solid_base
 
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by C that asks for it
 _OF_AN_ERROR = Exception.__basicsize__  # bytes; one with more, e.g. OSError, keeps something to itself
 
 
@@ -23,7 +23,7 @@ def can_adopt(obj: Any, reduced: Any) -> bool:
     if len(reduced) > 2 and reduced[2] is not None and (_has_setstate(obj) or len(reduced) > 5):
         return True
     # All that such an object holds is in its attributes, which can be replaced.
-    solid = _solid_base(type(obj))
+    solid = solid_base(type(obj))
     return solid is object or (issubclass(solid, BaseException) and solid.__basicsize__ == _OF_AN_ERROR)
 
 
@@ -86,13 +86,6 @@ def _set_state(twin: Any, state: Any) -> None:
 
 def _has_setstate(obj: Any) -> bool:
     return hasattr(type(obj), "__setstate__") and not isinstance(obj, BaseException)
-
-
-def _solid_base(cls: type) -> type:
-    """The class that decides what memory instances have: the first one that C has made."""
-    while cls.__base__ is not None and cls.__flags__ & _HEAP_TYPE:
-        cls = cls.__base__
-    return cls
 
 
 def _is_tensor(obj: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,16 +62,28 @@ def put(settings: Any, state: dict[str, Any]) -> None:
 
 
 def configure(text: str, names: dict[str, Any]) -> None:
-    """Do what `%config InlineBackend.name = value` says; what else it can say is about the notebook's kernel."""
-    name, _, value = text.partition("=")
+    """Do what `%config InlineBackend.name = value` says; what else it can say is about the notebook's kernel.
+
+    Raises ValueError for formats that there are not, and what evaluating the value raises.
+    """
+    place, sign, value = text.partition("=")
+    name = place.strip().partition(".")[2]
+    if not sign or name not in ("figure_format", "figure_formats", "print_figure_kwargs"):
+        return
+    given = eval(value.strip(), names)  # noqa: S307  # as IPython does
     settings = backend()
-    match name.strip().partition(".")[2]:
-        case "figure_format":
-            settings.figure_formats = {eval(value.strip(), names)}  # noqa: S307  # as IPython does
-        case "figure_formats":
-            settings.figure_formats = set(eval(value.strip(), names))  # noqa: S307
-        case "print_figure_kwargs":
-            settings.print_figure_kwargs = dict(eval(value.strip(), names))  # noqa: S307
+    if name == "print_figure_kwargs":
+        settings.print_figure_kwargs = dict(given)
+        return
+    formats = (
+        {given} if isinstance(given, str) else {*given} if isinstance(given, Iterable) else {repr(given)}
+    )
+    unknown = sorted(map(str, formats - _KINDS.keys()))
+    if unknown:
+        raise ValueError(
+            f"%config InlineBackend.{name}: no {unknown[0]}; figures come as {', '.join(_KINDS)}"
+        )
+    settings.figure_formats = formats
 
 
 def drawn(figure: Any) -> tuple[dict[str, Any], dict[str, Any]]:

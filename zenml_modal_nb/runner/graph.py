@@ -103,10 +103,9 @@ _RULES = (
     references.reduce,
 )  # fmt: skip
 
-# Of their classes some instances have a rule.
-_ASKED_EACH = devices.MODULES | {
-    "random", "numpy.random.mtrand", "numpy.random._mt19937", "argparse", "typing",
-}  # fmt: skip
+_ASKED_EACH = (
+    devices.MODULES | singletons.MODULES | type_names.MODULES
+)  # of their classes some instances have a rule
 
 # An object that is being pickled, and how → how, perhaps otherwise.
 Note = Callable[[Any, Any], Any]

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import copyreg
 import sys
-import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
+
+from zenml_modal_nb.runner.layouts import HEAP_TYPE, slots, solid_base
 
 State = tuple[Any, dict[str, Any], tuple[Any, ...]]  # attributes, slots by name, what is inside
 # How an object of one class is pickled; None: as Python does.
 Rule = Callable[[Any], Any]
 
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by C that asks for it
 _CONTAINERS = (OrderedDict, defaultdict, Counter, dict, list, set, deque)  # the narrower before the wider
 _VALUES = (tuple, frozenset, int, float, complex, str, bytes)
 # What pickle runs of a class: where that is Python code of a subclass, nobody knows what it does.
@@ -51,11 +52,13 @@ def make(base: type, kind: type, *arguments: Any) -> Any:
 
 def set_state(obj: Any, state: State) -> None:
     """Give an instance what it holds, without asking its class."""
-    own, slots, content = state
+    own, held, content = state
     if own is not None:
         _put_own(obj, own)
-    for name, value in slots.items():
-        object.__setattr__(obj, name, value)
+    kind: Any = type(obj)
+    for name, member in slots(kind):
+        if name in held:
+            member.__set__(obj, held[name])
     for base in _CONTAINERS:
         if isinstance(obj, base):
             _FILL[base](obj, *content)
@@ -83,7 +86,7 @@ def _put_own(obj: Any, own: dict[str, Any]) -> None:
 
 
 def _rule(kind: Any, dictionaries: Collection[int]) -> Rule | None:
-    if not kind.__flags__ & _HEAP_TYPE or kind in _CONTAINERS:
+    if not kind.__flags__ & HEAP_TYPE or kind in _CONTAINERS:
         return None
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(kind, numpy.ndarray):
@@ -95,7 +98,7 @@ def _rule(kind: Any, dictionaries: Collection[int]) -> Rule | None:
     if issubclass(kind, type | BaseException) or kind in copyreg.dispatch_table:
         return None
     base = next((each for each in (*_CONTAINERS, *_VALUES) if issubclass(kind, each)), object)
-    if base is object and _solid(kind) is not object:
+    if base is object and solid_base(kind) is not object:
         return None
     if any(getattr(kind, name) is not getattr(base, name) for name in _OWN_PICKLING):
         return None
@@ -122,7 +125,7 @@ def _is_python(kind: type, base: type, name: str) -> bool:
     return any(
         name in vars(each)
         for each in kind.__mro__
-        if each.__flags__ & _HEAP_TYPE and not issubclass(base, each)
+        if each.__flags__ & HEAP_TYPE and not issubclass(base, each)
     )
 
 
@@ -179,22 +182,12 @@ def _reduce_array(array: Any) -> Any:
 
 def _state(obj: Any, content: tuple[Any, ...]) -> State:
     own = object.__getattribute__(obj, "__dict__") if type(obj).__dictoffset__ else None
-    slots: dict[str, Any] = {}
-    for each in type(obj).__mro__:
-        for name, member in vars(each).items():
-            if isinstance(member, types.MemberDescriptorType) and "__slots__" in vars(each):
-                try:
-                    slots.setdefault(name, member.__get__(obj))
-                except AttributeError:
-                    continue  # it is empty
-    return own, slots, content
-
-
-def _solid(kind: type) -> type:
-    """The class that decides what memory instances have: the first one that C has made."""
-    while kind.__base__ is not None and kind.__flags__ & _HEAP_TYPE:
-        kind = kind.__base__
-    return kind
+    held: dict[str, Any] = {}
+    kind: Any = type(obj)
+    for name, member in slots(kind):
+        with suppress(AttributeError):  # it is empty
+            held[name] = member.__get__(obj)
+    return own, held, content
 
 
 def _take_dict(obj: Any) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from zenml_modal_nb.runner.functions import EMPTY
 from zenml_modal_nb.runner.graph import Pickler
+from zenml_modal_nb.runner.layouts import slots
 
 # What an object holds, in lists of references; two are the same if they hold the same objects in the same order.
 Parts = tuple[list[Any], ...]
@@ -111,7 +112,7 @@ def attributes(obj: Any) -> Parts:
     """Return the names of an object's attributes and, in the same order, what they hold."""
     names: list[Any] = []
     values: list[Any] = []
-    for name, member in _slots(_class_of(obj)):
+    for name, member in slots(_class_of(obj)):
         try:
             values.append(member.__get__(obj))
         except AttributeError:
@@ -125,7 +126,7 @@ def put_attributes(obj: Any, parts: Parts) -> None:
     """Give an object these attributes and no others, without asking its class."""
     names, values = parts
     state = dict(zip(names, values, strict=True))
-    for name, member in _slots(_class_of(obj)):
+    for name, member in slots(_class_of(obj)):
         if name in state:
             member.__set__(obj, state.pop(name))
         else:
@@ -149,17 +150,6 @@ def _own_dict(obj: Any) -> dict[str, Any]:
     except AttributeError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-@functools.lru_cache(maxsize=1024)
-def _slots(cls: Any) -> tuple[tuple[str, Any], ...]:
-    """The slots of the classes written in Python; what C keeps to itself nobody can see."""
-    return tuple(
-        (f"{base.__qualname__}.{name}", member)
-        for base in cls.__mro__
-        for name, member in vars(base).items()
-        if isinstance(member, types.MemberDescriptorType) and "__slots__" in vars(base)
-    )
 
 
 def _has_dict(cls: type, but: type = type) -> bool:

@@ -39,7 +39,10 @@ class Magics:
             case "matplotlib":  # it sets up the notebook's own display
                 return None
             case "config" if text.startswith("InlineBackend"):
-                return figures.configure(text, self._shell.user_ns)
+                try:
+                    return figures.configure(text, self._shell.user_ns)
+                except ValueError as error:
+                    raise UsageError(str(error)) from None
             case "pip" | "conda" | "mamba" | "uv":
                 raise UsageError(
                     f"%{name} has to be known before a sandbox is created: name the packages with --pip, or with "

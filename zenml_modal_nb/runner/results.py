@@ -104,7 +104,14 @@ def _is_imported(name: str, module: str, namespace: Namespace, arrived: Mapping[
 def nothing() -> Result:
     """Return the result of a cell of which nothing can be said."""
     none = Known((), {}, Path(), {})
-    head: dict[str, Any] = {"changed": [], "deleted": [], "session": {}, "imported": [], "stale": []}
+    head: dict[str, Any] = {
+        "changed": [],
+        "deleted": [],
+        "session": {},
+        "imported": [],
+        "stale": [],
+        "missed": [],
+    }
     empty = _Delivery({}, (), head, ())
     return Result(_pickled(empty, {}, none), (), {}, False)
 

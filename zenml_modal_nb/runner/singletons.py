@@ -14,6 +14,8 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "RandomState": ("numpy.random.mtrand", "_rand"),
     "MT19937": ("numpy.random.mtrand", "_rand", "_bit_generator"),
 }
+# Of the classes of which one instance has a rule, or some.
+MODULES = frozenset({"random", "numpy.random.mtrand", "numpy.random._mt19937", "argparse"})
 
 
 def reduce(obj: Any) -> Any:

@@ -150,9 +150,8 @@ def _still_held(obj: object, state: Any) -> list[object]:
     """What a pickled state and the object itself have in common; the rest was made for the pickle."""
     parts: list[Any] = [*state] if isinstance(state, tuple | list) else [state]
     groups = [each for each in parts if isinstance(each, dict)]
-    groups += [
-        each for group in groups for each in group.values() if isinstance(each, dict)
-    ]  # e.g. pydantic's
+    # e.g. pydantic's are inside
+    groups += [each for group in groups for each in group.values() if isinstance(each, dict)]
     own = set(map(id, attributes(obj)[1]))
     found = itertools.chain(parts, *(group.values() for group in groups))
     return [each for each in found if id(each) in own]

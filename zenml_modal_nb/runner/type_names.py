@@ -5,6 +5,8 @@ from __future__ import annotations
 import typing
 from typing import Any
 
+MODULES = frozenset({"typing"})  # of the classes with a rule, which depends on where the name was made
+
 
 def reduce(obj: Any) -> Any:
     """Return how one of the notebook's is pickled, NotImplemented for anything else."""

@@ -46,6 +46,9 @@ def test_what_a_sandbox_does_not_have_is_refused_by_name() -> None:
         "attempt(lambda: ip.run_line_magic('set_env', 'NAME'))\n"
         "attempt(lambda: ip.run_cell_magic('writefile', 'a b', ''))\n"
         "attempt(lambda: ip.run_cell_magic('bash', '--out text', 'ls'))\n"
+        "attempt(lambda: ip.run_line_magic('config', 'InlineBackend.figure_format = \"tiff\"'))\n"
+        "attempt(lambda: ip.run_line_magic('config', 'InlineBackend.figure_formats = 3'))\n"
+        "attempt(lambda: ip.run_line_magic('config', 'InlineBackend.figure_format'))\n"
         "attempt(lambda: ip.events.register('pre_run_cell', print))\n"
         "attempt(lambda: ip.events.unregister('post_execute', print))\n"
         "has = hasattr(ip, 'kernel'), ip.config"
@@ -63,6 +66,8 @@ def test_what_a_sandbox_does_not_have_is_refused_by_name() -> None:
         "UsageError: usage is 'set_env var=val'",
         "UsageError: %%writefile takes one file",
         "UsageError: %%bash takes no options in a sandbox: '--out text'",
+        "UsageError: %config InlineBackend.figure_format: no tiff; figures come as png, retina,",
+        "UsageError: %config InlineBackend.figure_formats: no 3; figures come as png, retina,",
         "KeyError: 'pre_run_cell never happens in a sandbox",
         "ValueError: Function <built-in function print> is not registered",
     ]
